@@ -1,0 +1,2 @@
+def composite() -> None:
+    """Placeholder until this command's own change lands."""

@@ -1,0 +1,32 @@
+"""The one progress bar: on standard error, silent when that is not a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(
+    items: Iterable[Any] | None = None,
+    *,
+    total: int | None = None,
+    label: str = "",
+    unit: str = "image",
+    quiet: bool = False,
+) -> tqdm:
+    """Wrap `items`, or count by hand with ``.update()``, showing items/s and the time left.
+
+    ``.set_postfix(failed=2)`` adds figures; use it as a context manager when counting by hand.
+    """
+    return tqdm(
+        items,
+        total=total,
+        desc=label or None,
+        unit=unit,
+        # None lets tqdm fall silent where standard error is not a terminal.
+        disable=True if quiet else None,
+        dynamic_ncols=True,
+        smoothing=0.1,
+    )
