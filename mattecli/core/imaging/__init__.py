@@ -1,0 +1,1 @@
+"""The only place where pictures are decoded, encoded and searched for."""

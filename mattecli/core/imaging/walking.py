@@ -1,0 +1,113 @@
+"""The one folder walker, and the pairing of two folders by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mattecli.core.errors import MatteError
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff")
+    + (".bmp", ".gif", ".avif", ".heic", ".heif")
+)
+
+
+@dataclass
+class Pairing:
+    """What `pair_by_stem` found: pairs, and the files that have no partner on the other side."""
+
+    pairs: list[tuple[Path, Path]]
+    only_first: list[Path]
+    only_second: list[Path]
+
+
+def find_images(root: Path) -> list[Path]:
+    """List the pictures under `root`, recursively and sorted; `root` may be one file.
+
+    Raises
+    ------
+    MatteError
+        If `root` does not exist.
+    """
+    return scan(root)[0]
+
+
+def scan(root: Path) -> tuple[list[Path], int]:
+    """List the pictures under `root`, and count the files passed over.
+
+    Passed over are files that are no pictures by their suffix, and special files such as pipes.
+    Hidden files and folders are neither listed nor counted. Links to folders are followed, but
+    no folder is entered twice, so loops end.
+
+    Returns
+    -------
+    images : list of Path, sorted by their parts
+    ignored : int
+    """
+    root = Path(root)
+    if root.is_file():
+        return [root], 0
+    if not root.is_dir():
+        raise MatteError(f"{root} does not exist")
+    images: list[Path] = []
+    ignored = 0
+    seen: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise MatteError(f"cannot list {folder}: {error.strerror or error}") from None
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = folder / entry.name
+            # Not entry.is_dir(): a link that points at itself raises there, and is no folder here.
+            if path.is_dir():
+                waiting.append(path)
+            elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                images.append(path)
+            else:
+                ignored += 1
+    return sorted(images), ignored
+
+
+def relative_stem(path: Path, root: Path) -> str:
+    """Name a file by its path under `root` without suffix: ``a/x`` for ``root/a/x.png``."""
+    path, root = Path(path), Path(root)
+    return path.stem if path == root else path.relative_to(root).with_suffix("").as_posix()
+
+
+def pair_by_stem(first_root: Path, second_root: Path) -> Pairing:
+    """Pair the pictures of two folders by relative path without suffix; two files always pair.
+
+    Raises
+    ------
+    MatteError
+        If a root does not exist, or holds two pictures of one name (``x.png`` and ``x.jpg``).
+    """
+    first_root, second_root = Path(first_root), Path(second_root)
+    if first_root.is_file() and second_root.is_file():
+        return Pairing([(first_root, second_root)], [], [])
+    first, second = _by_stem(first_root), _by_stem(second_root)
+    return Pairing(
+        pairs=[(first[stem], second[stem]) for stem in first if stem in second],
+        only_first=[path for stem, path in first.items() if stem not in second],
+        only_second=[path for stem, path in second.items() if stem not in first],
+    )
+
+
+def _by_stem(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in find_images(root):
+        other = found.setdefault(relative_stem(path, root), path)
+        if other is not path:
+            raise MatteError(f"{other} and {path} have the same name: keep one of them")
+    return found

@@ -1,0 +1,169 @@
+"""The one image writer: arrays to files, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mattecli.core.errors import MatteError
+
+SUFFIXES = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".bmp")
+WITH_ALPHA = (".png", ".webp", ".tiff", ".tif")
+SIXTEEN_BIT = (".png", ".tiff", ".tif")
+
+# After one of these no other file will fare better.
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+# Temporary files are made private; a finished picture shall be as readable as any other file.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
+
+class OutputUnusable(MatteError):
+    """The place for the output cannot be written to at all, so going on is pointless."""
+
+
+def encode(
+    array: np.ndarray,
+    suffix: str,
+    *,
+    compression: int = 3,
+    quality: int | None = None,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+) -> bytes:
+    """Encode an image in the format that `suffix` names.
+
+    Parameters
+    ----------
+    array : ndarray of shape (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16
+        Grey, RGB or RGBA (not premultiplied).
+    suffix : str
+        One of `SUFFIXES`, with its dot.
+    compression : int
+        PNG level from 0 (fast, large) to 9 (slow, small).
+    quality : int, optional
+        1 to 100 for JPEG (95 if not given) and WebP (lossless if not given).
+    icc, exif : bytes, optional
+        Profile and metadata to embed; a profile only where there is colour.
+
+    Raises
+    ------
+    MatteError
+        If the format is unknown or cannot hold such an array.
+    """
+    suffix = suffix.lower()
+    if suffix not in SUFFIXES:
+        raise MatteError(f"cannot write '{suffix}' files: use one of {', '.join(SUFFIXES)}")
+    if array.ndim == 3 and array.shape[2] == 4 and suffix not in WITH_ALPHA:
+        raise MatteError(
+            f"'{suffix}' files cannot hold transparency: use one of {', '.join(WITH_ALPHA)}"
+        )
+    if array.dtype == np.uint16 and suffix not in SIXTEEN_BIT:
+        raise MatteError(
+            f"'{suffix}' files cannot hold 16 bits: use one of {', '.join(SIXTEEN_BIT)}"
+        )
+    if array.ndim == 2:
+        icc = None
+    if array.dtype == np.uint16 and array.ndim == 3:
+        return _encode_deep_color(array, suffix, compression, icc, exif)
+
+    options: dict = {key: value for key, value in (("icc_profile", icc), ("exif", exif)) if value}
+    if suffix == ".png":
+        options["compress_level"] = compression
+    elif suffix == ".webp":
+        lossless = quality is None
+        # `exact` keeps the colour under transparent pixels, which a cutout needs at its rim.
+        options |= {"lossless": lossless, "exact": True, "quality": 50 if lossless else quality}
+        options["method"] = 2 if lossless else 4
+    elif suffix in (".tiff", ".tif"):
+        options["compression"] = "tiff_deflate"
+    elif suffix in (".jpg", ".jpeg"):
+        options |= {"quality": quality or 95, "subsampling": 0}
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(np.ascontiguousarray(array)).save(
+            buffer, Image.registered_extensions()[suffix], **options
+        )
+    except (ValueError, OSError) as error:
+        height, width = array.shape[:2]
+        raise MatteError(f"cannot encode {width}x{height} as '{suffix}': {error}") from None
+    return buffer.getvalue()
+
+
+def write_image(path: Path, array: np.ndarray, **options) -> None:
+    """Encode `array` as the suffix of `path` says and write it whole or not at all.
+
+    `options` are those of `encode`; missing folders are made.
+    """
+    path = Path(path)
+    write_atomically(path, encode(array, path.suffix, **options))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write under a temporary name beside `path`, then rename: `path` never holds half a file.
+
+    Raises
+    ------
+    OutputUnusable
+        If the disk is full or the folder cannot be written to.
+    MatteError
+        If only this file cannot be written.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The prefix hides what a killed run leaves behind; the name does not grow with `path`'s,
+        # which may have the full 255 bytes.
+        descriptor, temporary = tempfile.mkstemp(prefix=".matte-", suffix=".tmp", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_UMASK)
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            kind = OutputUnusable if error.errno in _HOPELESS else MatteError
+            raise kind(f"cannot write {path}: {error.strerror or error}") from None
+        raise
+
+
+def _encode_deep_color(
+    array: np.ndarray, suffix: str, compression: int, icc: bytes | None, exif: bytes | None
+) -> bytes:
+    import cv2
+
+    order = [2, 1, 0, 3][: array.shape[2]]
+    options = [cv2.IMWRITE_PNG_COMPRESSION, compression] if suffix == ".png" else []
+    _, encoded = cv2.imencode(suffix, np.ascontiguousarray(array[..., order]), options)
+    data = encoded.tobytes()
+    if suffix != ".png":
+        return data
+    chunks = []
+    if icc:
+        chunks.append((b"iCCP", b"icc\0\0" + zlib.compress(icc)))
+    if exif:
+        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    return _insert_png_chunks(data, chunks)
+
+
+def _insert_png_chunks(png: bytes, chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """Put chunks behind the header of a PNG, where profile and EXIF belong."""
+    header_end = 8 + 12 + 13
+    inserted = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    return png[:header_end] + inserted + png[header_end:]
