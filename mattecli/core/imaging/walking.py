@@ -9,8 +9,8 @@ from pathlib import Path
 from mattecli.core.errors import MatteError
 
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff")
-    + (".bmp", ".gif", ".avif", ".heic", ".heif")
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+    | {".avif", ".heic", ".heif"}
 )
 
 
