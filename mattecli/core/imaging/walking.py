@@ -96,7 +96,7 @@ def pair_by_stem(first_root: Path, second_root: Path) -> Pairing:
     first_root, second_root = Path(first_root), Path(second_root)
     if first_root.is_file() and second_root.is_file():
         return Pairing([(first_root, second_root)], [], [])
-    first, second = _by_stem(first_root), _by_stem(second_root)
+    first, second = by_stem(first_root), by_stem(second_root)
     return Pairing(
         pairs=[(first[stem], second[stem]) for stem in first if stem in second],
         only_first=[path for stem, path in first.items() if stem not in second],
@@ -104,7 +104,14 @@ def pair_by_stem(first_root: Path, second_root: Path) -> Pairing:
     )
 
 
-def _by_stem(root: Path) -> dict[str, Path]:
+def by_stem(root: Path) -> dict[str, Path]:
+    """Index the pictures under `root` by their relative path without suffix, in sorted order.
+
+    Raises
+    ------
+    MatteError
+        If `root` does not exist, or holds two pictures of one name (``x.png`` and ``x.jpg``).
+    """
     found: dict[str, Path] = {}
     for path in find_images(root):
         other = found.setdefault(relative_stem(path, root), path)
