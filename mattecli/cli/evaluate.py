@@ -1,2 +1,165 @@
-def evaluate() -> None:
-    """Placeholder until this command's own change lands."""
+"""``matte evaluate``: score mattes, or a weights file, against the truth."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mattecli.core.metrics.evaluation import Evaluation
+
+LONGEST_REPORT = 100
+
+
+class Region(str, Enum):
+    whole = "whole"
+    unknown = "unknown"
+    detail = "detail"
+
+
+def evaluate(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PRED GT | PRED… --gt GT | IMAGES GT --weights W",
+            help="Folders of mattes or cutouts, and of true mattes, matched by relative path "
+            "without suffix; dog_7 falls back on the truth of dog.",
+            show_default=False,
+        ),
+    ],
+    gt: Annotated[
+        Path | None, typer.Option(help="The true mattes; all other folders are methods to compare.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Predict the mattes of IMAGES with this file and score them."),
+    ] = None,
+    trimap: Annotated[
+        Path | None, typer.Option(help="Trimaps: score only their pixels of 128.")
+    ] = None,
+    region: Annotated[
+        Region | None,
+        typer.Option(
+            help="Pixels that count: all, the trimap's unknown ones, or those near soft pixels "
+            "and edges of the truth.  [default: unknown with --trimap, otherwise whole]",
+            show_default=False,
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a line an image as CSV.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write index.html with distributions, a sortable table, worst and best images.",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The photos, to be shown on the page.")
+    ] = None,
+    examples: Annotated[
+        int, typer.Option(min=0, help="Worst and best images on the page, each.")
+    ] = 6,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that score.  [default: one a core for many images]"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the network runs, and on CUDA all errors but Conn: auto, cpu, cuda, "
+            "cuda:N, mps.  [default: auto with --weights, otherwise cpu]",
+            show_default=False,
+        ),
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option(help="Exit with 0 although files are missing, unusable or too many.")
+    ] = False,
+) -> None:
+    """Score mattes against the truth: SAD, MSE, MAD, Grad and Conn, with 95% intervals.
+
+    Several prediction folders are compared image by image with the first of them.
+    """
+    truth, predictions = (gt, paths) if gt else (paths[-1], paths[:-1])
+    chosen = region.value if region else "unknown" if trimap else "whole"
+    if not predictions:
+        raise typer.BadParameter("name the predictions and the truth: PRED GT, or PRED --gt GT")
+    if len(predictions) > 1 and not gt:
+        raise typer.BadParameter("to compare several folders name the truth with --gt")
+    if len(predictions) > 1 and weights:
+        raise typer.BadParameter("--weights takes one folder of images and the truth")
+    if chosen == "unknown" and not trimap:
+        raise typer.BadParameter("--region unknown needs --trimap DIR")
+
+    from rich.console import Console
+
+    from mattecli.core.metrics import evaluation, files, matching, page, tables
+
+    predictor = scoring_device = None
+    if weights:
+        from mattecli.core.inference.predictor import Predictor
+
+        predictor = Predictor.load(weights, device or "auto")
+        scoring_device = predictor.device
+        images = images or predictions[0]
+    elif device:
+        from mattecli.core.device import choose_device
+
+        scoring_device = choose_device(device)
+
+    names = evaluation.method_names([weights] if weights else predictions)
+    trimaps = trimap if chosen == "unknown" else None
+    evaluations = evaluation.evaluate(
+        {
+            name: matching.match(folder, truth, trimaps, images)
+            for name, folder in zip(names, predictions, strict=True)
+        },
+        chosen,
+        predictor=predictor,
+        workers=workers,
+        device=scoring_device,
+    )
+
+    console = Console()
+    if len(evaluations) == 1:
+        console.print(tables.image_table(evaluations[0]))
+    else:
+        console.print(tables.method_table(evaluations))
+        console.print(tables.comparison_table(evaluations))
+    if json_file:
+        files.write_json(json_file, evaluations)
+    if csv_file:
+        files.write_csv(csv_file, evaluations)
+    if html:
+        predict = predictor and (
+            lambda entry: evaluation.predict_alpha(predictor, [entry.prediction])[0]
+        )
+        typer.echo(f"page: {page.write_page(html, evaluations, examples, predict)}")
+    for result in evaluations:
+        _report(result)
+    if any(result.problems for result in evaluations) and not allow_missing:
+        raise typer.Exit(1)
+
+
+def _report(result: Evaluation) -> None:
+    """List on standard error what could not be scored, or was scored over nothing."""
+    for line in result.problems[:LONGEST_REPORT]:
+        typer.secho(f"{result.method}: {line}", fg="yellow", err=True)
+    if len(result.problems) > LONGEST_REPORT:
+        more = len(result.problems) - LONGEST_REPORT
+        typer.secho(f"{result.method}: and {more} more of the kind", fg="yellow", err=True)
+    if result.empty:
+        typer.secho(
+            f"{result.method}: {len(result.empty)} images have no pixel in the region "
+            f"'{result.region}' and count as 0: {', '.join(result.empty[:5])}"
+            f"{' …' if len(result.empty) > 5 else ''}",
+            fg="yellow",
+            err=True,
+        )

@@ -1,4 +1,4 @@
-"""What every metric asks of its arrays: one size, one depth, a region, and only the part that matters."""
+"""What every metric asks of its arrays: one size, one depth, a region, the part that matters."""
 
 from __future__ import annotations
 

@@ -1,0 +1,178 @@
+"""One or several methods against the truth: scores, means, and what could not be scored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.reading import read_color
+from mattecli.core.metrics.matching import Entry, Matching
+from mattecli.core.metrics.scores import Scores
+from mattecli.core.metrics.scoring import Job, score_jobs
+from mattecli.core.metrics.statistics import Comparison, Estimate, bootstrap_mean, compare
+from mattecli.core.progress import progress
+
+if TYPE_CHECKING:
+    import torch
+
+    from mattecli.core.inference.predictor import Predictor
+
+# With fewer images, starting processes takes longer than scoring.
+WORTH_WORKERS = 32
+
+
+@dataclass
+class Evaluation:
+    """How one method did on one region.
+
+    Attributes
+    ----------
+    method : str
+    region : str
+        ``whole``, ``unknown`` or ``detail``.
+    scores : dict of str to Scores
+        By image name, sorted.
+    entries : dict of str to Entry
+        The files behind the scores.
+    missing : list of str
+        Images that belong to the set and have no score: no prediction, or one that is unusable.
+    problems : list of str
+        Everything that does not fit together, a line each.
+    empty : list of str
+        Images without a pixel in the region; their errors are 0.
+    """
+
+    method: str
+    region: str
+    scores: dict[str, Scores] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+    def table(self, names: Iterable[str] | None = None) -> np.ndarray:
+        """The scores as an array of shape (images, 5), of all images or of those named."""
+        return np.array([self.scores[name] for name in (self.scores if names is None else names)])
+
+    def estimate(self) -> Estimate:
+        """Means with their 95% intervals."""
+        return bootstrap_mean(self.table())
+
+
+def evaluate(
+    matchings: dict[str, Matching],
+    region: str,
+    *,
+    predictor: Predictor | None = None,
+    workers: int | None = None,
+    device: torch.device | None = None,
+) -> list[Evaluation]:
+    """Score every method on every image it has.
+
+    Parameters
+    ----------
+    matchings : dict of str to Matching
+        By name of the method.
+    region : str
+        ``whole``, ``unknown`` (every entry has a trimap) or ``detail``.
+    predictor : Predictor, optional
+        Predicts each entry's matte from its ``prediction`` file, which then is a photo.
+    workers : int, optional
+        Processes; by default one a core where there are enough images to be worth it.
+    device : torch.device, optional
+        Where SAD, MSE, MAD and Grad are computed if it is a CUDA device. Others are no gain: MPS
+        has no double precision, and the CPU does all of it in the workers.
+
+    Raises
+    ------
+    MatteError
+        If not a single image of some method can be scored.
+    """
+    evaluations = [Evaluation(name, region) for name in matchings]
+    count = sum(len(matching.entries) for matching in matchings.values())
+    for evaluation, matching in zip(evaluations, matchings.values(), strict=True):
+        evaluation.missing += matching.missing + matching.without_trimap
+        evaluation.problems += [f"{name}: no prediction" for name in matching.missing]
+        evaluation.problems += [f"{path}: no ground truth of this name" for path in matching.extra]
+        evaluation.problems += [f"{name}: no trimap" for name in matching.without_trimap]
+    if workers is None:
+        workers = (os.cpu_count() or 1) if count >= WORTH_WORKERS else 1
+
+    if device is not None and device.type != "cuda":
+        device = None
+    results = score_jobs(_jobs(matchings, region, predictor), workers, device)
+    for job, result in progress(results, total=count, label="evaluate"):
+        evaluation, name = evaluations[job.method], job.entry.name
+        if isinstance(result, MatteError):
+            evaluation.problems.append(str(result))
+            evaluation.missing.append(name)
+            continue
+        evaluation.scores[name] = result.scores
+        evaluation.entries[name] = job.entry
+        if result.pixels == 0:
+            evaluation.empty.append(name)
+    for evaluation in evaluations:
+        evaluation.missing.sort()
+        if not evaluation.scores:
+            first = f" ({evaluation.problems[0]})" if evaluation.problems else ""
+            raise MatteError(f"{evaluation.method}: not one image could be scored{first}")
+    return evaluations
+
+
+def compare_to_first(evaluations: list[Evaluation]) -> dict[str, Comparison]:
+    """Every further method against the first one, on the images that both have."""
+    first, *others = evaluations
+    comparisons = {}
+    for other in others:
+        common = [name for name in first.scores if name in other.scores]
+        if common:
+            comparisons[other.method] = compare(other.table(common), first.table(common))
+    return comparisons
+
+
+def method_names(folders: list[Path]) -> list[str]:
+    """Name methods after their folders, by as many parts of the path as tell them apart."""
+    folders = [folder.resolve() for folder in folders]
+    longest = max(len(folder.parts) for folder in folders)
+    for count in range(1, longest):
+        names = ["/".join(folder.parts[-count:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    raise MatteError("the same predictions are named twice")
+
+
+def predict_alpha(predictor: Predictor, photos: list[Path]) -> list[np.ndarray | MatteError]:
+    """Predict 8-bit mattes, as a file would hold them; an unreadable photo gives its error."""
+    from mattecli.core.inference.cutting import to_bits
+
+    outcomes: list[MatteError | None] = []
+    images = []
+    for photo in photos:
+        try:
+            images.append(read_color(photo))
+            outcomes.append(None)
+        except MatteError as error:
+            outcomes.append(error)
+    mattes = iter(predictor.predict(images))
+    return [to_bits(next(mattes), 8) if outcome is None else outcome for outcome in outcomes]
+
+
+def _jobs(
+    matchings: dict[str, Matching], region: str, predictor: Predictor | None
+) -> Iterator[Job]:
+    for method, matching in enumerate(matchings.values()):
+        if predictor is None:
+            yield from (Job(method, entry, region) for entry in matching.entries)
+            continue
+        batch = 8 if predictor.device.type == "cuda" else 1
+        for start in range(0, len(matching.entries), batch):
+            entries = matching.entries[start : start + batch]
+            mattes = predict_alpha(predictor, [entry.prediction for entry in entries])
+            for entry, matte in zip(entries, mattes, strict=True):
+                yield Job(method, entry, region, matte)

@@ -1,0 +1,204 @@
+"""Scoring any number of images: worker processes, a device, and memory for a handful of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.reading import read_alpha
+from mattecli.core.metrics.connectivity import connectivity_error
+from mattecli.core.metrics.matching import Entry
+from mattecli.core.metrics.pixels import comparable, pixel_count
+from mattecli.core.metrics.regions import detail_region, unknown_region
+from mattecli.core.metrics.scores import Scores, score
+
+if TYPE_CHECKING:
+    import torch
+
+# Jobs under way for each worker: enough to keep it busy, few enough to keep memory flat.
+JOBS_AHEAD = 3
+# Pixels that go to the device at a time; in double precision about 1 GB with all in between.
+BATCH_PIXELS = 16_000_000
+
+
+class Job(NamedTuple):
+    """One image to score; `alpha` is its matte where no file holds it, or why there is none."""
+
+    method: int
+    entry: Entry
+    region: str
+    alpha: np.ndarray | MatteError | None = None
+
+
+class Scored(NamedTuple):
+    """The errors of one image, and the pixels that they were taken over."""
+
+    scores: Scores
+    pixels: int
+
+
+def score_jobs(
+    jobs: Iterable[Job], workers: int = 1, device: torch.device | None = None
+) -> Iterator[tuple[Job, Scored | MatteError]]:
+    """Score images one after the other or in parallel, and give them back in order.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        Taken as needed, so it may be a generator that predicts the mattes.
+    workers : int
+        Processes that read and score; 1 stays in this process.
+    device : torch.device, optional
+        A CUDA device computes all but Conn in batches; the workers do the rest.
+
+    Yields
+    ------
+    tuple
+        The job, and its scores or the error that speaks of its files.
+
+    Raises
+    ------
+    MatteError
+        If a worker process dies, as for lack of memory.
+    """
+    if device is None:
+        yield from _in_processes(_score_job, jobs, workers)
+    else:
+        yield from _in_batches(_in_processes(_connect_job, jobs, workers), device)
+
+
+def read_job(job: Job) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Read prediction, truth and region mask of a job.
+
+    Returns
+    -------
+    prediction, truth : ndarray, shape (H, W), uint8 or uint16, of one dtype
+    region : ndarray of bool, shape (H, W), or None for all pixels
+
+    Raises
+    ------
+    MatteError
+        If a file cannot be read or the sizes differ.
+    """
+    if isinstance(job.alpha, MatteError):
+        raise job.alpha
+    entry = job.entry
+    truth = read_alpha(entry.truth)
+    prediction = read_alpha(entry.prediction) if job.alpha is None else job.alpha
+    _check_size(prediction, entry.prediction, truth, entry.truth)
+    region = None
+    if job.region == "unknown":
+        trimap = read_alpha(entry.trimap)
+        _check_size(trimap, entry.trimap, truth, entry.truth)
+        region = unknown_region(trimap)
+    elif job.region == "detail":
+        region = detail_region(truth)
+    return *comparable(prediction, truth), region
+
+
+def _check_size(array: np.ndarray, path: Any, truth: np.ndarray, truth_path: Any) -> None:
+    if array.shape != truth.shape:
+        sizes = [f"{width}x{height}" for height, width in (array.shape, truth.shape)]
+        raise MatteError(f"sizes differ: {path} is {sizes[0]}, {truth_path} is {sizes[1]}")
+
+
+def _score_job(job: Job) -> Scored | MatteError:
+    try:
+        prediction, truth, region = read_job(job)
+    except MatteError as error:
+        return error
+    return Scored(score(prediction, truth, region), pixel_count(truth, region))
+
+
+def _connect_job(job: Job) -> tuple | MatteError:
+    """Everything that `_in_batches` needs of a job: the arrays, the region, and Conn."""
+    try:
+        prediction, truth, region = read_job(job)
+    except MatteError as error:
+        return error
+    return prediction, truth, region, connectivity_error(prediction, truth, region)
+
+
+def _in_processes(
+    work: Callable[[Job], Any], jobs: Iterable[Job], workers: int
+) -> Iterator[tuple[Job, Any]]:
+    if workers <= 1:
+        for job in jobs:
+            yield job, work(job)
+        return
+    # Not forked: a copy of a process that runs CUDA or OpenCV threads may hang.
+    context = multiprocessing.get_context("spawn")
+    waiting: deque = deque()
+    with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
+        try:
+            for job in jobs:
+                # The matte goes to the worker; here it is not needed any more.
+                waiting.append((job._replace(alpha=None), pool.submit(work, job)))
+                if len(waiting) >= workers * JOBS_AHEAD:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        except BrokenProcessPool:
+            raise MatteError(
+                "a worker process died, perhaps for lack of memory: try fewer --workers"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    # Ctrl-C reaches the whole process group; only the parent reacts to it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _in_batches(
+    results: Iterable[tuple[Job, Any]], device: torch.device
+) -> Iterator[tuple[Job, Scored | MatteError]]:
+    """Score neighbours of one size and depth together on the device."""
+    batch: list[tuple[Job, tuple]] = []
+    for job, result in results:
+        if isinstance(result, MatteError):
+            yield from _flush(batch, device)
+            batch = []
+            yield job, result
+            continue
+        truth = result[1]
+        if batch:
+            first = batch[0][1][1]
+            alike = (first.shape, first.dtype) == (truth.shape, truth.dtype)
+            if not alike or (len(batch) + 1) * truth.size > BATCH_PIXELS:
+                yield from _flush(batch, device)
+                batch = []
+        batch.append((job, result))
+    yield from _flush(batch, device)
+
+
+def _flush(batch: list[tuple[Job, tuple]], device: torch.device) -> Iterator[tuple[Job, Scored]]:
+    from mattecli.core.metrics.batched import score_batch
+
+    if not batch:
+        return
+    jobs, results = zip(*batch, strict=True)
+    predictions, truths, regions, connectivity = zip(*results, strict=True)
+    rows = score_batch(
+        np.stack(predictions),
+        np.stack(truths),
+        None if regions[0] is None else np.stack(regions),
+        device,
+    )
+    for job, row, conn, truth, region in zip(
+        jobs, rows.tolist(), connectivity, truths, regions, strict=True
+    ):
+        yield job, Scored(Scores(*row, conn), pixel_count(truth, region))
