@@ -1,0 +1,1 @@
+"""The matting networks and their weights on disk."""

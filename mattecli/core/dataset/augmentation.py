@@ -1,0 +1,116 @@
+"""Random changes to training samples that leave alpha exact.
+
+Geometry moves image and alpha together; everything else touches colours only. All functions take
+the sample's own random generator, so a sample is a pure function of its number and the seed.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mattecli.core.imaging.reading import read_picture, to_unit
+from mattecli.core.imaging.writing import encode
+
+Rng = np.random.Generator
+
+
+def random_crop(sample: np.ndarray, size: int, rng: Rng) -> np.ndarray:
+    """Cut a random window out of HxWxC uint8 and bring it to `size` x `size`.
+
+    Three of ten windows are the whole picture, since that is what prediction sees; the others
+    cover 35 to 100% of it. Shapes are squashed to the square by up to a third beyond the
+    picture's own aspect, and flipped half of the time.
+    """
+    height, width = sample.shape[:2]
+    if rng.random() < 0.3:
+        window_height, window_width = height, width
+    else:
+        area = rng.uniform(0.35, 1.0) * height * width
+        aspect = np.exp(rng.uniform(np.log(0.67), np.log(1.5)))
+        window_width = min(width, max(8, round(np.sqrt(area * aspect))))
+        window_height = min(height, max(8, round(area / window_width)))
+    top = rng.integers(0, height - window_height + 1)
+    left = rng.integers(0, width - window_width + 1)
+    window = sample[top : top + window_height, left : left + window_width]
+    window = resize_to(window, (size, size))
+    return window[:, ::-1] if rng.random() < 0.5 else window
+
+
+def resize_to(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize HxW[xC] to `size` (width, height): area averaging down, bilinear up."""
+    shrinking = size[0] * size[1] < array.shape[0] * array.shape[1]
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    # OpenCV resizes at most four channels at a time.
+    parts = [
+        cv2.resize(np.ascontiguousarray(array[..., i : i + 4]), size, interpolation=method)
+        for i in range(0, array.shape[2], 4)
+    ]
+    return np.dstack(parts)
+
+
+def jitter_color(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarray:
+    """Random gain a channel, brightness, contrast, gamma and saturation; float32 RGB in [0, 1]."""
+    gain = 1 + strength * rng.uniform(-0.08, 0.08, 3).astype(np.float32)
+    contrast = np.float32(1 + strength * rng.uniform(-0.25, 0.25))
+    brightness = np.float32(strength * rng.uniform(-0.12, 0.12))
+    saturation = np.float32(1 + strength * rng.uniform(-0.4, 0.4))
+    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., None]
+    image = (grey + (image - grey) * saturation) * gain
+    image = (image - 0.5) * contrast + 0.5 + brightness
+    image = np.clip(image, 0, 1)
+    if rng.random() < 0.3:
+        image = image ** np.float32(np.exp(strength * rng.uniform(-0.4, 0.4)))
+    return image
+
+
+def degrade(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """What cameras and the web do to a picture: greyscale, softness, noise, JPEG.
+
+    Float32 RGB in [0, 1]; each happens now and then.
+    """
+    if rng.random() < 0.08:
+        image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
+    if rng.random() < 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
+    if rng.random() < 0.25:
+        noise = rng.standard_normal(image.shape, np.float32)
+        image = np.clip(image + noise * np.float32(rng.uniform(0.005, 0.03)), 0, 1)
+    if rng.random() < 0.3:
+        quality = int(rng.integers(35, 95))
+        jpeg = encode(np.rint(image * 255).astype(np.uint8), ".jpg", quality=quality)
+        image = to_unit(read_picture(jpeg).color)
+    return image
+
+
+def place_subject(
+    cutout: np.ndarray, size: int, rng: Rng
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put an RGBA cutout somewhere on an empty square, at some scale, perhaps cut by the frame.
+
+    Parameters
+    ----------
+    cutout : uint8, HxWx4
+        Straight colour that runs on below the transparent part, so that resizing shows no rim.
+
+    Returns
+    -------
+    foreground : float32, size x size x 3, in [0, 1]
+    alpha : float32, size x size, in [0, 1]
+    """
+    if rng.random() < 0.5:
+        cutout = cutout[:, ::-1]
+    scale = size * np.exp(rng.uniform(np.log(0.4), np.log(1.3))) / max(cutout.shape[:2])
+    stretch = np.exp(rng.uniform(-0.15, 0.15))
+    width = max(2, round(cutout.shape[1] * scale * stretch))
+    height = max(2, round(cutout.shape[0] * scale / stretch))
+    cutout = resize_to(cutout, (width, height))
+    angle = rng.normal(0, 8) if rng.random() < 0.4 else 0.0
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    # Its centre lies anywhere in the picture's middle.
+    matrix[:, 2] += size * rng.uniform(0.2, 0.8, 2) - (width / 2, height / 2)
+
+    frame = (size, size)
+    color = cv2.warpAffine(cutout[..., :3], matrix, frame, borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.warpAffine(cutout[..., 3], matrix, frame)
+    return color.astype(np.float32) / 255, alpha.astype(np.float32) / 255

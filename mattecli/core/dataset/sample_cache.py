@@ -1,0 +1,104 @@
+"""Decoded samples at training size on disk, so that no step waits for a decoder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mattecli.core.dataset.foreground import estimate_foreground
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.reading import read_alpha, read_color, read_picture, to_srgb, to_unit
+
+
+class SampleCache:
+    """Reads training files at reduced size and, given a folder, keeps them there as raw arrays.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where arrays are kept; None decodes every time.
+    long_side : int
+        Larger pictures are reduced to this long side (area resampling) when first read.
+    """
+
+    def __init__(self, folder: Path | None, long_side: int) -> None:
+        self.folder = folder
+        self.long_side = long_side
+
+    def pair(self, image: Path, alpha: Path) -> np.ndarray:
+        """Photo, matte and estimated foreground as one HxWx7 uint8 array (RGB, alpha, RGB of F).
+
+        F is estimated because a photo's own colours carry its old background into composites.
+        """
+        return self._cached("pair", [image, alpha], lambda: self._read_pair(image, alpha))
+
+    def cutout(self, path: Path) -> np.ndarray:
+        """RGBA cutout trimmed to its subject, HxWx4 uint8."""
+        return self._cached("cutout", [path], lambda: self._read_cutout(path))
+
+    def background(self, path: Path) -> np.ndarray:
+        """RGB image, HxWx3 uint8."""
+        return self._cached("background", [path], lambda: self._reduce(read_color(path)))
+
+    def _cached(self, kind: str, files: list[Path], read) -> np.ndarray:
+        if self.folder is None:
+            return read()
+        facts = [(str(f.resolve()), f.stat().st_mtime_ns, f.stat().st_size) for f in files]
+        key = hashlib.sha256(repr((kind, self.long_side, facts)).encode()).hexdigest()[:32]
+        path = self.folder / f"{key}.npy"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".{key}.{os.getpid()}.npy")
+            np.save(partial, read())
+            os.replace(partial, path)
+        return np.load(path, mmap_mode="r")
+
+    def _reduce(self, array: np.ndarray) -> np.ndarray:
+        height, width = array.shape[:2]
+        scale = self.long_side / max(height, width)
+        if scale >= 1:
+            return array
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
+
+    def _read_pair(self, image: Path, alpha: Path) -> np.ndarray:
+        color, matte = read_color(image), read_alpha(alpha)
+        if color.shape[:2] != matte.shape:
+            raise MatteError(
+                f"{image} is {color.shape[1]}x{color.shape[0]} but {alpha} is "
+                f"{matte.shape[1]}x{matte.shape[0]}: photo and matte must have one size"
+            )
+        color, matte = self._reduce(color), self._reduce(_to_8_bit(matte))
+        clean = estimate_foreground(to_unit(color), to_unit(matte))
+        return np.dstack([color, matte, np.rint(clean * 255).astype(np.uint8)])
+
+    def _read_cutout(self, path: Path) -> np.ndarray:
+        picture = to_srgb(read_picture(path))
+        if picture.alpha is None:
+            raise MatteError(
+                f"{path}: no alpha channel; training on cutouts needs RGBA files, "
+                "photos with mattes go into image/ and alpha/ folders"
+            )
+        rows, columns = (np.flatnonzero(picture.alpha.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            raise MatteError(f"{path}: this cutout is fully transparent")
+        trimmed = np.dstack([picture.color, picture.alpha])[
+            rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1
+        ]
+        # Resized premultiplied: what lies hidden under alpha 0 must not bleed into the edge.
+        alpha = to_unit(trimmed[..., 3:])
+        reduced = self._reduce(np.dstack([to_unit(trimmed[..., :3]) * alpha, alpha]))
+        on_black, alpha = np.ascontiguousarray(reduced[..., :3]), reduced[..., 3]
+        straight = np.clip(on_black / np.maximum(alpha, 1e-6)[..., None], 0, 1)
+        # Nor may the black there bleed when the cutout is resized again.
+        below = estimate_foreground(on_black, alpha)
+        color = np.where(alpha[..., None] > 1 / 255, straight, below)
+        return np.rint(np.dstack([color, alpha]) * 255).astype(np.uint8)
+
+
+def _to_8_bit(matte: np.ndarray) -> np.ndarray:
+    return matte if matte.dtype == np.uint8 else np.rint(to_unit(matte) * 255).astype(np.uint8)

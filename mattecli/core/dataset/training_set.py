@@ -1,0 +1,192 @@
+"""The endless training set: sample number n is a pure function of n and the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mattecli.core.dataset import augmentation
+from mattecli.core.dataset.compositing import composite
+from mattecli.core.dataset.sample_cache import SampleCache
+from mattecli.core.dataset.sources import Source
+from mattecli.core.imaging.reading import read_alpha, read_color, to_unit
+
+
+@dataclass
+class Mixture:
+    """How often what is drawn.
+
+    Attributes
+    ----------
+    recompose : float
+        Share of photo/matte pairs whose subject is put on another background.
+    second_subject : float
+        Share of composites with another subject behind the first (alpha is their union).
+    empty : float
+        Share of samples that are a background alone, with alpha zero.
+    """
+
+    recompose: float = 0.35
+    second_subject: float = 0.15
+    empty: float = 0.04
+
+
+class TrainingSet(Dataset):
+    """Photos with mattes and composites made on the fly.
+
+    Without backgrounds, pairs are used as they are and cutouts cannot be used.
+
+    Items are dictionaries of tensors: ``image`` 3xSxS float32 in [0, 1], ``alpha`` 1xSxS in [0, 1],
+    ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
+    image = alpha * foreground + (1 - alpha) * background is known, else 0.0.
+    """
+
+    def __init__(
+        self,
+        sources: list[Source],
+        backgrounds: Source | None,
+        *,
+        size: int,
+        seed: int = 0,
+        mixture: Mixture | None = None,
+        cache: SampleCache | None = None,
+    ) -> None:
+        self.sources = sources
+        self.backgrounds = backgrounds
+        self.size = size
+        self.seed = seed
+        self.mixture = mixture or Mixture()
+        self.cache = cache or SampleCache(None, 2 * size)
+        weights = np.array([source.weight for source in sources], float)
+        self.shares = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return 2**62
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, number))
+        if self.backgrounds is not None and rng.random() < self.mixture.empty:
+            return self._empty(rng)
+        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        image, alpha = source.files[rng.integers(len(source.files))]
+        if source.kind == "cutouts":
+            return self._composed(self.cache.cutout(image), rng)
+        sample = self.cache.pair(image, alpha)
+        if self.backgrounds is not None and rng.random() < self.mixture.recompose:
+            return self._composed(_trim(sample[..., [4, 5, 6, 3]]), rng)
+        return self._photo(sample, rng)
+
+    def _photo(self, sample: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        sample = augmentation.random_crop(sample, self.size, rng)
+        unit = sample.astype(np.float32) / 255
+        image = augmentation.jitter_color(unit[..., :3], rng)
+        image = augmentation.degrade(image, rng)
+        return _item(image, unit[..., 3], image, image, composed=False)
+
+    def _empty(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        background = self._background(rng)
+        image = augmentation.degrade(background, rng)
+        alpha = np.zeros((self.size, self.size), np.float32)
+        return _item(image, alpha, background, background, composed=False)
+
+    def _composed(self, cutout: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        background = self._background(rng)
+        if rng.random() < self.mixture.second_subject:
+            color, behind = augmentation.place_subject(self._any_cutout(rng), self.size, rng)
+            color = augmentation.jitter_color(color, rng, 0.6)
+        else:
+            color, behind = background, np.zeros((self.size, self.size), np.float32)
+        foreground, alpha = augmentation.place_subject(cutout, self.size, rng)
+        foreground = augmentation.jitter_color(foreground, rng, 0.6)
+
+        # Two subjects are one foreground: its alpha is the union, its colour their own mixture.
+        union = alpha + (1 - alpha) * behind
+        own = alpha / np.maximum(union, 1e-6)
+        foreground = composite(own, foreground, color)
+        image = np.clip(composite(union, foreground, background), 0, 1).astype(np.float32)
+        degraded = augmentation.degrade(image, rng)
+        return _item(degraded, union, foreground, background, composed=degraded is image)
+
+    def _any_cutout(self, rng: np.random.Generator) -> np.ndarray:
+        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        image, alpha = source.files[rng.integers(len(source.files))]
+        if source.kind == "cutouts":
+            return self.cache.cutout(image)
+        return _trim(self.cache.pair(image, alpha)[..., [4, 5, 6, 3]])
+
+    def _background(self, rng: np.random.Generator) -> np.ndarray:
+        if rng.random() < 0.12:
+            return self._plain_background(rng)
+        path, _ = self.backgrounds.files[rng.integers(len(self.backgrounds.files))]
+        crop = augmentation.random_crop(self.cache.background(path), self.size, rng)
+        background = augmentation.jitter_color(crop.astype(np.float32) / 255, rng)
+        if rng.random() < 0.35:
+            # Depth of field: what is behind a subject is often out of focus.
+            sigma = self.size * np.exp(rng.uniform(np.log(0.003), np.log(0.03)))
+            background = cv2.GaussianBlur(background, (0, 0), sigma)
+        return background
+
+    def _plain_background(self, rng: np.random.Generator) -> np.ndarray:
+        """A studio's wall or a product shot's paper: one colour running softly into another."""
+        corners = rng.uniform(0, 1, 3) + rng.uniform(-0.15, 0.15, (2, 2, 3))
+        if rng.random() < 0.5:
+            corners = corners.mean(axis=2, keepdims=True).repeat(3, axis=2)
+        corners = np.clip(corners, 0, 1).astype(np.float32)
+        return cv2.resize(corners, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+
+
+class ValidationSet(Dataset):
+    """Whole photos with their mattes, one size a sample; items are (image 3xHxW, alpha HxW).
+
+    Parameters
+    ----------
+    sources : list of Source
+        Only pairs are read.
+    """
+
+    def __init__(self, sources: list[Source]) -> None:
+        self.files = [pair for source in sources if source.kind == "pairs" for pair in source.files]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, alpha = self.files[index]
+        color = torch.from_numpy(to_unit(read_color(image))).permute(2, 0, 1)
+        return color, torch.from_numpy(to_unit(read_alpha(alpha)))
+
+
+def _trim(rgba: np.ndarray) -> np.ndarray:
+    """Cut HxWx4 down to where alpha is not zero; an empty matte is left as it is."""
+    rows, columns = (np.flatnonzero((rgba[..., 3] > 2).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return rgba
+    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _item(
+    image: np.ndarray,
+    alpha: np.ndarray,
+    foreground: np.ndarray,
+    background: np.ndarray,
+    *,
+    composed: bool,
+) -> dict[str, Tensor]:
+    def tensor(array: np.ndarray) -> Tensor:
+        array = array[..., None] if array.ndim == 2 else array
+        return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), np.float32))
+
+    return {
+        "image": tensor(image),
+        "alpha": tensor(alpha),
+        "foreground": tensor(foreground),
+        "background": tensor(background),
+        "composed": torch.tensor(float(composed)),
+    }
+
+

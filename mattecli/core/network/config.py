@@ -1,0 +1,96 @@
+"""What a network is built from: one flat, serialisable configuration, and the named ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from mattecli.core.errors import MatteError
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything needed to build a network again; it travels in the header of its weights.
+
+    The defaults are HAttMatting as in the CVPR 2020 paper. Strides are in pixels of the input;
+    channel widths of ASPP and decoder are not given in the paper's public text and are our choice.
+    """
+
+    encoder: str = "resnext101_32x8d"
+    #: Stride of the deepest feature; 16 is reached by dilation, where the encoder allows it.
+    output_stride: int = 16
+    aspp_rates: tuple[int, ...] = (6, 12, 18)
+    pyramid_channels: int = 256
+    #: Strides at which appearance cues are filtered and fused, coarse to fine. The paper takes
+    #: block 1 (stride 4), HAttMatting++ block 2 and block 1 (strides 8 and 4).
+    cue_strides: tuple[int, ...] = (4,)
+    #: Width of the decoder at each of those levels.
+    cue_channels: tuple[int, ...] = (256,)
+    #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
+    detail_channels: int = 0
+    channel_attention: bool = True
+    spatial_attention: bool = True
+    low_level: bool = True
+    #: Alpha is also read off the intermediate levels in training (sentry supervision).
+    sentry: bool = False
+    #: Long side in pixels that photos are brought to for prediction.
+    predict_size: int = 512
+
+    def __post_init__(self) -> None:
+        if len(self.cue_strides) != len(self.cue_channels):
+            raise MatteError(
+                f"cue_strides {self.cue_strides} and cue_channels {self.cue_channels} "
+                "must have one entry a level"
+            )
+        if list(self.cue_strides) != sorted(set(self.cue_strides), reverse=True):
+            raise MatteError(f"cue_strides {self.cue_strides} must run from coarse to fine")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON and TOML."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """Inverse of :meth:`to_dict`; lists become tuples.
+
+        Raises
+        ------
+        MatteError
+            If a key is not part of the configuration.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise MatteError(
+                f"unknown network setting {', '.join(unknown)} (known: {', '.join(sorted(known))})"
+            )
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+NETWORKS: dict[str, NetworkConfig] = {
+    "hattmatting": NetworkConfig(),
+    "hattmatting++": NetworkConfig(cue_strides=(8, 4), cue_channels=(256, 256), sentry=True),
+    # Ours: a light encoder at stride 32, cues at every level down to stride 2, where hair lives,
+    # and a narrow head at full resolution.
+    "matte": NetworkConfig(
+        encoder="tf_efficientnet_lite0",
+        output_stride=32,
+        pyramid_channels=128,
+        cue_strides=(16, 8, 4, 2),
+        cue_channels=(96, 64, 32, 16),
+        detail_channels=8,
+        sentry=True,
+    ),
+}
+
+
+def network_config(name: str, **changes: Any) -> NetworkConfig:
+    """The named configuration with some settings changed; ``None`` means as named.
+
+    Raises
+    ------
+    MatteError
+        If no network has that name.
+    """
+    if name not in NETWORKS:
+        raise MatteError(f"unknown network '{name}': choose from {', '.join(NETWORKS)}")
+    return replace(NETWORKS[name], **{k: v for k, v in changes.items() if v is not None})

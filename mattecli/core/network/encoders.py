@@ -1,0 +1,86 @@
+"""Encoders by timm's names, as a pyramid of features keyed by stride."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from mattecli.core.errors import MatteError
+
+
+class Encoder(nn.Module):
+    """Any timm CNN as a feature pyramid.
+
+    Attributes
+    ----------
+    channels : dict[int, int]
+        Width of the feature at each stride (the last one where several share a stride).
+    mean, std : Tensor, 1x3x1x1
+        Normalisation the encoder was trained with; applied here, to images in [0, 1].
+    """
+
+    def __init__(self, name: str, *, output_stride: int = 32, pretrained: bool = False) -> None:
+        super().__init__()
+        try:
+            # Dilation is only named where it is wanted: not every encoder knows the argument.
+            dilation = {} if output_stride == 32 else {"output_stride": output_stride}
+            self.body = timm.create_model(name, features_only=True, pretrained=pretrained, **dilation)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise MatteError(f"encoder '{name}' cannot be built by timm: {error}") from None
+        self.strides = self.body.feature_info.reduction()
+        self.channels = dict(zip(self.strides, self.body.feature_info.channels(), strict=True))
+        if len(self.channels) < 3:
+            raise MatteError(f"encoder '{name}' has no feature pyramid (strides {self.strides})")
+        cfg = self.body.pretrained_cfg
+        for key in ("mean", "std"):
+            value = torch.tensor(cfg[key]).view(1, 3, 1, 1)
+            self.register_buffer(key, value, persistent=False)
+
+    def forward(self, image: Tensor) -> dict[int, Tensor]:
+        """Features by stride for `image`, float Bx3xHxW in [0, 1], H and W multiples of 32."""
+        features = self.body((image - self.mean) / self.std)
+        return dict(zip(self.strides, features, strict=True))
+
+    @property
+    def deepest(self) -> int:
+        """Stride of the last feature."""
+        return self.strides[-1]
+
+
+def load_encoder_weights(encoder: Encoder, name: str, path: Path) -> None:
+    """Load ImageNet weights from a local file into `encoder`.
+
+    Accepts a safetensors file or a pickled state dict (read with ``weights_only=True``) of the
+    classifier. Keys are matched by name; where a file uses other names (TensorFlow ports do), by
+    position, provided that order and shapes are those of timm's classifier.
+
+    Raises
+    ------
+    MatteError
+        If the file is unreadable or does not fit.
+    """
+    state = _read_state(path)
+    target = encoder.body.state_dict()
+    if not set(target) <= set(state):
+        classifier = timm.create_model(name).state_dict()
+        same_shapes = [v.shape for v in classifier.values()] == [v.shape for v in state.values()]
+        if not same_shapes:
+            raise MatteError(f"{path}: these weights do not belong to encoder '{name}'")
+        state = dict(zip(classifier, state.values(), strict=True))
+    encoder.body.load_state_dict({key: state[key] for key in target})
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise MatteError(f"{path}: cannot be read as encoder weights ({reason})") from None
+    return state.get("state_dict", state)

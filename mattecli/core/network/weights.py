@@ -1,0 +1,112 @@
+"""Networks on disk: safetensors whose header holds configuration and provenance."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from mattecli.core.errors import MatteError
+from mattecli.core.network.config import NetworkConfig
+from mattecli.core.network.hattmatting import HAttMatting
+
+FORMAT = "mattecli-1"
+#: Inside an installed package, and at the top of the repository for editable installs.
+_BUNDLED = (
+    Path(__file__).parents[2] / "weights",
+    Path(__file__).parents[3] / "weights",
+)
+
+
+def bundled_weights(name: str = "default") -> Path:
+    """Path of weights that ship with the program.
+
+    Raises
+    ------
+    MatteError
+        If there are none of that name.
+    """
+    for folder in _BUNDLED:
+        path = folder / f"{name}.safetensors"
+        if path.is_file():
+            return path
+    have = sorted({p.stem for folder in _BUNDLED for p in folder.glob("*.safetensors")})
+    raise MatteError(f"no bundled weights '{name}' (there are: {', '.join(have) or 'none'})")
+
+
+def save_network(
+    network: nn.Module, path: Path, *, provenance: dict[str, Any], half: bool = True
+) -> None:
+    """Write `network` to `path` in one step (temporary name, then rename).
+
+    Parameters
+    ----------
+    network : HAttMatting
+    provenance : dict
+        JSON-able facts about the training: data, steps, figures.
+    half : bool
+        Store floating-point tensors as float16, which halves the file.
+    """
+    tensors = {}
+    for key, value in network.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        tensors[key] = value.half() if half and value.is_floating_point() else value
+    header = {
+        "format": FORMAT,
+        "network": json.dumps(network.config.to_dict()),
+        "provenance": json.dumps(provenance),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial.write_bytes(save(tensors, metadata=header))
+    os.replace(partial, path)
+
+
+def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
+    """Configuration and provenance of a weights file, without reading its tensors.
+
+    Raises
+    ------
+    MatteError
+        If `path` is not a weights file of ours.
+    """
+    if not path.is_file():
+        raise MatteError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+    except SafetensorError:
+        raise MatteError(
+            f"{path}: not a safetensors file; pickled weights (.pt, .pth) are refused because "
+            "loading them can run code"
+        ) from None
+    if header.get("format") != FORMAT:
+        raise MatteError(f"{path}: safetensors, but not weights written by 'matte train'")
+    config = NetworkConfig.from_dict(json.loads(header["network"]))
+    return config, json.loads(header.get("provenance", "{}"))
+
+
+def load_network(path: Path, device: torch.device | str = "cpu") -> HAttMatting:
+    """Rebuild the network stored at `path`, in float32 and eval mode.
+
+    Raises
+    ------
+    MatteError
+        If the file is not ours, or its tensors do not fit its configuration.
+    """
+    config, _ = read_header(path)
+    network = HAttMatting(config)
+    with safe_open(path, "pt") as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise MatteError(f"{path}: tensors do not fit the configuration ({reason})") from None
+    return network.to(device, memory_format=torch.channels_last).eval()

@@ -1,0 +1,121 @@
+"""The settings of a training run: named recipes, TOML files and overrides, in that order."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from mattecli.core.errors import MatteError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass
+class TrainingConfig:
+    """One flat table of settings, with `network`, `loss` and `mixture` as tables of their own.
+
+    Attributes
+    ----------
+    data : list of str
+        ``FOLDER`` or ``FOLDER=WEIGHT``, see :func:`mattecli.core.dataset.sources.find_sources`.
+    backgrounds : list of str
+        Folders of backgrounds for composites made on the fly.
+    network : dict
+        ``name`` of a network and changes to its settings.
+    steps, batch_size, crop_size : int
+        Optimiser steps, samples a step over all processes, side of the training squares in pixels.
+    optimizer : "adamw" or "sgd" (momentum 0.9)
+    encoder_lr : float
+        Learning rate of the encoder as a share of `lr`.
+    schedule : "cosine" or "poly" (power 0.9), after `warmup` steps of linear rise
+    ema : float
+        Decay of the averaged weights, which are what is validated and exported; 0 turns it off.
+    clip : float
+        Largest norm of the gradient; 0 turns clipping off.
+    loss : dict
+        Weight of each loss by name.
+    mixture : dict
+        Shares of :class:`mattecli.core.dataset.training_set.Mixture`.
+    """
+
+    data: list[str] = field(default_factory=list)
+    backgrounds: list[str] = field(default_factory=list)
+    network: dict[str, Any] = field(default_factory=lambda: {"name": "matte"})
+    steps: int = 10_000
+    batch_size: int = 12
+    crop_size: int = 320
+    optimizer: str = "adamw"
+    lr: float = 1e-3
+    encoder_lr: float = 0.3
+    weight_decay: float = 1e-2
+    schedule: str = "cosine"
+    warmup: int = 200
+    ema: float = 0.998
+    clip: float = 1.0
+    precision: str = "auto"
+    seed: int = 0
+    workers: int = 1
+    log_every: int = 10
+    validate_every: int = 500
+    checkpoint_every: int = 100
+    loss: dict[str, float] = field(default_factory=dict)
+    mixture: dict[str, float] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises
+        ------
+        MatteError
+        """
+        choices = {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly")}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise MatteError(f"{name} '{getattr(self, name)}': use {' or '.join(allowed)}")
+        for name in ("steps", "batch_size", "crop_size", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise MatteError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.crop_size % 32:
+            raise MatteError(f"crop_size must be a multiple of 32, not {self.crop_size}")
+
+    def save(self, path: Path) -> None:
+        """Write as TOML."""
+        path.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
+
+
+def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
+    """A named recipe or a TOML file, then `overrides`; tables are merged, ``None`` is ignored.
+
+    Raises
+    ------
+    MatteError
+        If there is no such recipe, or a setting is unknown.
+    """
+    path = Path(recipe) if recipe.endswith(".toml") else RECIPES / f"{recipe}.toml"
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise MatteError(f"no recipe '{recipe}': use one of {names}, or a .toml file")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MatteError(f"{path}: not valid TOML ({error})") from None
+    for name, value in overrides.items():
+        if isinstance(value, dict):
+            values[name] = {**values.get(name, {}), **value}
+        elif value is not None:
+            values[name] = value
+    known = {f.name for f in fields(TrainingConfig)}
+    if unknown := sorted(set(values) - known):
+        raise MatteError(f"{path}: unknown setting {', '.join(unknown)}")
+    config = TrainingConfig(**values)
+    config.check()
+    return config

@@ -1,0 +1,150 @@
+"""The losses by name, and their weighted sum. All take alpha Bx1xHxW in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mattecli.core.dataset.compositing import composite
+from mattecli.core.errors import MatteError
+
+Batch = dict[str, Tensor]
+
+
+def mse(alpha: Tensor, batch: Batch) -> Tensor:
+    """Mean squared error over all pixels (L_MSE of HAttMatting)."""
+    return functional.mse_loss(alpha, batch["alpha"])
+
+
+def l1(alpha: Tensor, batch: Batch) -> Tensor:
+    """Mean absolute error over all pixels."""
+    return functional.l1_loss(alpha, batch["alpha"])
+
+
+def bce(alpha: Tensor, batch: Batch) -> Tensor:
+    """Binary cross entropy with soft targets: strong where a whole part is missed."""
+    # In float32 whatever the precision of the network: near 0 and 1 half precision has no slope.
+    inside = alpha.float().clamp(1e-5, 1 - 1e-5)
+    with torch.autocast(alpha.device.type, enabled=False):
+        return functional.binary_cross_entropy(inside, batch["alpha"].float())
+
+
+def ssim(alpha: Tensor, batch: Batch) -> Tensor:
+    """1 - SSIM (L_SSIM of HAttMatting)."""
+    return 1 - structural_similarity(alpha.float(), batch["alpha"].float())
+
+
+def structural_similarity(first: Tensor, second: Tensor) -> Tensor:
+    """Mean SSIM of BxCxHxW images in [0, 1] (Wang et al., IEEE TIP 2004).
+
+    An 11x11 Gaussian window with sigma 1.5, data range 1, population covariances, and only
+    windows that lie inside the image: the mean scikit-image gives with ``gaussian_weights`` and
+    ``use_sample_covariance=False``.
+    """
+    offsets = torch.arange(-5, 6, device=first.device, dtype=first.dtype)
+    window = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    window = window / window.sum()
+    channels = first.shape[1]
+    across = window.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    down = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+
+    moments = torch.cat([first, second, first * first, second * second, first * second])
+    moments = functional.conv2d(moments, across, groups=channels)
+    moments = functional.conv2d(moments, down, groups=channels)
+    mean1, mean2, square1, square2, product = moments.chunk(5)
+    variance1, variance2 = square1 - mean1**2, square2 - mean2**2
+    covariance = product - mean1 * mean2
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean1 * mean2 + c1) / (mean1**2 + mean2**2 + c1)
+    structure = (2 * covariance + c2) / (variance1 + variance2 + c2)
+    return (luminance * structure).mean()
+
+
+def gradient(alpha: Tensor, batch: Batch) -> Tensor:
+    """Mean absolute difference of horizontal and of vertical first differences, summed."""
+    target = batch["alpha"]
+    return sum(
+        functional.l1_loss(alpha.diff(dim=axis), target.diff(dim=axis)) for axis in (-1, -2)
+    )
+
+
+def laplacian(alpha: Tensor, batch: Batch, levels: int = 5) -> Tensor:
+    """L1 between Laplacian pyramids, level l (from 0, finest) weighted 2^l.
+
+    Hou and Liu, "Context-Aware Image Matting", ICCV 2019. Being linear, the pyramid of the
+    difference is the difference of the pyramids.
+    """
+    difference = alpha.float() - batch["alpha"].float()
+    kernel = difference.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = (kernel[:, None] * kernel[None, :])[None, None]
+    total = difference.new_zeros(())
+    for level in range(levels):
+        if min(difference.shape[-2:]) < 4:
+            break
+        padded = functional.pad(difference, (2, 2, 2, 2), mode="reflect")
+        coarser = functional.conv2d(padded, kernel, stride=2)
+        up = functional.interpolate(
+            coarser, size=difference.shape[-2:], mode="bilinear", align_corners=False
+        )
+        total = total + 2**level * (difference - up).abs().mean()
+        difference = coarser
+    return total
+
+
+def composition(alpha: Tensor, batch: Batch) -> Tensor:
+    """Mean absolute colour error of the composite with the true F and B.
+
+    Xu et al., "Deep Image Matting", CVPR 2017. Counted only in samples whose layers are known;
+    0 where there is none.
+    """
+    known = batch["composed"].view(-1, 1, 1, 1)
+    again = composite(alpha, batch["foreground"], batch["background"])
+    error = (again - batch["image"]).abs() * known
+    return error.sum() / (known.sum() * error[0].numel()).clamp(min=1)
+
+
+LOSSES: dict[str, Callable[[Tensor, Batch], Tensor]] = {
+    loss.__name__: loss for loss in (mse, l1, bce, ssim, gradient, laplacian, composition)
+}
+
+
+def check_losses(weights: dict[str, float]) -> None:
+    """Refuse names that are no loss.
+
+    Raises
+    ------
+    MatteError
+    """
+    if unknown := sorted(set(weights) - {*LOSSES, "sentry"}):
+        raise MatteError(
+            f"unknown loss {', '.join(unknown)}: choose from {', '.join(LOSSES)}, sentry"
+        )
+
+
+def weighted_losses(
+    alpha: Tensor, intermediate: list[Tensor], batch: Batch, weights: dict[str, float]
+) -> dict[str, Tensor]:
+    """Every loss that has a weight, by name and unweighted, and their weighted sum ``total``.
+
+    ``sentry`` is the mean over the intermediate alphas, each judged at its own resolution by
+    BCE plus L1 (HAttMatting++ names the supervision, not its form: the form is ours).
+    """
+    values = {
+        name: LOSSES[name](alpha, batch)
+        for name, weight in weights.items()
+        if weight and name != "sentry"
+    }
+    if weights.get("sentry") and intermediate:
+        values["sentry"] = sum(_sentry(coarse, batch["alpha"]) for coarse in intermediate) / len(
+            intermediate
+        )
+    values["total"] = sum(weights[name] * value for name, value in values.items())
+    return values
+
+
+def _sentry(coarse: Tensor, target: Tensor) -> Tensor:
+    reduced = {"alpha": functional.adaptive_avg_pool2d(target, coarse.shape[-2:])}
+    return bce(coarse, reduced) + l1(coarse, reduced)
