@@ -24,9 +24,10 @@ def evaluate(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PRED GT | PRED… --gt GT | IMAGES GT --weights W",
+            metavar="PRED... GT",
             help="Folders of mattes or cutouts, and of true mattes, matched by relative path "
-            "without suffix; dog_7 falls back on the truth of dog.",
+            "without suffix (dog_7 falls back on the truth of dog). Several PRED need --gt GT; "
+            "with --weights PRED holds photos.",
             show_default=False,
         ),
     ],
@@ -44,7 +45,7 @@ def evaluate(
         Region | None,
         typer.Option(
             help="Pixels that count: all, the trimap's unknown ones, or those near soft pixels "
-            "and edges of the truth.  [default: unknown with --trimap, otherwise whole]",
+            "and edges of the truth. By default unknown with --trimap, otherwise whole.",
             show_default=False,
         ),
     ] = None,
@@ -69,18 +70,21 @@ def evaluate(
     ] = 6,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that score.  [default: one a core for many images]"),
+        typer.Option(min=1, help="Processes that score; by default one a core for many images."),
     ] = None,
     device: Annotated[
         str | None,
         typer.Option(
             help="Where the network runs, and on CUDA all errors but Conn: auto, cpu, cuda, "
-            "cuda:N, mps.  [default: auto with --weights, otherwise cpu]",
+            "cuda:N, mps. By default auto with --weights, otherwise cpu.",
             show_default=False,
         ),
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option(help="Exit with 0 although files are missing, unusable or too many.")
+        bool,
+        typer.Option(
+            "--allow-missing", help="Exit with 0 although files are missing, unusable or extra."
+        ),
     ] = False,
 ) -> None:
     """Score mattes against the truth: SAD, MSE, MAD, Grad and Conn, with 95% intervals.
@@ -157,9 +161,8 @@ def _report(result: Evaluation) -> None:
         typer.secho(f"{result.method}: and {more} more of the kind", fg="yellow", err=True)
     if result.empty:
         typer.secho(
-            f"{result.method}: {len(result.empty)} images have no pixel in the region "
-            f"'{result.region}' and count as 0: {', '.join(result.empty[:5])}"
-            f"{' …' if len(result.empty) > 5 else ''}",
+            f"{result.method}: no pixel in the region '{result.region}', counted as 0: "
+            f"{', '.join(result.empty)}",
             fg="yellow",
             err=True,
         )

@@ -44,7 +44,7 @@ def match(
     against ``dog``. Two single files always belong together.
 
     ``missing`` names every truth that no prediction uses, and every trimap or photo that has a
-    truth but no prediction: of twenty composites of one truth these show the one that was forgotten.
+    truth but no prediction: of twenty composites of one truth these show which was forgotten.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-RESAMPLES = 5000
+RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
@@ -29,7 +29,7 @@ class Comparison(NamedTuple):
 def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
     """Mean over images with its 95% percentile-bootstrap interval (Efron and Tibshirani, 1993).
 
-    The images are drawn anew, with replacement, 5000 times; the interval spans the middle 95% of
+    The images are drawn anew, with replacement, 2000 times; the interval spans the middle 95% of
     the means. It tells how much the figure hangs on which images the set happens to hold.
 
     Parameters

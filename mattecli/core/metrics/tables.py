@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from mattecli.core.metrics.evaluation import Evaluation, compare_to_first
@@ -25,7 +26,7 @@ def image_table(evaluation: Evaluation) -> Table:
         title += f"; here the {WORST} with the largest SAD"
     table = _table(title, UNITS, evaluation.region, "image")
     for name, row in scores.items():
-        table.add_row(name, *_figures(row))
+        table.add_row(escape(name), *_figures(row))
     table.add_section()
     _add_estimate(table, evaluation.estimate(), "mean", style="bold")
     return table
@@ -43,7 +44,7 @@ def method_table(evaluations: list[Evaluation]) -> Table:
 
 
 def comparison_table(evaluations: list[Evaluation]) -> Table:
-    """Every further method against the first one: difference of means, interval, wins and losses."""
+    """Every further method against the first one: difference of means, interval, wins, losses."""
     table = _table(
         f"difference to {evaluations[0].method} on the same images",
         "negative is better; bold: the interval leaves out 0, so the difference is sure",
@@ -63,7 +64,7 @@ def comparison_table(evaluations: list[Evaluation]) -> Table:
 
 def _table(title: str, caption: str, region: str, *columns: str) -> Table:
     table = Table(
-        title=f"{title}\nregion: {REGION_NAMES[region]}",
+        title=f"{escape(title)}\nregion: {REGION_NAMES[region]}",
         caption=caption,
         title_justify="left",
         caption_justify="left",
@@ -90,7 +91,7 @@ def _add_estimate(
         means = [
             f"[bold]{mean}[/]" if mark else mean for mean, mark in zip(means, marked, strict=True)
         ]
-    table.add_row(*labels, *means, style=style)
+    table.add_row(*map(escape, labels), *means, style=style)
     blank = [""] * (len(labels) - 1)
     table.add_row("95% from", *blank, *_figures(estimate.low, sign), style="dim")
     table.add_row("95% to", *blank, *_figures(estimate.high, sign), style="dim")
