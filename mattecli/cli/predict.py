@@ -1,2 +1,325 @@
-def predict() -> None:
-    """Placeholder until this command's own change lands."""
+"""``matte predict``: photos in, cutouts out."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from enum import Enum
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Kind(str, Enum):
+    """What can be saved of a photo."""
+
+    cutout = "cutout"
+    alpha = "alpha"
+    foreground = "foreground"
+    composite = "composite"
+
+
+class Format(str, Enum):
+    """File formats of results."""
+
+    png = "png"
+    webp = "webp"
+    tiff = "tiff"
+    jpg = "jpg"
+
+
+class Refine(str, Enum):
+    """Ways to bring the matte to full size."""
+
+    none = "none"
+    fast = "fast"
+
+
+class Precision(str, Enum):
+    """Number formats of the network."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A photo, a folder of photos, or - for stdin.")
+    ],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="A folder, - for stdout, or for a single photo a file such as cutout.png.",
+        ),
+    ],
+    save: Annotated[
+        list[Kind],
+        typer.Option(
+            help="What to save: a cutout with straight colours, the alpha matte, the foreground "
+            "colours, or a composite over --background. Repeat for several; each then gets a "
+            "folder OUT/<kind>.",
+            show_default="cutout, or composite with --background",
+        ),
+    ] = [],  # noqa: B006
+    image_format: Annotated[
+        Format | None,
+        typer.Option("--format", help="Format of the results.", show_default="as OUT, or png"),
+    ] = None,
+    bits: Annotated[int, typer.Option(min=8, max=16, help="Bits per channel: 8 or 16.")] = 8,
+    compression: Annotated[
+        int, typer.Option(min=0, max=9, help="PNG compression: 0 is quick, 9 is small.")
+    ] = 3,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Quality of JPEG and WebP.",
+            show_default="95 for JPEG, lossless for WebP",
+        ),
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(metavar="COLOR|IMAGE", help="Lay the subject onto a colour or a picture."),
+    ] = None,
+    crop: Annotated[bool, typer.Option("--crop", help="Crop results to the subject.")] = False,
+    margin: Annotated[
+        float,
+        typer.Option(min=0, help="Room that --crop leaves, as a share of the subject's size."),
+    ] = 0.03,
+    keep_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--keep-metadata",
+            help="Keep EXIF and the colour profile instead of converting to sRGB.",
+        ),
+    ] = False,
+    matte_color: Annotated[
+        str,
+        typer.Option(metavar="COLOR", help="What lies behind photos that are transparent already."),
+    ] = "white",
+    refine: Annotated[
+        Refine,
+        typer.Option(help="How the matte is brought to the photo's full size."),
+    ] = Refine.fast,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Long side in pixels at which the network sees a photo.",
+            show_default="what the weights were trained for",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights to use.", show_default="the bundled ones"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="auto is fp16 on CUDA, fp32 elsewhere.")
+    ] = Precision.auto,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Photos per pass through the network; halved where memory runs out.",
+            show_default="1 on the CPU, else 8",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads that decode, and as many that encode.",
+            show_default="one per core, 8 at most",
+        ),
+    ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0, help="Refuse larger photos, before they fill the memory.")
+    ] = 200,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite/--skip-existing",
+            help="Do photos again whose results are there, or leave them out: so goes on what was "
+            "interrupted.",
+        ),
+    ] = True,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append one line of JSON for each photo."),
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a contact sheet: photo, alpha, cutout of the first 60."
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
+    ] = False,
+) -> None:
+    """Cut the subjects out of photos.
+
+    A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
+    the others are done, and the exit code is 1.
+    """
+    from mattecli.core.imaging.colors import parse_color
+    from mattecli.core.imaging.writing import write_image
+    from mattecli.core.inference.cutting import Cut
+    from mattecli.core.inference.preview import MOST_ROWS, contact_sheet
+    from mattecli.core.inference.report import Report
+    from mattecli.core.inference.run import (
+        Settings,
+        load_background,
+        plan_jobs,
+        predict_all,
+        skip_finished,
+    )
+    from mattecli.core.progress import progress
+
+    started = time.perf_counter()
+    kinds = tuple(dict.fromkeys(kind.value for kind in save))
+    kinds = kinds or (("composite",) if background else ("cutout",))
+    into_folder = _is_folder(source, out)
+    suffix = _suffix(out, image_format, into_folder)
+    _check_usage(kinds, background, bits, suffix, into_folder)
+
+    settings = Settings(
+        cut=Cut(
+            kinds,
+            bits,
+            load_background(background) if background else None,
+            margin if crop else None,
+        ),
+        refine=refine.value,
+        suffix=suffix,
+        compression=compression,
+        quality=quality,
+        keep_metadata=keep_metadata,
+        matte_color=parse_color(matte_color),
+        max_pixels=int(max_megapixels * 1e6),
+        preview=preview is not None,
+    )
+    jobs, ignored = plan_jobs(Path(source), Path(out), kinds, suffix, into_folder=into_folder)
+    total, skipped = len(jobs), []
+    if not overwrite:
+        jobs, skipped = skip_finished(jobs)
+
+    rows = []
+    with (
+        Report(report) as log,
+        progress(total=total, quiet=quiet) as bar,
+        _interrupt_finishes_what_is_begun() as stopped,
+    ):
+        outcomes = predict_all(
+            jobs,
+            settings,
+            weights=weights,
+            device=device,
+            precision=precision.value,
+            size=size,
+            batch_size=batch_size,
+            workers=workers,
+            stopped=stopped,
+        )
+        for outcome in chain(skipped, outcomes):
+            log.add(outcome)
+            bar.update()
+            if outcome.status == "failed":
+                bar.set_postfix(failed=log.count["failed"])
+                bar.write(f"matte: {outcome.reason}", file=sys.stderr)
+            if outcome.preview is not None and len(rows) < MOST_ROWS:
+                rows.append(outcome.preview)
+        interrupted = stopped()
+    if preview is not None and rows:
+        write_image(preview, contact_sheet(rows))
+    if not quiet:
+        typer.echo(log.summary(time.perf_counter() - started, ignored), err=True)
+    if interrupted:
+        raise KeyboardInterrupt
+    if log.count["failed"]:
+        raise typer.Exit(1)
+
+
+def _is_folder(source: str, out: str) -> bool:
+    """Tell whether OUT is a folder for results, or the one result itself."""
+    from mattecli.core.imaging.writing import SUFFIXES
+
+    path = Path(out)
+    names_file = path.suffix.lower() in SUFFIXES and not path.is_dir() and not out.endswith("/")
+    if source == "-":
+        if out != "-" and not names_file:
+            raise typer.BadParameter(f"a photo from stdin needs a file or -, and {out} is neither")
+        return False
+    if Path(source).is_dir():
+        if out == "-" or names_file:
+            raise typer.BadParameter(f"a folder of photos needs a folder for results, not {out}")
+        return True
+    if out == "-" or names_file:
+        return False
+    if path.suffix and not path.is_dir() and not out.endswith("/"):
+        raise typer.BadParameter(
+            f"cannot write '{path.suffix}' files: use one of {', '.join(SUFFIXES)}; "
+            "the name of a folder may end in /"
+        )
+    return True
+
+
+def _suffix(out: str, image_format: Format | None, into_folder: bool) -> str:
+    """Choose the format: that of OUT if it is a file, --format otherwise."""
+    chosen = f".{image_format.value}" if image_format else None
+    if into_folder or out == "-":
+        return chosen or ".png"
+    suffix = Path(out).suffix.lower()
+    alike = {".jpeg": ".jpg", ".tif": ".tiff"}
+    if chosen and chosen != alike.get(suffix, suffix):
+        raise typer.BadParameter(f"--format {image_format.value} contradicts {out}")
+    return suffix
+
+
+def _check_usage(
+    kinds: tuple[str, ...], background: str | None, bits: int, suffix: str, into_folder: bool
+) -> None:
+    """Refuse at once what could only fail photo by photo."""
+    from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.writing import check_format
+
+    if bits not in (8, 16):
+        raise typer.BadParameter("--bits is 8 or 16")
+    if ("composite" in kinds) != (background is not None):
+        raise typer.BadParameter("--save composite and --background need one another")
+    if len(kinds) > 1 and not into_folder:
+        raise typer.BadParameter("several kinds need a folder for results")
+    try:
+        check_format(suffix, bits, transparent="cutout" in kinds)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@contextlib.contextmanager
+def _interrupt_finishes_what_is_begun() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C only ask to stop, and the second one stop at once."""
+    asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.getsignal(signal.SIGINT)
+    # A run in the background of a shell ignores Ctrl-C, and shall go on doing so.
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

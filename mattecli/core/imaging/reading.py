@@ -199,6 +199,10 @@ def _decode(image: Image.Image) -> Picture:
         return Picture(np.repeat(grey[..., None], 3, axis=2), None, None, exif)
     if image.mode in ("CMYK", "LAB"):
         image, icc = _print_to_srgb(image, icc), None
+    if image.mode == "L" and not image.has_transparency_data:
+        # Mattes by the thousand are of this kind, and Pillow takes its time to make RGB of them.
+        grey = _upright(np.asarray(image), orientation)
+        return Picture(np.stack([grey] * 3, axis=2), None, None, exif)
     has_alpha = image.has_transparency_data
     array = _upright(np.asarray(image.convert("RGBA" if has_alpha else "RGB")), orientation)
     alpha = np.ascontiguousarray(array[..., 3]) if has_alpha else None

@@ -61,16 +61,7 @@ def encode(
         If the format is unknown or cannot hold such an array.
     """
     suffix = suffix.lower()
-    if suffix not in SUFFIXES:
-        raise MatteError(f"cannot write '{suffix}' files: use one of {', '.join(SUFFIXES)}")
-    if array.ndim == 3 and array.shape[2] == 4 and suffix not in WITH_ALPHA:
-        raise MatteError(
-            f"'{suffix}' files cannot hold transparency: use one of {', '.join(WITH_ALPHA)}"
-        )
-    if array.dtype == np.uint16 and suffix not in SIXTEEN_BIT:
-        raise MatteError(
-            f"'{suffix}' files cannot hold 16 bits: use one of {', '.join(SIXTEEN_BIT)}"
-        )
+    check_format(suffix, 8 * array.dtype.itemsize, transparent=array.shape[2:] == (4,))
     if array.ndim == 2:
         icc = None
     if array.dtype == np.uint16 and array.ndim == 3:
@@ -97,6 +88,20 @@ def encode(
         height, width = array.shape[:2]
         raise MatteError(f"cannot encode {width}x{height} as '{suffix}': {error}") from None
     return buffer.getvalue()
+
+
+def check_format(suffix: str, bits: int, *, transparent: bool) -> None:
+    """Raise `MatteError` if files of this suffix cannot hold so many bits or transparency."""
+    if suffix not in SUFFIXES:
+        raise MatteError(f"cannot write '{suffix}' files: use one of {', '.join(SUFFIXES)}")
+    if transparent and suffix not in WITH_ALPHA:
+        raise MatteError(
+            f"'{suffix}' files cannot hold transparency: use one of {', '.join(WITH_ALPHA)}"
+        )
+    if bits == 16 and suffix not in SIXTEEN_BIT:
+        raise MatteError(
+            f"'{suffix}' files cannot hold 16 bits: use one of {', '.join(SIXTEEN_BIT)}"
+        )
 
 
 def write_image(path: Path, array: np.ndarray, **options) -> None:

@@ -1,0 +1,112 @@
+"""From photos to alpha mattes: sizes, batches and devices around the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mattecli.core.device import autocast, choose_device, choose_precision
+from mattecli.core.imaging.placing import resize
+
+_STRIDE = 32
+
+
+class Predictor:
+    """The network made ready to run: it takes photos of any size and gives mattes of that size.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Maps a float B×3×H×W image in [0, 1] to a B×1×H×W alpha in [0, 1]; already on `device`.
+    device : torch.device
+    dtype : torch.dtype
+        float32, or the type that the network runs in under autocast.
+    size : int, optional
+        Long side, in pixels, at which the network sees a photo; by default what the network was
+        made for.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        size: int | None = None,
+    ) -> None:
+        self.network = network.eval().to(memory_format=torch.channels_last)
+        self.device = device
+        self.dtype = dtype
+        self.size = size or network.config.predict_size
+
+    @classmethod
+    def load(
+        cls,
+        weights: Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        size: int | None = None,
+    ) -> Predictor:
+        """Load a weights file, the bundled one if none is named, onto a device."""
+        from mattecli.core.network.weights import bundled_weights, load_network
+
+        chosen = choose_device(device)
+        network = load_network(weights or bundled_weights(), chosen)
+        return cls(network, chosen, choose_precision(precision, chosen), size)
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """Give the (height, width) at which the network sees a photo: multiples of 32."""
+        scale = self.size / max(height, width)
+        return tuple(
+            max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (height, width)
+        )
+
+    def shrink(self, image: np.ndarray) -> np.ndarray:
+        """Resize a uint8 H×W×3 photo to the size at which the network sees it."""
+        height, width = self.network_size(*image.shape[:2])
+        return resize(image, height, width)
+
+    def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Run the network on uint8 photos that share one network size.
+
+        Where the device runs out of memory the batch is halved and tried again.
+
+        Returns
+        -------
+        list of float32 ndarray
+            One matte in [0, 1] for every photo, of the photo's size.
+        """
+        try:
+            return self._forward(images)
+        except torch.cuda.OutOfMemoryError:
+            if len(images) == 1:
+                raise
+        # Outside the except block, whose traceback would keep the failed batch in memory.
+        torch.cuda.empty_cache()
+        half = len(images) // 2
+        return self.run(images[:half]) + self.run(images[half:])
+
+    def predict(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Predict the mattes of uint8 H×W×3 photos of any sizes, each at its photo's own size."""
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for i, image in enumerate(images):
+            by_size.setdefault(self.network_size(*image.shape[:2]), []).append(i)
+        mattes: list[np.ndarray] = [np.empty(0)] * len(images)
+        for indices in by_size.values():
+            for i, matte in zip(
+                indices, self.run([self.shrink(images[i]) for i in indices]), strict=True
+            ):
+                mattes[i] = resize(matte, *images[i].shape[:2])
+        return mattes
+
+    @torch.inference_mode()
+    def _forward(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        # Stacked as B×H×W×3 and viewed as B×3×H×W this already has the channels last.
+        batch = torch.from_numpy(np.stack(images))
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+        with autocast(self.device, self.dtype):
+            alpha = self.network(batch)
+        return list(alpha[:, 0].float().clamp_(0, 1).cpu().numpy())

@@ -1,0 +1,69 @@
+"""What became of every photo, as lines of JSON and as one line to read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from mattecli.core.errors import MatteError
+from mattecli.core.inference.pipeline import Outcome
+
+
+class Report:
+    """Counts outcomes and appends each to a file as one line of JSON.
+
+    Lines are appended whole, so several processes can share one file. Keys are ``input``,
+    ``status`` (ok, skipped or failed), ``reason``, ``outputs`` (path by kind), ``seconds`` spent
+    on this photo, and its ``width`` and ``height``.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.count: Counter[str] = Counter()
+        self._file = None
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("a", encoding="utf-8", buffering=1)
+            except OSError as error:
+                raise MatteError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def add(self, outcome: Outcome) -> None:
+        """Take note of how a photo ended."""
+        self.count[outcome.status] += 1
+        if self._file is None:
+            return
+        line = {
+            "input": input_name(outcome),
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "outputs": {kind: str(path) for kind, path in outcome.job.outputs.items()}
+            if outcome.status != "failed"
+            else {},
+            "seconds": round(outcome.seconds, 3),
+            "width": outcome.size[0] if outcome.size else None,
+            "height": outcome.size[1] if outcome.size else None,
+        }
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def summary(self, seconds: float, ignored: int) -> str:
+        """Sum the run up in one line."""
+        parts = [f"{self.count['ok']} done"]
+        for status in ("skipped", "failed"):
+            if self.count[status]:
+                parts.append(f"{self.count[status]} {status}")
+        text = f"{', '.join(parts)} in {seconds:.1f} s"
+        return text + (f"; {ignored} other files ignored" if ignored else "")
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def input_name(outcome: Outcome) -> str:
+    """Name the photo of an outcome."""
+    source = outcome.job.source
+    return str(source) if isinstance(source, Path) else "-"

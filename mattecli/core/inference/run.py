@@ -1,0 +1,179 @@
+"""One run of ``matte predict``: which files, what of each, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.colors import is_color, parse_color
+from mattecli.core.imaging.reading import (
+    MAX_PIXELS,
+    Picture,
+    read_color,
+    read_picture,
+    to_srgb,
+    to_unit,
+)
+from mattecli.core.imaging.walking import scan
+from mattecli.core.imaging.writing import encode, write_atomically
+from mattecli.core.inference.cutting import Cut, cut, flatten
+from mattecli.core.inference.naming import name_outputs
+from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
+from mattecli.core.inference.preview import preview_row
+from mattecli.core.inference.refinement import refine
+
+PIPE = Path("-")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How photos are read, refined, cut and stored."""
+
+    cut: Cut
+    refine: str = "fast"
+    suffix: str = ".png"
+    compression: int = 3
+    quality: int | None = None
+    keep_metadata: bool = False
+    matte_color: np.ndarray | None = None
+    max_pixels: int = MAX_PIXELS
+    preview: bool = False
+
+
+def plan_jobs(
+    source: Path, out: Path, kinds: tuple[str, ...], suffix: str, *, into_folder: bool
+) -> tuple[list[Job], int]:
+    """Find the photos and name their outputs.
+
+    Parameters
+    ----------
+    source, out : Path
+        A file, a folder, or ``-`` for standard input and output.
+    into_folder : bool
+        Whether `out` is a folder for results or the one result itself.
+
+    Returns
+    -------
+    jobs : list of Job
+    ignored : int
+        Files in the tree that are no pictures.
+
+    Raises
+    ------
+    MatteError
+        If there are no photos, or a photo would be overwritten by its own result.
+    """
+    if source == PIPE:
+        return [Job(sys.stdin.buffer.read(), {kinds[0]: out})], 0
+    images, ignored = scan(source)
+    # Results of an earlier run that lie inside the tree are no photos to cut.
+    if into_folder and source.is_dir() and out.resolve() != source.resolve():
+        inside = out.resolve()
+        images = [image for image in images if inside not in image.resolve().parents]
+    if not images:
+        raise MatteError(f"{source} holds no pictures")
+    if not into_folder:
+        outputs = [{kinds[0]: out}]
+    else:
+        outputs = name_outputs(images, source, out, list(kinds), suffix)
+    originals = {image.resolve(): image for image in images}
+    for paths in outputs:
+        for path in paths.values():
+            if path.resolve() in originals:
+                raise MatteError(f"{path} would overwrite a photo: choose another place for output")
+    jobs = [Job(image, paths) for image, paths in zip(images, outputs, strict=True)]
+    return jobs, ignored
+
+
+def load_background(text: str) -> np.ndarray:
+    """Turn a colour or the path of a picture into float32 RGB of shape (3,) or (H, W, 3)."""
+    if is_color(text):
+        return parse_color(text)
+    if not Path(text).exists():
+        raise MatteError(f"background '{text}' is neither a colour nor a file")
+    return to_unit(read_color(Path(text)))
+
+
+def skip_finished(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
+    """Set aside the photos all of whose results are there; results are whole, being renamed."""
+    open_jobs, skipped = [], []
+    for job in jobs:
+        if all(path != PIPE and path.exists() for path in job.outputs.values()):
+            skipped.append(Outcome(job, "skipped", "already there"))
+        else:
+            open_jobs.append(job)
+    return open_jobs, skipped
+
+
+def predict_all(
+    jobs: list[Job],
+    settings: Settings,
+    *,
+    weights: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    size: int | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """Cut photos; see `Predictor.load` and `run_pipeline` for the parameters."""
+    if not jobs:
+        return
+    # Not before there is work: importing torch takes as long as cutting several photos.
+    from mattecli.core.inference.predictor import Predictor
+
+    predictor = Predictor.load(weights, device, precision, size)
+    yield from run_pipeline(
+        jobs,
+        predictor,
+        lambda job: decode(job, settings),
+        lambda item: finish(item, settings),
+        batch_size=batch_size or (1 if predictor.device.type == "cpu" else 8),
+        workers=workers or min(os.cpu_count() or 1, 8),
+        stopped=stopped,
+    )
+
+
+def decode(job: Job, settings: Settings) -> Picture:
+    """Read a photo as the rest wants it: no transparency in its colours, and sRGB unless kept."""
+    picture = read_picture(job.source, settings.max_pixels)
+    if not settings.keep_metadata:
+        picture = to_srgb(picture)
+    if picture.alpha is not None:
+        white = np.ones(3, np.float32)
+        color = white if settings.matte_color is None else settings.matte_color
+        picture.color = flatten(picture, color)
+    return picture
+
+
+def finish(item: Item, settings: Settings) -> Outcome:
+    """Bring the matte to full size, make what is wanted, and write it."""
+    picture = item.picture
+    alpha = refine(picture.color, item.matte, settings.refine)
+    if picture.alpha is not None:
+        alpha *= to_unit(picture.alpha)
+    results = cut(picture.color, alpha, settings.cut)
+    kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
+    for kind, path in item.job.outputs.items():
+        data = encode(
+            results[kind],
+            settings.suffix,
+            compression=settings.compression,
+            quality=settings.quality,
+            icc=kept[0],
+            exif=kept[1],
+        )
+        if path == PIPE:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            write_atomically(path, data)
+    preview = preview_row(picture.color, alpha) if settings.preview else None
+    return Outcome(item.job, "ok", preview=preview)
