@@ -4,9 +4,10 @@
 
 Makes mattes of 1 megapixel (a body with hair-like soft strands; the prediction is blurred, shifted
 and noisy in the soft band), scores all of them with ``matte evaluate`` and some of them with the
-port, in turns so that other load on the machine hits both alike, and prints images per
-second, processor time and the ratios: the processor time holds on a busy machine too. Both read the same PNG files; the port reads them with OpenCV in one process, and its
-start-up is not counted, while that of ``matte evaluate`` and its workers is.
+port, in turns so that other load on the machine hits both alike, and prints images per second,
+processor time, and the ratios: that of the processor time holds on a busy machine too. Both read
+the same PNG files; the port reads them with OpenCV in one process, and its start-up is not counted,
+while that of ``matte evaluate`` and its workers is.
 """
 
 from __future__ import annotations

@@ -81,12 +81,14 @@ def _steps_reached(matte: np.ndarray) -> np.ndarray:
 
 
 def _likely_seed(reached: np.ndarray) -> tuple[int, int]:
-    """The middle of the fullest block of 16 pixels: deep inside the body, if there is one."""
-    height, width = reached.shape
-    rows, columns = max(1, height // 16), max(1, width // 16)
-    blocks = cv2.resize(reached, (columns, rows), interpolation=cv2.INTER_AREA)
+    """The middle of the fullest 16x16 block: deep inside the body, if there is one."""
+    rows, columns = reached.shape[0] // 16, reached.shape[1] // 16
+    if rows == 0 or columns == 0:
+        return divmod(int(reached.argmax()), reached.shape[1])
+    whole_blocks = reached[: 16 * rows, : 16 * columns]
+    blocks = cv2.resize(whole_blocks, (columns, rows), interpolation=cv2.INTER_AREA)
     row, column = divmod(int(blocks.argmax()), columns)
-    return (2 * row + 1) * height // (2 * rows), (2 * column + 1) * width // (2 * columns)
+    return 16 * row + 8, 16 * column + 8
 
 
 def _component_around(
