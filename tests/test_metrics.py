@@ -150,7 +150,7 @@ def test_153_reaches_the_threshold_of_0_6():
 
 
 def test_body_that_jumps_ends_all_that_was_left():
-    """At 0.1 the larger component is the dim one; at 0.5 it is gone, and the bright one is another."""
+    """The largest component is the dim one up to 0.3; from 0.4 on it is the bright one."""
     matte = np.zeros((3, 20), np.uint8)
     matte[1, :10] = 100
     matte[1, 12:16] = 255
