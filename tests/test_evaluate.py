@@ -7,14 +7,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.predictor import Predictor
 from mattecli.core.metrics import score
 
 DATA = Path(__file__).parent / "data" / "metrics"
@@ -324,3 +327,40 @@ def test_page_of_several_methods_survives_hostile_names(folders):
     assert data["methods"][1]["scores"][name] == [0] * 5
     assert len(data["pictures"]["a"]["predictions"]) == 2
     assert [comparison["name"] for comparison in data["comparisons"]] == ["poor"]
+
+
+class RedIsSubject(torch.nn.Module):
+    """Alpha is the red channel."""
+
+    config = SimpleNamespace(predict_size=64)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image[:, :1]
+
+
+def test_straight_from_weights(tmp_path, monkeypatch):
+    def load(weights, device):
+        assert (weights, device) == (tmp_path / "w.safetensors", "cpu")
+        return Predictor(RedIsSubject(), torch.device("cpu"))
+
+    monkeypatch.setattr(Predictor, "load", load)
+    for i, name in enumerate(("a_0", "a_1", "b")):
+        matte = blob(64, 64, i)
+        photo = np.dstack([matte, np.full((64, 64, 2), 90, np.uint8)])
+        write_image(tmp_path / "photos" / f"{name}.png", photo)
+        write_image(tmp_path / "mattes" / f"{name}.png", matte)
+    for name in ("a", "b"):
+        write_image(tmp_path / "gt" / f"{name}.png", blob(64, 64))
+    (tmp_path / "photos" / "a_2.png").write_bytes(b"no picture")
+    weights = ["--weights", tmp_path / "w.safetensors", "--device", "cpu"]
+    files = ["--json", tmp_path / "out.json", "--html", tmp_path / "page"]
+    result = run(tmp_path / "photos", tmp_path / "gt", *weights, *files, code=1)
+    assert "photos/a_2.png" in result.stderr
+    got = json.loads((tmp_path / "out.json").read_text())
+    assert got["missing"] == ["a_2"]
+    run(tmp_path / "mattes", tmp_path / "gt", "--json", tmp_path / "out.json")
+    assert got["images"] == json.loads((tmp_path / "out.json").read_text())["images"]
+    pictures = page_data(tmp_path / "page" / "index.html")["pictures"]
+    assert set(pictures) == {"a_0", "a_1", "b"}
+    # Without --images the photos are those that were predicted.
+    assert all("photo" in entry for entry in pictures.values())
