@@ -296,7 +296,7 @@ def test_a_full_disk_stops_at_once(photo, tmp_path, monkeypatch):
         attempts.append(path)
         raise OutputUnusable(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(run, "write_atomically", full)
+    monkeypatch.setattr(run, "write_result", full)
     result = matte(tmp_path / "in", tmp_path / "out")
     assert result.exit_code == 1
     assert "No space left" in str(result.exception)

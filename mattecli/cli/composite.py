@@ -1,2 +1,135 @@
-def composite() -> None:
-    """Placeholder until this command's own change lands."""
+"""``matte composite``: cutouts onto new backgrounds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mattecli.cli.destination import Format, is_folder, result_suffix
+
+
+class Fit(str, Enum):
+    """Ways to fit one picture into the frame of another."""
+
+    cover = "cover"
+    contain = "contain"
+    stretch = "stretch"
+
+
+class Canvas(str, Enum):
+    """Whose frame the composite has."""
+
+    foreground = "foreground"
+    background = "background"
+
+
+def composite(
+    foreground: Annotated[
+        str,
+        typer.Argument(metavar="FG", help="A cutout with transparency, a folder, or - for stdin."),
+    ],
+    background: Annotated[
+        str, typer.Argument(metavar="BG", help="A colour, a picture, or a folder of pictures.")
+    ],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="A file such as result.png, - for stdout, or a folder.",
+        ),
+    ],
+    canvas: Annotated[
+        Canvas,
+        typer.Option(help="Whose frame the result has. A colour takes on the cutout's."),
+    ] = Canvas.foreground,
+    fit: Annotated[
+        Fit | None,
+        typer.Option(
+            help="How the other one is fitted into that frame: fill it, stay inside it, or take "
+            "on its proportions.",
+            show_default="cover, or contain with --canvas background",
+        ),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option(min=0.001, help="Factor on the size of the cutout after fitting.")
+    ] = 1.0,
+    position: Annotated[
+        str,
+        typer.Option(
+            help="Where the cutout goes: center, top, bottom-left, …, or X,Y as shares of the free "
+            "room, 0,0 being the upper left corner."
+        ),
+    ] = "center",
+    linear: Annotated[
+        bool,
+        typer.Option("--linear", help="Mix light instead of sRGB values: brighter, truer rims."),
+    ] = False,
+    image_format: Annotated[
+        Format | None,
+        typer.Option("--format", help="Format of the results.", show_default="as OUT, or png"),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Quality of JPEG and WebP.",
+            show_default="95 for JPEG, lossless for WebP",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Pattern for results in a folder.",
+            show_default="{fg}, or {fg}_{bg} with several backgrounds",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
+    ] = False,
+) -> None:
+    """Lay cutouts onto a colour or other pictures.
+
+    Folders give every cutout on every background. 16-bit cutouts give 16-bit results where the
+    format can hold them.
+    """
+    from mattecli.core.imaging.composing import Layout, compose_all, plan_composites
+    from mattecli.core.imaging.placing import parse_position
+    from mattecli.core.progress import progress
+
+    started = time.perf_counter()
+    several = Path(background).is_dir()
+    into_folder = is_folder(background if several and foreground != "-" else foreground, out)
+    if several and not into_folder:
+        raise typer.BadParameter("several backgrounds need a folder for results")
+    suffix = result_suffix(out, image_format, into_folder)
+    default_fit = "cover" if canvas == Canvas.foreground else "contain"
+    layout = Layout(
+        canvas.value, fit.value if fit else default_fit, scale, parse_position(position), linear
+    )
+    jobs = plan_composites(
+        Path(foreground),
+        background,
+        Path(out),
+        suffix,
+        pattern=(name or ("{fg}_{bg}" if several else "{fg}")) if into_folder else None,
+    )
+    failed = 0
+    with progress(total=len(jobs), quiet=quiet) as bar:
+        for error in compose_all(jobs, layout, suffix, quality):
+            bar.update()
+            if error:
+                failed += 1
+                bar.write(f"matte: {error}", file=sys.stderr)
+    if not quiet:
+        parts = f"{len(jobs) - failed} done" + (f", {failed} failed" if failed else "")
+        typer.echo(f"{parts} in {time.perf_counter() - started:.1f} s", err=True)
+    if failed:
+        raise typer.Exit(1)

@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.destination import Format, is_folder, result_suffix
+
 
 class Kind(str, Enum):
     """What can be saved of a photo."""
@@ -23,15 +25,6 @@ class Kind(str, Enum):
     alpha = "alpha"
     foreground = "foreground"
     composite = "composite"
-
-
-class Format(str, Enum):
-    """File formats of results."""
-
-    png = "png"
-    webp = "webp"
-    tiff = "tiff"
-    jpg = "jpg"
 
 
 class Refine(str, Enum):
@@ -174,13 +167,13 @@ def predict(
     the others are done, and the exit code is 1.
     """
     from mattecli.core.imaging.colors import parse_color
+    from mattecli.core.imaging.composing import load_background
     from mattecli.core.imaging.writing import write_image
     from mattecli.core.inference.cutting import Cut
     from mattecli.core.inference.preview import MOST_ROWS, contact_sheet
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.run import (
         Settings,
-        load_background,
         plan_jobs,
         predict_all,
         skip_finished,
@@ -190,8 +183,8 @@ def predict(
     started = time.perf_counter()
     kinds = tuple(dict.fromkeys(kind.value for kind in save))
     kinds = kinds or (("composite",) if background else ("cutout",))
-    into_folder = _is_folder(source, out)
-    suffix = _suffix(out, image_format, into_folder)
+    into_folder = is_folder(source, out)
+    suffix = result_suffix(out, image_format, into_folder)
     _check_usage(kinds, background, bits, suffix, into_folder)
 
     settings = Settings(
@@ -249,42 +242,6 @@ def predict(
         raise KeyboardInterrupt
     if log.count["failed"]:
         raise typer.Exit(1)
-
-
-def _is_folder(source: str, out: str) -> bool:
-    """Tell whether OUT is a folder for results, or the one result itself."""
-    from mattecli.core.imaging.writing import SUFFIXES
-
-    path = Path(out)
-    names_file = path.suffix.lower() in SUFFIXES and not path.is_dir() and not out.endswith("/")
-    if source == "-":
-        if out != "-" and not names_file:
-            raise typer.BadParameter(f"a photo from stdin needs a file or -, and {out} is neither")
-        return False
-    if Path(source).is_dir():
-        if out == "-" or names_file:
-            raise typer.BadParameter(f"a folder of photos needs a folder for results, not {out}")
-        return True
-    if out == "-" or names_file:
-        return False
-    if path.suffix and not path.is_dir() and not out.endswith("/"):
-        raise typer.BadParameter(
-            f"cannot write '{path.suffix}' files: use one of {', '.join(SUFFIXES)}; "
-            "the name of a folder may end in /"
-        )
-    return True
-
-
-def _suffix(out: str, image_format: Format | None, into_folder: bool) -> str:
-    """Choose the format: that of OUT if it is a file, --format otherwise."""
-    chosen = f".{image_format.value}" if image_format else None
-    if into_folder or out == "-":
-        return chosen or ".png"
-    suffix = Path(out).suffix.lower()
-    alike = {".jpeg": ".jpg", ".tif": ".tiff"}
-    if chosen and chosen != alike.get(suffix, suffix):
-        raise typer.BadParameter(f"--format {image_format.value} contradicts {out}")
-    return suffix
 
 
 def _check_usage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ def read_color(path: Path) -> np.ndarray:
     -------
     ndarray of shape (H, W, 3), uint8
     """
-    return to_srgb(read_picture(path)).color
+    return _to_8_bit(to_srgb(read_picture(path)).color)
 
 
 def read_alpha(path: Path) -> np.ndarray:
@@ -107,17 +107,27 @@ def to_unit(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
 
 
+def to_bits(unit: np.ndarray, bits: int) -> np.ndarray:
+    """Round values in [0, 1] to 8 or 16 bits."""
+    full, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
+    return (np.clip(unit, 0, 1) * np.float32(full) + np.float32(0.5)).astype(dtype)
+
+
 def to_srgb(picture: Picture) -> Picture:
-    """Give the picture in 8-bit sRGB, converted from its profile where it has another one."""
+    """Give the picture in sRGB, converted from its profile where it has another one.
+
+    The conversion works in 8 bits; a picture that needs none keeps its 16.
+    """
+    if not picture.icc or _is_srgb(picture.icc):
+        return replace(picture, icc=None)
     color, alpha = _to_8_bit(picture.color), picture.alpha
-    if picture.icc and not _is_srgb(picture.icc):
-        # A broken profile is no reason to refuse a good picture: its colours are taken as sRGB.
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.icc))
-            image = ImageCms.profileToProfile(
-                Image.fromarray(color), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            color = np.array(image)
+    # A broken profile is no reason to refuse a good picture: its colours are taken as sRGB.
+    with contextlib.suppress(ImageCms.PyCMSError, OSError):
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.icc))
+        image = ImageCms.profileToProfile(
+            Image.fromarray(color), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+        color = np.array(image)
     return Picture(color, None if alpha is None else _to_8_bit(alpha), None, picture.exif)
 
 

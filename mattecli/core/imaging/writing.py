@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import struct
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -111,6 +112,15 @@ def write_image(path: Path, array: np.ndarray, **options) -> None:
     """
     path = Path(path)
     write_atomically(path, encode(array, path.suffix, **options))
+
+
+def write_result(path: Path, data: bytes) -> None:
+    """Write atomically, or to standard output if `path` is ``-``."""
+    if str(path) == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomically(path, data)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.foreground import estimate_foreground
 from mattecli.core.imaging.placing import fill_frame
-from mattecli.core.imaging.reading import Picture, to_unit
+from mattecli.core.imaging.reading import Picture, to_bits, to_unit
 
 KINDS = ("cutout", "alpha", "foreground", "composite")
 
@@ -119,12 +119,6 @@ def subject_box(alpha: np.ndarray, margin: int) -> tuple[slice, slice]:
         slice(max(0, int(found[0]) - margin), min(length, int(found[-1]) + 1 + margin))
         for found, length in zip((rows, columns), alpha.shape, strict=True)
     )
-
-
-def to_bits(unit: np.ndarray, bits: int) -> np.ndarray:
-    """Round values in [0, 1] to 8 or 16 bits."""
-    full, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
-    return (np.clip(unit, 0, 1) * np.float32(full) + np.float32(0.5)).astype(dtype)
 
 
 def _disc(radius: int) -> np.ndarray:

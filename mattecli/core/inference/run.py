@@ -11,19 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.colors import is_color, parse_color
+from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.reading import (
     MAX_PIXELS,
     Picture,
-    read_color,
     read_picture,
     to_srgb,
     to_unit,
 )
 from mattecli.core.imaging.walking import scan
-from mattecli.core.imaging.writing import encode, write_atomically
+from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.cutting import Cut, cut, flatten
-from mattecli.core.inference.naming import name_outputs
 from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
 from mattecli.core.inference.preview import preview_row
 from mattecli.core.inference.refinement import refine
@@ -89,15 +87,6 @@ def plan_jobs(
                 raise MatteError(f"{path} would overwrite a photo: choose another place for output")
     jobs = [Job(image, paths) for image, paths in zip(images, outputs, strict=True)]
     return jobs, ignored
-
-
-def load_background(text: str) -> np.ndarray:
-    """Turn a colour or the path of a picture into float32 RGB of shape (3,) or (H, W, 3)."""
-    if is_color(text):
-        return parse_color(text)
-    if not Path(text).exists():
-        raise MatteError(f"background '{text}' is neither a colour nor a file")
-    return to_unit(read_color(Path(text)))
 
 
 def skip_finished(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
@@ -170,10 +159,6 @@ def finish(item: Item, settings: Settings) -> Outcome:
             icc=kept[0],
             exif=kept[1],
         )
-        if path == PIPE:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            write_atomically(path, data)
+        write_result(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None
     return Outcome(item.job, "ok", preview=preview)

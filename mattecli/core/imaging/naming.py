@@ -25,15 +25,16 @@ def name_outputs(
     list of dict
         For every image a path for each kind.
     """
-    stems = _distinct_stems(images, root)
+    stems = distinct_stems(images, root)
     folders = {kind: out / kind if len(kinds) > 1 else out for kind in kinds}
     return [
-        {kind: _with_suffix(folder / stem, suffix) for kind, folder in folders.items()}
+        {kind: with_suffix(folder / stem, suffix) for kind, folder in folders.items()}
         for stem in stems
     ]
 
 
-def _distinct_stems(images: list[Path], root: Path) -> list[str]:
+def distinct_stems(images: list[Path], root: Path) -> list[str]:
+    """Name each image by its path under `root`, without suffix unless that would name two alike."""
     stems = [relative_stem(image, root) for image in images]
     full = [image.name if image == root else image.relative_to(root).as_posix() for image in images]
     # A full name may in turn meet the stem of another image (x.jpg beside x.png and x.jpg.png), so
@@ -57,7 +58,7 @@ def _distinct_stems(images: list[Path], root: Path) -> list[str]:
     return stems
 
 
-def _with_suffix(path: Path, suffix: str) -> Path:
+def with_suffix(path: Path, suffix: str) -> Path:
     """Append `suffix`; shorten names too long for a file system, by a digest."""
     name = path.name.encode()
     if len(name) + len(suffix) > _LONGEST_NAME:

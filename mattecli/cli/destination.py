@@ -1,0 +1,66 @@
+"""Where results go and in what format: the rules that predict and composite share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+import typer
+
+
+class Format(str, Enum):
+    """File formats of results."""
+
+    png = "png"
+    webp = "webp"
+    tiff = "tiff"
+    jpg = "jpg"
+
+
+def is_folder(source: str, out: str) -> bool:
+    """Tell whether OUT is a folder for results, or the one result itself.
+
+    Raises
+    ------
+    typer.BadParameter
+        If IN and OUT do not go together.
+    """
+    from mattecli.core.imaging.writing import SUFFIXES
+
+    path = Path(out)
+    names_folder = path.is_dir() or out.endswith("/")
+    names_file = path.suffix.lower() in SUFFIXES and not names_folder
+    if source == "-":
+        if out != "-" and not names_file:
+            raise typer.BadParameter(f"a picture from stdin needs a file or -, {out} is neither")
+        return False
+    if Path(source).is_dir():
+        if out == "-" or names_file:
+            raise typer.BadParameter(f"a folder of pictures needs a folder for results, not {out}")
+        return True
+    if out == "-" or names_file:
+        return False
+    if path.suffix and not names_folder:
+        raise typer.BadParameter(
+            f"cannot write '{path.suffix}' files: use one of {', '.join(SUFFIXES)}; "
+            "the name of a folder may end in /"
+        )
+    return True
+
+
+def result_suffix(out: str, image_format: Format | None, into_folder: bool) -> str:
+    """Choose the format: that of OUT if it is a file, --format otherwise.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the two contradict one another.
+    """
+    chosen = f".{image_format.value}" if image_format else None
+    if into_folder or out == "-":
+        return chosen or ".png"
+    suffix = Path(out).suffix.lower()
+    alike = {".jpeg": ".jpg", ".tif": ".tiff"}
+    if chosen and chosen != alike.get(suffix, suffix):
+        raise typer.BadParameter(f"--format {image_format.value} contradicts {out}")
+    return suffix

@@ -1,0 +1,221 @@
+"""Laying a cutout onto a background: frames, placement and light."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mattecli.core.dataset.compositing import composite
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.colors import is_color, linear_to_srgb, parse_color, srgb_to_linear
+from mattecli.core.imaging.naming import distinct_stems, with_suffix
+from mattecli.core.imaging.placing import fill_frame, fitted_size, overlap, resize
+from mattecli.core.imaging.reading import (
+    Picture,
+    read_color,
+    read_picture,
+    to_bits,
+    to_srgb,
+    to_unit,
+)
+from mattecli.core.imaging.walking import find_images
+from mattecli.core.imaging.writing import SIXTEEN_BIT, OutputUnusable, encode, write_result
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How cutout and background come together.
+
+    Attributes
+    ----------
+    canvas : {"foreground", "background"}
+        Whose frame the result has.
+    fit : {"cover", "contain", "stretch"}
+        How the other one is fitted into that frame.
+    scale : float
+        Factor on the size of the cutout after fitting.
+    position : tuple of float
+        Share of the free room to the left of and above the cutout.
+    linear : bool
+        Mix amounts of light rather than sRGB values.
+    """
+
+    canvas: str = "foreground"
+    fit: str = "cover"
+    scale: float = 1.0
+    position: tuple[float, float] = (0.5, 0.5)
+    linear: bool = False
+
+
+def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarray:
+    """Lay a cutout with straight colours onto a background.
+
+    Parameters
+    ----------
+    cutout : Picture
+        With alpha.
+    background : float32 ndarray of shape (3,) or (H, W, 3), in [0, 1]
+        A colour, whose frame is that of the cutout, or a picture.
+
+    Returns
+    -------
+    float32 ndarray of shape (height, width, 3), in [0, 1]
+    """
+    size = cutout.alpha.shape
+    is_color = background.ndim == 1
+    frame = size if layout.canvas == "foreground" or is_color else background.shape[:2]
+    canvas = np.empty((*frame, 3), np.float32)
+    canvas[:] = background if is_color else fill_frame(background, frame, layout.fit)
+
+    fit = "stretch" if frame == size else layout.fit
+    color, alpha = _resize_cutout(
+        cutout, fitted_size(size, frame, fit, layout.scale), layout.linear
+    )
+    target, source = overlap(alpha.shape, frame, layout.position)
+    behind = srgb_to_linear(canvas[target]) if layout.linear else canvas[target]
+    mixed = composite(alpha[source], color[source], behind)
+    canvas[target] = linear_to_srgb(mixed) if layout.linear else mixed
+    return canvas
+
+
+def _resize_cutout(
+    cutout: Picture, size: tuple[int, int], linear: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resize colour and alpha; transparent pixels lend none of their colour to their neighbours."""
+    color, alpha = to_unit(cutout.color), to_unit(cutout.alpha)
+    if linear:
+        color = srgb_to_linear(color)
+    if alpha.shape == size:
+        return color, alpha
+    weighted = resize(color * alpha[..., None], *size)
+    alpha = resize(alpha, *size)
+    return np.clip(weighted / np.maximum(alpha, 1e-6)[..., None], 0, 1), alpha
+
+
+@dataclass(frozen=True)
+class CompositeJob:
+    """One cutout on one background, and where the result goes; ``-`` is standard output."""
+
+    cutout: Path | bytes
+    background: str
+    output: Path
+
+
+def load_background(text: str) -> np.ndarray:
+    """Turn a colour or the path of a picture into float32 RGB of shape (3,) or (H, W, 3)."""
+    if is_color(text):
+        return parse_color(text)
+    if not Path(text).exists():
+        raise MatteError(f"background '{text}' is neither a colour nor a file")
+    return to_unit(read_color(Path(text)))
+
+
+def plan_composites(
+    foreground: Path, background: str, out: Path, suffix: str, pattern: str | None
+) -> list[CompositeJob]:
+    """Pair every cutout with every background and name the results.
+
+    Parameters
+    ----------
+    foreground : Path
+        A cutout, a folder of them, or ``-`` for standard input.
+    background : str
+        A colour, a picture, or a folder of pictures.
+    pattern : str or None
+        Relative path of a result in the folder `out`, with ``{fg}`` and ``{bg}`` for the names of
+        its parts; None where `out` is the one result itself.
+
+    Raises
+    ------
+    MatteError
+        If there is nothing to do, two results would share a name, or one would replace an input.
+    """
+    if str(foreground) == "-":
+        return [CompositeJob(sys.stdin.buffer.read(), background, out)]
+    cutouts = _images(foreground)
+    in_folder = not is_color(background) and Path(background).is_dir()
+    backgrounds = [str(path) for path in _images(Path(background))] if in_folder else [background]
+    inputs = {path.resolve() for path in cutouts} | {Path(text).resolve() for text in backgrounds}
+    if pattern is None:
+        _check_harmless(out, inputs)
+        return [CompositeJob(cutouts[0], backgrounds[0], out)]
+
+    background_names = (
+        distinct_stems([Path(text) for text in backgrounds], Path(background))
+        if in_folder
+        else [Path(background).stem]
+    )
+    jobs: dict[Path, CompositeJob] = {}
+    # Background by background, so that each is decoded once.
+    for text, background_name in zip(backgrounds, background_names, strict=True):
+        for path, cutout_name in zip(cutouts, distinct_stems(cutouts, foreground), strict=True):
+            try:
+                stem = pattern.format(fg=cutout_name, bg=background_name)
+            except (KeyError, IndexError, ValueError):
+                raise MatteError(f"pattern '{pattern}' may hold {{fg}} and {{bg}} only") from None
+            output = with_suffix(out / stem, suffix)
+            if output in jobs:
+                raise MatteError(f"pattern '{pattern}' names several results {output}")
+            _check_harmless(output, inputs)
+            jobs[output] = CompositeJob(path, text, output)
+    return list(jobs.values())
+
+
+def compose_all(
+    jobs: list[CompositeJob], layout: Layout, suffix: str, quality: int | None
+) -> Iterator[str | None]:
+    """Make every composite, several at once; gives None or what went wrong, job by job.
+
+    Raises
+    ------
+    OutputUnusable
+        As soon as nothing more can be written.
+    """
+    # Threads share the decoded background, and the next one while both are in use.
+    background_of = lru_cache(maxsize=2)(load_background)
+
+    def work(job: CompositeJob) -> str | None:
+        try:
+            _write_composite(job, background_of(job.background), layout, suffix, quality)
+        except OutputUnusable:
+            raise
+        except MatteError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as executor:
+        try:
+            yield from executor.map(work, jobs)
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _write_composite(
+    job: CompositeJob, background: np.ndarray, layout: Layout, suffix: str, quality: int | None
+) -> None:
+    cutout = to_srgb(read_picture(job.cutout))
+    if cutout.alpha is None or cutout.alpha.min() == np.iinfo(cutout.alpha.dtype).max:
+        name = "standard input" if isinstance(job.cutout, bytes) else job.cutout
+        raise MatteError(f"{name} has no transparency: cut its subject out with 'matte predict'")
+    bits = 16 if cutout.color.dtype == np.uint16 and suffix in SIXTEEN_BIT else 8
+    result = to_bits(compose(cutout, background, layout), bits)
+    write_result(job.output, encode(result, suffix, quality=quality))
+
+
+def _check_harmless(output: Path, inputs: set[Path]) -> None:
+    if output.resolve() in inputs:
+        raise MatteError(f"{output} would overwrite an input: choose another place for output")
+
+
+def _images(root: Path) -> list[Path]:
+    images = find_images(root)
+    if not images:
+        raise MatteError(f"{root} holds no pictures")
+    return images
