@@ -9,6 +9,7 @@ import torch
 
 from mattecli.core.device import autocast, choose_device, choose_precision
 from mattecli.core.imaging.placing import resize
+from mattecli.core.inference.refinement import refine
 
 _STRIDE = 32
 
@@ -88,7 +89,7 @@ class Predictor:
         return self.run(images[:half]) + self.run(images[half:])
 
     def predict(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict the mattes of uint8 H×W×3 photos of any sizes, each at its photo's own size."""
+        """Predict the mattes of uint8 H×W×3 photos of any sizes, refined at each photo's own size."""
         by_size: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(images):
             by_size.setdefault(self.network_size(*image.shape[:2]), []).append(i)
@@ -97,7 +98,7 @@ class Predictor:
             for i, matte in zip(
                 indices, self.run([self.shrink(images[i]) for i in indices]), strict=True
             ):
-                mattes[i] = resize(matte, *images[i].shape[:2])
+                mattes[i] = refine(images[i], matte)
         return mattes
 
     @torch.inference_mode()
