@@ -1,2 +1,322 @@
-def build_dataset() -> None:
-    """Placeholder until this command's own change lands."""
+"""``matte build-dataset``: training and test sets from foregrounds and backgrounds."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mattecli.core.dataset.builder import Builder
+    from mattecli.core.dataset.material import Material, Roots
+    from mattecli.core.dataset.plan import Sample
+    from mattecli.core.dataset.recipe import Recipe
+
+
+class Placement(str, Enum):
+    as_is = "as-is"
+    scene = "scene"
+
+
+def build_dataset(
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of the set: image/, alpha/, fg/, bg/, manifest.jsonl. A run that was "
+            "interrupted is taken up again.",
+            show_default=False,
+        ),
+    ] = None,
+    foregrounds: Annotated[
+        Path | None,
+        typer.Option(help="Cutouts with an alpha channel, or clean colours for --alphas."),
+    ] = None,
+    alphas: Annotated[
+        Path | None, typer.Option(help="Mattes of --foregrounds or --photos, matched by name.")
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            help="Photos for --alphas that still show their background: the colour of the "
+            "subject is estimated first."
+        ),
+    ] = None,
+    backgrounds: Annotated[Path | None, typer.Option(help="Pictures to compose on.")] = None,
+    recipe: Annotated[
+        str, typer.Option(help="composition-1k, distinctions-646, custom, or a .toml file.")
+    ] = "custom",
+    raw: Annotated[
+        Path | None,
+        typer.Option(help="Where the folders lie that the recipe names (published sets)."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="SPLIT", help="Build only this split of the recipe.")
+    ] = None,
+    per_foreground: Annotated[
+        int | None,
+        typer.Option(min=1, help="Composites of each foreground.", show_default="the recipe's"),
+    ] = None,
+    splits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=SHARE,...",
+            help="Divide by foreground (and background), such as train=0.8,val=0.1,test=0.1.",
+            show_default="the recipe's",
+        ),
+    ] = None,
+    placement: Annotated[
+        Placement | None,
+        typer.Option(
+            help="as-is: the foreground's own frame; scene: other sizes, places and lights.",
+            show_default="the recipe's",
+        ),
+    ] = None,
+    outputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,...",
+            help="Folders to write, of image, alpha, fg, bg, trimap.",
+            show_default="the recipe's",
+        ),
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Of a channel: 8 or 16.", show_default="the recipe's")
+    ] = None,
+    linear_light: Annotated[
+        bool, typer.Option("--linear-light", help="Compose amounts of light, not sRGB values.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes.", show_default="one a core")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be made and what it needs.")
+    ] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Check a set that is there; exit 1 if it is unsound."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw a contact sheet of the set built or checked."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Build a training or test set: foregrounds on backgrounds, with true mattes.
+
+    The published recipes reproduce Composition-1k and Distinctions-646 from their raw parts; your
+    own cutouts and backgrounds become varied scenes. Under torchrun the ranks share the work.
+    """
+    workers = workers or os.cpu_count() or 1
+    if check is not None:
+        if out is not None:
+            raise typer.BadParameter("--check looks at a set that is there: leave OUT out")
+        _check(check, sheet, workers, quiet)
+        return
+    if out is None:
+        raise typer.BadParameter("name the folder OUT, or a set to --check")
+
+    from mattecli.core.dataset.builder import Builder
+    from mattecli.core.dataset.material import gather
+    from mattecli.core.dataset.plan import plan
+
+    chosen = _choose_recipe(
+        recipe, only, per_foreground, splits, placement, outputs, bits, linear_light
+    )
+    roots = _find_roots(chosen, recipe, raw, foregrounds, alphas, photos, backgrounds)
+    material = gather(chosen, roots)
+    samples = plan(chosen, material, seed)
+    builder = Builder(chosen, roots, seed, out)
+    if dry_run:
+        _show_plan(builder, material, samples)
+        return
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    _build(builder, samples, workers, rank, ranks, quiet)
+    if sheet is not None and rank == 0:
+        _draw_sheet(out, sheet)
+
+
+def _choose_recipe(
+    name: str,
+    only: str | None,
+    per_foreground: int | None,
+    splits: str | None,
+    placement: Placement | None,
+    outputs: str | None,
+    bits: int | None,
+    linear_light: bool,
+) -> Recipe:
+    """Load the recipe and lay the command line's wishes over it."""
+    from dataclasses import replace
+
+    from mattecli.core.dataset.recipe import check_recipe, load_recipe
+
+    recipe = load_recipe(name)
+    changes = {
+        "placement": placement and placement.value,
+        "bits": bits,
+        "light": "linear" if linear_light else None,
+    }
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if recipe.published and (changes or per_foreground or splits):
+        raise typer.BadParameter(f"recipe {recipe.name} is published, and built as it is")
+    if outputs is not None:
+        changes["outputs"] = tuple(part.strip() for part in outputs.split(","))
+    if splits is not None:
+        if recipe.names_folders:
+            raise typer.BadParameter(f"recipe {recipe.name} has its own splits")
+        first = next(iter(recipe.splits.values()))
+        changes["splits"] = {
+            split: replace(first, share=share) for split, share in _parse_splits(splits).items()
+        }
+    recipe = replace(recipe, **changes)
+    if per_foreground is not None:
+        counted = {
+            split: replace(part, per_foreground=per_foreground)
+            for split, part in recipe.splits.items()
+        }
+        recipe = replace(recipe, splits=counted)
+    if only is not None:
+        if only not in recipe.splits:
+            raise typer.BadParameter(f"--only is one of {', '.join(recipe.splits)}")
+        recipe = replace(recipe, splits={only: recipe.splits[only]})
+    return check_recipe(recipe)
+
+
+def _parse_splits(text: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        shares = {name.strip(): float(share) for name, share in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is not NAME=SHARE,...") from None
+    if not all(shares) or min(shares.values()) <= 0 or sum(shares.values()) > 1 + 1e-9:
+        raise typer.BadParameter("shares must lie above 0 and add up to at most 1")
+    return shares
+
+
+def _find_roots(
+    recipe: Recipe,
+    recipe_name: str,
+    raw: Path | None,
+    foregrounds: Path | None,
+    alphas: Path | None,
+    photos: Path | None,
+    backgrounds: Path | None,
+) -> Roots:
+    """Name the folders that references start from, and refuse what does not go together."""
+    given = {
+        "foregrounds": foregrounds,
+        "alphas": alphas,
+        "photos": photos,
+        "backgrounds": backgrounds,
+    }
+    given = {name: path for name, path in given.items() if path is not None}
+    if recipe.names_folders:
+        if given:
+            raise typer.BadParameter(
+                f"recipe {recipe.name} names its folders: say with --raw where they lie"
+            )
+        if raw is None and recipe_name.endswith(".toml"):
+            raw = Path(recipe_name).parent
+        if raw is None:
+            raise typer.BadParameter(f"recipe {recipe.name} needs --raw")
+        return {"raw": raw}
+    if raw is not None:
+        raise typer.BadParameter(f"recipe {recipe.name} names no folders, so --raw has no meaning")
+    if "backgrounds" not in given or not given.keys() & {"foregrounds", "photos"}:
+        raise typer.BadParameter("name --backgrounds and --foregrounds or --photos")
+    if "photos" in given and "alphas" not in given:
+        raise typer.BadParameter("--photos need --alphas")
+    return given
+
+
+def _show_plan(builder: Builder, material: dict[str, Material], samples: list[Sample]) -> None:
+    """Print counts, and the disk and time that a few samples tell of."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mattecli.core.dataset.builder import free_bytes
+
+    recipe = builder.recipe
+    table = Table(title=f"{recipe.name}: {len(samples)} composites")
+    for column in ("split", "foregrounds", "published", "backgrounds", "each", "composites"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for name, split in recipe.splits.items():
+        count = len(material[name].foregrounds)
+        table.add_row(
+            name,
+            str(count),
+            str(split.foreground_count or "–"),
+            str(len(material[name].backgrounds)),
+            str(split.per_foreground),
+            str(count * split.per_foreground),
+        )
+    console = Console()
+    console.print(table)
+    size, seconds = builder.estimate(samples)
+    console.print(
+        f"about {size / 1e9:.2f} GB of disk ({free_bytes(builder.out) / 1e9:.1f} GB are free), "
+        f"{seconds / 60:.1f} minutes on one core"
+    )
+
+
+def _build(
+    builder: Builder, samples: list[Sample], workers: int, rank: int, ranks: int, quiet: bool
+) -> None:
+    """Build, say what was done, and exit 1 if a sample failed."""
+    from mattecli.core.dataset import manifest
+
+    for name, split in builder.recipe.splits.items():
+        count = len({sample.foregrounds[0] for sample in samples if sample.split == name})
+        if split.foreground_count not in (None, count) and rank == 0:
+            typer.echo(
+                f"note: split {name} has {count} foregrounds, "
+                f"the published one {split.foreground_count}",
+                err=True,
+            )
+    outcome = builder.build(samples, workers, rank, ranks, quiet=quiet or rank > 0)
+    for line in outcome.failures:
+        typer.secho(f"failed: {line}", fg="red", err=True)
+    mine = f" by rank {rank} of {ranks}" if ranks > 1 else ""
+    typer.echo(
+        f"{outcome.made} made{mine}, {outcome.kept} already there, {len(outcome.failures)} failed"
+    )
+    if outcome.failures:
+        if not (builder.out / manifest.NAME).exists():
+            typer.echo("the manifest is written by a run without failures or ranks", err=True)
+        raise typer.Exit(1)
+
+
+def _check(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None:
+    """Print what is wrong with a set, and exit 1 if that makes it unfit."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mattecli.core.dataset.checking import check_dataset
+
+    report = check_dataset(root, workers, quiet)
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(report.splits.items()))
+    console = Console()
+    console.print(f"{report.samples} samples ({counts})")
+    if report.findings:
+        table = Table("finding", "kind", "samples", "such as")
+        for finding in report.findings:
+            kind = "[red]error" if finding.is_error else "[yellow]warning"
+            table.add_row(finding.what, kind, str(len(finding.names)), ", ".join(finding.names[:2]))
+        console.print(table)
+    if sheet is not None:
+        _draw_sheet(root, sheet)
+    if not report.is_sound:
+        raise typer.Exit(1)
+    console.print("no errors")
+
+
+def _draw_sheet(root: Path, sheet: Path) -> None:
+    from mattecli.core.dataset.sheet import dataset_sheet
+    from mattecli.core.imaging.writing import write_image
+
+    write_image(sheet, dataset_sheet(root))
+    typer.echo(f"contact sheet: {sheet}")

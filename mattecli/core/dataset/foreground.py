@@ -63,6 +63,38 @@ def estimate_foreground(
     raise ValueError(f"unknown method '{method}': use {' or '.join(METHODS)}")
 
 
+def extend_foreground(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Replace the colour of fully transparent pixels by that of the nearest visible ones, blurred.
+
+    What a file holds there is often black, which would darken the rim when it is resampled.
+
+    Parameters
+    ----------
+    color : uint8 or uint16 H×W×3
+        Straight (not premultiplied) colour.
+    alpha : uint8 or uint16 H×W
+        Its matte.
+
+    Returns
+    -------
+    same type and shape as `color`
+    """
+    visible = alpha > 0
+    if visible.all() or not visible.any():
+        return color
+    weight = alpha.astype(np.float32)
+    levels = [(color.astype(np.float32) * weight[..., None], weight)]
+    while max(levels[-1][1].shape) > 1:
+        levels.append(tuple(_halve(array) for array in levels[-1]))
+    extended = None
+    for premultiplied, weight in reversed(levels):
+        mean = premultiplied / np.maximum(weight, 1e-6)[..., None]
+        if extended is not None:
+            np.copyto(mean, _enlarge(extended, weight.shape), where=weight[..., None] <= 1e-6)
+        extended = mean
+    return np.where(visible[..., None], color, np.rint(extended).astype(color.dtype))
+
+
 def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """From one pixel up: enlarge the colours of the level below, then sweep over this level."""
     alpha = alpha.copy()

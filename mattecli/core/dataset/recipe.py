@@ -1,0 +1,256 @@
+"""Recipes: everything that decides how a set is composed, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+import types
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import tomli_w
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.writing import write_atomically
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OUTPUTS = ("image", "alpha", "fg", "bg", "trimap")
+
+Range = tuple[float, float]
+
+
+def _one_of(*choices: str, default: str | None = None):
+    extra = {} if default is None else {"default": default}
+    return field(metadata={"choices": choices}, **extra)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A value drawn evenly from `range` in a share `chance` of the cases."""
+
+    chance: float
+    range: Range
+
+
+@dataclass(frozen=True)
+class Background:
+    """How a background is brought to the frame of a foreground that is placed as it is.
+
+    `fit` ``enlarge`` touches only backgrounds that are too small, ``cover`` also shrinks large
+    ones. `resampling` names a Pillow filter, `size_rounding` how the new size becomes whole.
+    """
+
+    fit: str = _one_of("enlarge", "cover", default="cover")
+    resampling: str = _one_of("bilinear", "bicubic", "lanczos", default="bicubic")
+    size_rounding: str = _one_of("ceil", "round", default="ceil")
+    crop: str = _one_of("top-left", "center", "random", default="random")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The ranges that a scene is drawn from; `custom.toml` says what each one means."""
+
+    long_side: Range = (640, 1024)
+    background_part: Range = (0.5, 1)
+    layers: tuple[float, ...] = (1.0,)
+    scale: Range = (0.4, 1.1)
+    enlarge: float = 1.5
+    cut: float = 0.0
+    visible: float = 0.6
+    flip: float = 0.5
+    tilt: Draw | None = None
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Changes to each layer's colours before composition; absent ones are left out."""
+
+    gamma: Draw | None = None
+    gain: Draw | None = None
+    saturation: Draw | None = None
+    background_blur: Draw | None = None
+    noise: Draw | None = None
+    jpeg: Draw | None = None
+
+
+@dataclass(frozen=True)
+class Trimap:
+    """The range of radii, in pixels, by which the unknown region is grown on either side."""
+
+    radius: Range = (1, 30)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of the set: a share of the user's material, or folders and lists under a root."""
+
+    per_foreground: int = 20
+    share: float = 1.0
+    foreground_count: int | None = None
+    foregrounds: tuple[str, ...] = ()
+    alphas: tuple[str, ...] = ()
+    photos: bool = False
+    foreground_names: str | None = None
+    backgrounds: tuple[str, ...] = ()
+    background_names: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. `published` ones reproduce a published script and cannot be altered."""
+
+    name: str
+    splits: dict[str, Split]
+    description: str = ""
+    published: bool = False
+    placement: str = _one_of("as-is", "scene", default="scene")
+    background_order: str = _one_of("running", "shuffled", default="shuffled")
+    naming: str = "{stem}_{n:03}"
+    color_profiles: str = _one_of("srgb", "ignore", default="srgb")
+    outputs: tuple[str, ...] = ("image", "alpha", "fg", "bg")
+    bits: int = 8
+    light: str = _one_of("srgb", "linear", default="srgb")
+    rounding: str = _one_of("nearest", "truncate", default="nearest")
+    background: Background = Background()
+    scene: Scene = Scene()
+    augment: Augment = Augment()
+    trimap: Trimap = Trimap()
+    raw: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names_folders(self) -> bool:
+        """Whether the splits name their folders, so that only their root must be given."""
+        return any(split.foregrounds for split in self.splits.values())
+
+    def fingerprint(self) -> str:
+        """A hash of everything that can change a sample's pixels."""
+        settings = dataclasses.asdict(self)
+        for key in ("description", "published", "splits", "raw", "outputs"):
+            settings.pop(key)
+        text = json.dumps(settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the program."""
+    files = resources.files("mattecli.core.dataset.recipes").iterdir()
+    return sorted(file.name[:-5] for file in files if file.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe of the program by name, or one of the user's by the path of its TOML file.
+
+    Raises
+    ------
+    MatteError
+        If there is no such recipe, or it says something that is not understood.
+    """
+    if name in recipe_names():
+        text = (resources.files("mattecli.core.dataset.recipes") / f"{name}.toml").read_text()
+    else:
+        path = Path(name)
+        if path.suffix != ".toml":
+            known = ", ".join(recipe_names())
+            raise MatteError(f"no recipe '{name}': use one of {known}, or the path of a .toml file")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise MatteError(f"cannot read the recipe {path}: {error}") from None
+    try:
+        recipe = _build(Recipe, tomllib.loads(text), "")
+    except tomllib.TOMLDecodeError as error:
+        raise MatteError(f"recipe {name} is not valid TOML: {error}") from None
+    except ValueError as error:
+        raise MatteError(f"recipe {name}: {error}") from None
+    return check_recipe(recipe)
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the recipe with every value spelt out, so that `load_recipe` gives it back."""
+    write_atomically(path, tomli_w.dumps(_without_none(dataclasses.asdict(recipe))).encode())
+
+
+def _without_none(value: typing.Any) -> typing.Any:
+    # TOML has no word for nothing.
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def check_recipe(recipe: Recipe) -> Recipe:
+    """Give the recipe back if its values make sense together.
+
+    Raises
+    ------
+    MatteError
+        If they do not.
+    """
+    unknown = [output for output in recipe.outputs if output not in OUTPUTS]
+    if unknown or not recipe.outputs:
+        raise MatteError(f"outputs must be some of {', '.join(OUTPUTS)}: got {recipe.outputs}")
+    if recipe.bits not in (8, 16):
+        raise MatteError(f"bits must be 8 or 16: got {recipe.bits}")
+    if not recipe.splits:
+        raise MatteError(f"recipe {recipe.name} has no [splits]")
+    try:
+        recipe.naming.format(stem="", prefix="", n=0, index=0)
+    except (KeyError, ValueError, IndexError):
+        raise MatteError(
+            f"naming '{recipe.naming}' may use {{stem}}, {{prefix}}, {{n}} and {{index}}"
+        ) from None
+    for name, split in recipe.splits.items():
+        if split.per_foreground < 1 or not 0 < split.share <= 1:
+            raise MatteError(f"split {name} needs per_foreground ≥ 1 and a share in (0, 1]")
+    if recipe.augment.jpeg and recipe.bits == 16:
+        raise MatteError("JPEG has 8 bits: take [augment] jpeg out of the recipe for 16-bit sets")
+    return recipe
+
+
+def _build(kind: type, table: dict, where: str):
+    """Make a dataclass from a TOML table; every key, type and choice is checked."""
+    hints = typing.get_type_hints(kind)
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    for key in table:
+        if key not in fields:
+            raise ValueError(f"unknown key '{where}{key}': use one of {', '.join(fields)}")
+    for name, item in fields.items():
+        required = (
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        )
+        if required and name not in table:
+            raise ValueError(f"'{where}{name}' is missing")
+    values = {}
+    for key, value in table.items():
+        values[key] = _convert(hints[key], value, where + key)
+        choices = fields[key].metadata.get("choices")
+        if choices and values[key] not in choices:
+            raise ValueError(f"'{where}{key}' must be one of {', '.join(choices)}: got '{value}'")
+    return kind(**values)
+
+
+def _convert(hint: typing.Any, value: typing.Any, where: str):
+    arguments = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _convert(arguments[0], value, where)
+    if origin is dict and isinstance(value, dict):
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is tuple and isinstance(value, list):
+        if arguments[-1] is not ... and len(value) != len(arguments):
+            raise ValueError(f"'{where}' needs {len(arguments)} values: got {len(value)}")
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, f"{where}.")
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    raise ValueError(f"'{where}' has a value of the wrong kind: {value!r}")

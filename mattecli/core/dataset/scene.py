@@ -1,0 +1,190 @@
+"""Drawing what a sample looks like: sizes, places and changes, as plain numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from mattecli.core.dataset.layers import Layer, LayerReader, enlarged_size
+from mattecli.core.dataset.plan import Sample
+from mattecli.core.dataset.recipe import Draw, Range, Recipe, Scene
+
+# Attempts at a place that shows enough of the subject.
+_TRIES = 10
+
+
+def draw(sample: Sample, recipe: Recipe, reader: LayerReader) -> dict:
+    """Decide all that is random about a sample.
+
+    Returns
+    -------
+    dict
+        What `render` needs, fit for JSON: ``size`` (width, height) of the frame, ``background``
+        with its ``file``, the ``size`` it is brought to, ``crop`` (x, y), ``flip`` and ``adjust``;
+        ``layers``, back to front, each with the files of its foreground, ``adjust`` and, in a
+        scene, ``place``; ``trimap`` with its two radii.
+    """
+    rng = np.random.default_rng(sample.seed)
+    background = reader.background(sample.background)
+    size = (background.shape[1], background.shape[0])
+    subjects = [(item, reader.foreground(item)) for item in sample.foregrounds]
+    if recipe.placement == "scene":
+        frame, brought, crop = _draw_frame(recipe.scene, size, rng)
+        places = [{"place": _draw_place(recipe.scene, layer, frame, rng)} for _, layer in subjects]
+        flip = bool(rng.random() < recipe.scene.flip)
+    else:
+        alpha = subjects[0][1].alpha
+        frame = (alpha.shape[1], alpha.shape[0])
+        how = recipe.background
+        brought = enlarged_size(size, frame, how.fit, how.size_rounding)
+        crop = _draw_crop(how.crop, brought, frame, rng)
+        places, flip = [{}], False
+    return {
+        "size": list(frame),
+        "background": {
+            "file": sample.background,
+            "size": list(brought),
+            "crop": list(crop),
+            "flip": flip,
+            "adjust": _draw_adjustment(recipe, rng, max(frame), is_background=True),
+        },
+        "layers": [
+            {
+                **dataclasses.asdict(item),
+                "adjust": _draw_adjustment(recipe, rng, max(frame), is_background=False),
+                **place,
+            }
+            for (item, _), place in zip(subjects, places, strict=True)
+        ],
+        "trimap": [round(_even(recipe.trimap.radius, rng)) for _ in range(2)],
+    }
+
+
+def _draw_frame(
+    scene: Scene, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Draw the frame (width, height), the size of the whole background and where the frame lies."""
+    long_side = round(_even(scene.long_side, rng))
+    part = _even(scene.background_part, rng)
+    frame = tuple(max(32, round(long_side * side / max(size))) for side in size)
+    brought = tuple(max(round(side / part), side) for side in frame)
+    crop = tuple(
+        int(rng.integers(whole - side + 1)) for whole, side in zip(brought, frame, strict=True)
+    )
+    return frame, brought, crop
+
+
+def _draw_place(
+    scene: Scene, layer: Layer, frame: tuple[int, int], rng: np.random.Generator
+) -> dict:
+    """Draw size, position, flip and tilt of a subject.
+
+    Where the subject is cut off by the border of its own picture it is laid against the border of
+    the frame, since a straight cut in the middle of a scene never happens in a photograph.
+    """
+    flip = bool(rng.random() < scene.flip)
+    cut = _cut_sides(layer.alpha)
+    if flip:
+        cut[0] = cut[0][::-1]
+    tilted = scene.tilt is not None and rng.random() < scene.tilt.chance
+    tilt = _even(scene.tilt.range, rng) if tilted and not any(map(any, cut)) else 0.0
+
+    subject = (layer.alpha.shape[1], layer.alpha.shape[0])
+    fitting = min(room / side for room, side in zip(frame, subject, strict=True))
+    factor = min(_even(scene.scale, rng) * fitting, scene.enlarge)
+    for (near, far), room, side in zip(cut, frame, subject, strict=True):
+        if near and far:
+            factor = max(factor, room / side)
+    box_size = [max(1, round(side * factor)) for side in subject]
+    visible = scene.visible if rng.random() < scene.cut else 1.0
+    for attempt in range(_TRIES):
+        # What sticks out of the frame may be all there is of a subject with far-flung limbs.
+        share = visible if attempt < _TRIES - 1 else 1.0
+        position = [
+            _draw_start(length, room, sides, share, rng)
+            for length, room, sides in zip(box_size, frame, cut, strict=True)
+        ]
+        box = [*position, *box_size]
+        if (
+            _visible_mass(layer.alpha[:, ::-1] if flip else layer.alpha, box, frame)
+            >= scene.visible
+        ):
+            break
+    return {"box": box, "flip": flip, "tilt": round(tilt, 2)}
+
+
+def _visible_mass(alpha: np.ndarray, box: list[int], frame: tuple[int, int]) -> float:
+    """Give the share of the alpha that lies inside the frame when it is laid into `box`."""
+    x, y, width, height = box
+    rows, columns = alpha.shape
+    left, right = (np.clip((edge - x) / width, 0, 1) * columns for edge in (0, frame[0]))
+    upper, lower = (np.clip((edge - y) / height, 0, 1) * rows for edge in (0, frame[1]))
+    inside = alpha[round(upper) : round(lower), round(left) : round(right)]
+    return float(inside.sum(dtype=np.float64) / alpha.sum(dtype=np.float64))
+
+
+def _draw_start(
+    length: int, room: int, cut: tuple[bool, bool], visible: float, rng: np.random.Generator
+) -> int:
+    """Draw where a subject of `length` starts on an axis of `room` pixels."""
+    hidden = round((1 - visible) * min(length, room))
+    lowest, highest = min(0, room - length) - hidden, max(0, room - length) + hidden
+    near, far = cut
+    if near:
+        highest = min(0, room - length) if far else 0
+    if far:
+        lowest = max(lowest, room - length)
+        highest = max(highest, lowest)
+    if near and not far:
+        lowest = max(lowest, -hidden)
+    return int(rng.integers(min(lowest, highest), highest + 1))
+
+
+def _cut_sides(alpha: np.ndarray) -> list[tuple[bool, bool]]:
+    """Tell for x and y whether the subject runs into the near and the far border of its picture."""
+    top = np.iinfo(alpha.dtype).max
+    left, right, upper, lower = (
+        bool((edge > top / 2).mean() > 0.1)
+        for edge in (alpha[:, 0], alpha[:, -1], alpha[0], alpha[-1])
+    )
+    return [(left, right), (upper, lower)]
+
+
+def _draw_crop(
+    how: str, brought: tuple[int, int], frame: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    free = [whole - side for whole, side in zip(brought, frame, strict=True)]
+    if how == "top-left":
+        return 0, 0
+    if how == "center":
+        return free[0] // 2, free[1] // 2
+    return int(rng.integers(free[0] + 1)), int(rng.integers(free[1] + 1))
+
+
+def _draw_adjustment(
+    recipe: Recipe, rng: np.random.Generator, long_side: int, is_background: bool
+) -> dict:
+    augment, drawn = recipe.augment, {}
+
+    def happens(what: Draw | None) -> bool:
+        return what is not None and rng.random() < what.chance
+
+    if is_background and happens(augment.background_blur):
+        drawn["blur"] = round(_even(augment.background_blur.range, rng) * long_side, 2)
+    if happens(augment.gamma):
+        drawn["gamma"] = round(_even(augment.gamma.range, rng), 3)
+    if happens(augment.gain):
+        drawn["gain"] = [round(_even(augment.gain.range, rng), 3) for _ in range(3)]
+    if happens(augment.saturation):
+        drawn["saturation"] = round(_even(augment.saturation.range, rng), 3)
+    if happens(augment.noise):
+        drawn["noise"] = round(_even(augment.noise.range, rng), 4)
+        drawn["noise_seed"] = int(rng.integers(2**32))
+    if happens(augment.jpeg):
+        drawn["jpeg"] = round(_even(augment.jpeg.range, rng))
+    return drawn
+
+
+def _even(limits: Range, rng: np.random.Generator) -> float:
+    return float(rng.uniform(*limits))
