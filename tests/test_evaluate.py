@@ -19,6 +19,7 @@ from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.metrics import score
+from mattecli.core.metrics.page import error_map
 
 DATA = Path(__file__).parent / "data" / "metrics"
 KEYS = ("sad", "mse", "mad", "grad", "conn")
@@ -364,3 +365,21 @@ def test_straight_from_weights(tmp_path, monkeypatch):
     assert set(pictures) == {"a_0", "a_1", "b"}
     # Without --images the photos are those that were predicted.
     assert all("photo" in entry for entry in pictures.values())
+
+
+def test_error_map_tells_left_over_from_lost():
+    truth = np.zeros((40, 40), np.uint8)
+    truth[:, 20:] = 255
+    prediction = truth.copy()
+    prediction[:10, :10] = 255
+    prediction[:10, 30:] = 0
+    left_over, lost, right = (5, 5), (5, 35), (30, 30)
+    colors = error_map(prediction, truth, None, 40, 40).astype(int)
+    red, green, blue = colors[left_over]
+    assert red > 180 and green < 60 and blue < 60
+    red, green, blue = colors[lost]
+    assert red < 60 and blue > 180
+    assert colors[right].tolist() == [255, 255, 255]
+    nothing_counts = error_map(prediction, truth, np.zeros((40, 40), bool), 20, 20)
+    assert nothing_counts.shape == (20, 20, 3)
+    assert len(np.unique(nothing_counts)) == 1 and 200 < nothing_counts[0, 0, 0] < 240

@@ -89,7 +89,7 @@ class Predictor:
         return self.run(images[:half]) + self.run(images[half:])
 
     def predict(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict the mattes of uint8 H×W×3 photos of any sizes, refined at each photo's own size."""
+        """Predict the mattes of uint8 H×W×3 photos, refined to the size of each photo."""
         by_size: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(images):
             by_size.setdefault(self.network_size(*image.shape[:2]), []).append(i)

@@ -140,7 +140,7 @@ def method_names(folders: list[Path]) -> list[str]:
     """Name methods after their folders, by as many parts of the path as tell them apart."""
     folders = [folder.resolve() for folder in folders]
     longest = max(len(folder.parts) for folder in folders)
-    for count in range(1, longest):
+    for count in range(1, longest + 1):
         names = ["/".join(folder.parts[-count:]) for folder in folders]
         if len(set(names)) == len(names):
             return names

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -141,8 +143,10 @@ def _in_processes(
     with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
         try:
             for job in jobs:
+                with _interrupts_held():
+                    future = pool.submit(work, job)
                 # The matte goes to the worker; here it is not needed any more.
-                waiting.append((job._replace(alpha=None), pool.submit(work, job)))
+                waiting.append((job._replace(alpha=None), future))
                 if len(waiting) >= workers * JOBS_AHEAD:
                     done, future = waiting.popleft()
                     yield done, future.result()
@@ -157,10 +161,26 @@ def _in_processes(
             pool.shutdown(cancel_futures=True)
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a worker may be started, which inherits that and keeps it.
+
+    Ctrl-C reaches every process of the terminal; only the parent shall react to it, and a worker
+    that is still importing cannot look after that itself. Windows has no such mask.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _prepare_worker() -> None:
-    # Ctrl-C reaches the whole process group; only the parent reacts to it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # the workers are the parallelism
 
 
 def _in_batches(

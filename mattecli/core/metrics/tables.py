@@ -24,7 +24,8 @@ def image_table(evaluation: Evaluation) -> Table:
         worst = sorted(scores, key=lambda name: -scores[name].sad)[:WORST]
         scores = {name: scores[name] for name in worst}
         title += f"; here the {WORST} with the largest SAD"
-    table = _table(title, UNITS, evaluation.region, "image")
+    caption = f"{UNITS}\n95%: interval of the mean over resampled images"
+    table = _table(title, caption, evaluation.region, "image")
     for name, row in scores.items():
         table.add_row(escape(name), *_figures(row))
     table.add_section()
