@@ -243,6 +243,18 @@ def test_finished_photos_are_skipped_on_demand(photo, tmp_path):
     assert read_picture(first).alpha is not None
 
 
+def test_processes_of_a_launcher_share_the_work_and_the_report(photo, tmp_path, monkeypatch):
+    for name in "abcde":
+        write_image(tmp_path / "in" / f"{name}.png", photo)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, done in ((0, "3 done"), (1, "2 done")):
+        monkeypatch.setenv("RANK", str(rank))
+        result = matte(tmp_path / "in", tmp_path / "out", "--report", tmp_path / "r.jsonl")
+        assert done in result.stderr
+    assert outputs(tmp_path / "out") == [f"{name}.png" for name in "abcde"]
+    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 5
+
+
 def test_results_inside_the_tree_are_not_cut_again(photo, tmp_path):
     write_image(tmp_path / "a.png", photo)
     for _ in range(2):

@@ -32,6 +32,7 @@ class Refine(str, Enum):
 
     none = "none"
     fast = "fast"
+    best = "best"
 
 
 class Precision(str, Enum):
@@ -102,7 +103,10 @@ def predict(
     ] = "white",
     refine: Annotated[
         Refine,
-        typer.Option(help="How the matte is brought to the photo's full size."),
+        typer.Option(
+            help="How the matte is brought to the photo's full size: enlarged only, guided by the "
+            "photo, or solved anew where the network is unsure (seconds a photo)."
+        ),
     ] = Refine.fast,
     size: Annotated[
         int | None,
@@ -164,7 +168,7 @@ def predict(
     """Cut the subjects out of photos.
 
     A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
-    the others are done, and the exit code is 1.
+    the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
     from mattecli.core.imaging.colors import parse_color
     from mattecli.core.imaging.composing import load_background
@@ -174,6 +178,7 @@ def predict(
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.run import (
         Settings,
+        own_share,
         plan_jobs,
         predict_all,
         skip_finished,
@@ -204,6 +209,7 @@ def predict(
         preview=preview is not None,
     )
     jobs, ignored = plan_jobs(Path(source), Path(out), kinds, suffix, into_folder=into_folder)
+    jobs = own_share(jobs)
     total, skipped = len(jobs), []
     if not overwrite:
         jobs, skipped = skip_finished(jobs)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
 from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import to_unit
-
-LEVELS = ("none", "fast")
+from mattecli.core.inference.closed_form import solve_closed_form
 
 # Window radius at the network's size, and the contrast (squared) below which a window is flat.
 _RADIUS, _FLAT = 2, 1e-5
 # Where the matte is this close to 0 or 1 in the whole window it is sure.
 _SURE = 0.01
+# Size at which unsure pixels are solved.
+_SOLVED_PIXELS = 1_000_000
 # Rows of the full-size photo that are worked on at once, which bounds the memory.
 _STRIP = 256
 
@@ -24,8 +27,9 @@ def refine(color: np.ndarray, matte: np.ndarray, level: str = "fast") -> np.ndar
     ``none`` enlarges it by cubic interpolation. ``fast`` takes alpha for a linear function of
     colour within every small window, finds these functions at the network's size and applies them
     to the full-size photo, so that edges and hair come back at the photo's own sharpness: the fast
-    guided filter of He and Sun (arXiv 1505.00996). Only pixels about which the network is unsure
-    are touched.
+    guided filter of He and Sun (arXiv 1505.00996). ``best`` solves the unsure pixels anew by
+    closed-form matting at up to a megapixel, and goes on from there as ``fast`` does. In all of
+    them only pixels about which the network is unsure are touched.
 
     Parameters
     ----------
@@ -33,18 +37,46 @@ def refine(color: np.ndarray, matte: np.ndarray, level: str = "fast") -> np.ndar
         The photo.
     matte : float32 ndarray of shape (h, w), in [0, 1]
         The network's matte of it, at the size at which the network saw it.
-    level : {"none", "fast"}
+    level : {"none", "fast", "best"}
 
     Returns
     -------
     float32 ndarray of shape (H, W), in [0, 1]
     """
+    if level == "none":
+        return resize(matte, *color.shape[:2])
+    if level == "best":
+        matte = _solved(color, matte)
+    return _guided(color, matte)
+
+
+def _solved(color: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Solve what is unsure in a matte, at the size of the photo or at a megapixel."""
+    scale = min(1.0, math.sqrt(_SOLVED_PIXELS / (color.shape[0] * color.shape[1])))
+    color = resize(color, *(max(1, round(side * scale)) for side in color.shape[:2]))
+    first = _guided(color, matte)
+    # The network is unsure just beside what it shows as unsure, too.
+    unsure = cv2.dilate(_is_unsure(matte).astype(np.uint8), np.ones((5, 5), np.uint8))
+    unsure = cv2.resize(unsure, first.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
+    if not unsure.any():
+        return first
+    # Where all is sure nothing changes, so only the box around the rest is solved.
+    box = tuple(
+        slice(max(0, int(found[0]) - 2), int(found[-1]) + 3)
+        for found in (unsure.any(axis=1).nonzero()[0], unsure.any(axis=0).nonzero()[0])
+    )
+    first[box] = solve_closed_form(to_unit(color[box]), first[box], unsure[box])
+    return first
+
+
+def _guided(color: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Enlarge a matte by a fast guided filter; one that is large enough is only resized."""
     alpha = resize(matte, *color.shape[:2])
-    if level == "none" or alpha.size <= matte.size:
+    if alpha.size <= matte.size:
         return alpha
     height, width = alpha.shape
     functions = _linear_functions(to_unit(resize(color, *matte.shape)), matte)
-    unsure = cv2.blur(((matte > _SURE) & (matte < 1 - _SURE)).astype(np.float32), (3, 3))
+    unsure = cv2.blur(_is_unsure(matte).astype(np.float32), (3, 3))
     layers = np.dstack([functions, unsure])
     for start in range(0, height, _STRIP):
         rows = np.arange(start, min(start + _STRIP, height))
@@ -56,6 +88,10 @@ def refine(color: np.ndarray, matte: np.ndarray, level: str = "fast") -> np.ndar
         guided = np.einsum("hwc,hwc->hw", slope, to_unit(color[part])) + offset
         alpha[part] += weight * (np.clip(guided, 0, 1) - alpha[part])
     return alpha
+
+
+def _is_unsure(matte: np.ndarray) -> np.ndarray:
+    return (matte > _SURE) & (matte < 1 - _SURE)
 
 
 def _linear_functions(guide: np.ndarray, matte: np.ndarray) -> np.ndarray:

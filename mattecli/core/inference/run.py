@@ -89,6 +89,12 @@ def plan_jobs(
     return jobs, ignored
 
 
+def own_share(jobs: list[Job]) -> list[Job]:
+    """Give this process its share, where a launcher such as torchrun started several."""
+    rank, world = (int(os.environ.get(key, 0)) for key in ("RANK", "WORLD_SIZE"))
+    return jobs[rank :: max(1, world)]
+
+
 def skip_finished(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
     """Set aside the photos all of whose results are there; results are whole, being renamed."""
     open_jobs, skipped = [], []
