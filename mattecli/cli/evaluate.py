@@ -25,7 +25,7 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="PRED... GT",
-            help="Folders of mattes or cutouts, and of true mattes, matched by relative path "
+            help="Folders of mattes or cutouts and of true mattes, matched by relative path "
             "without suffix (dog_7 falls back on the truth of dog). Several PRED need --gt GT; "
             "with --weights PRED holds photos.",
             show_default=False,
@@ -36,7 +36,7 @@ def evaluate(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Predict the mattes of IMAGES with this file and score them."),
+        typer.Option(help="Predict the mattes of the photos in PRED with this file."),
     ] = None,
     trimap: Annotated[
         Path | None, typer.Option(help="Trimaps: score only their pixels of 128.")

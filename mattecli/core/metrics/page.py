@@ -17,7 +17,6 @@ from mattecli.core.metrics.evaluation import Evaluation, compare_to_first
 from mattecli.core.metrics.matching import Entry
 from mattecli.core.metrics.pixels import white
 from mattecli.core.metrics.presentation import METRICS, REGION_NAMES
-from mattecli.core.metrics.scores import Scores
 from mattecli.core.metrics.scoring import Job, read_job
 from mattecli.core.metrics.statistics import Estimate
 
@@ -49,8 +48,6 @@ def write_page(
     Path
         The page.
     """
-    order = _rankings(evaluations, examples)
-    shown = dict.fromkeys(name for ranking in order.values() for name in ranking)
     data = {
         "region": evaluations[0].region,
         "regionName": REGION_NAMES[evaluations[0].region],
@@ -75,7 +72,10 @@ def write_page(
             for method, comparison in compare_to_first(evaluations).items()
         ],
         "examples": examples,
-        "pictures": {name: _pictures(name, evaluations, predict) for name in shown},
+        "pictures": {
+            name: _pictures(name, evaluations, predict)
+            for name in _worst_and_best(evaluations, examples)
+        },
     }
     # "<" is the only character that could end the script element that holds the data.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
@@ -118,18 +118,15 @@ def error_map(
     return np.rint(np.clip(paper - ink, 0, 1) * 255).astype(np.uint8)
 
 
-def _rankings(evaluations: list[Evaluation], examples: int) -> dict[str, list[str]]:
-    """By each metric the worst and the best images that every method has."""
+def _worst_and_best(evaluations: list[Evaluation], examples: int) -> list[str]:
+    """The images, of those that every method has, that are worst or best by some metric."""
     names = [name for name in evaluations[0].scores if all(name in e.scores for e in evaluations)]
     if not names or not examples:
-        return {}
+        return []
     means = np.mean([evaluation.table(names) for evaluation in evaluations], axis=0)
-    return {
-        key: [names[i] for i in (*order[:examples], *order[-examples:])]
-        for key, order in zip(
-            Scores._fields, np.argsort(means, axis=0, kind="stable").T, strict=True
-        )
-    }
+    order = means.argsort(axis=0)
+    chosen = np.unique(np.concatenate([order[:examples], order[-examples:]]))
+    return [names[i] for i in chosen]
 
 
 def _pictures(
