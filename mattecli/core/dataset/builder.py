@@ -246,7 +246,7 @@ class _Worker:
         """Encode as PNG; a foreground placed as it is comes again and again as the same array."""
         known, data, digest = self._encoded.get(output, (None, b"", ""))
         if known is not array:
-            data = encode(array, ".png", compression=1)
+            data = encode(array, ".png", compression=None)
             digest = hashlib.sha256(data).hexdigest()
             self._encoded[output] = (array, data, digest)
         return data, digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
@@ -130,6 +131,7 @@ class Recipe:
         """Whether the splits name their folders, so that only their root must be given."""
         return any(split.foregrounds for split in self.splits.values())
 
+    @functools.cached_property
     def fingerprint(self) -> str:
         """A hash of everything that can change a sample's pixels."""
         settings = dataclasses.asdict(self)

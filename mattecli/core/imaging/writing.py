@@ -36,7 +36,7 @@ def encode(
     array: np.ndarray,
     suffix: str,
     *,
-    compression: int = 3,
+    compression: int | None = 3,
     quality: int | None = None,
     icc: bytes | None = None,
     exif: bytes | None = None,
@@ -49,8 +49,9 @@ def encode(
         Grey, RGB or RGBA (not premultiplied).
     suffix : str
         One of `SUFFIXES`, with its dot.
-    compression : int
-        PNG level from 0 (fast, large) to 9 (slow, small).
+    compression : int or None
+        PNG level from 0 (fast, large) to 9 (slow, small); None is quicker than level 1 and gives
+        somewhat larger files, for pictures by the thousand.
     quality : int, optional
         1 to 100 for JPEG (95 if not given) and WebP (lossless if not given).
     icc, exif : bytes, optional
@@ -65,8 +66,8 @@ def encode(
     check_format(suffix, 8 * array.dtype.itemsize, transparent=array.shape[2:] == (4,))
     if array.ndim == 2:
         icc = None
-    if array.dtype == np.uint16 and array.ndim == 3:
-        return _encode_deep_color(array, suffix, compression, icc, exif)
+    if (array.dtype == np.uint16 and array.ndim == 3) or (suffix == ".png" and compression is None):
+        return _encode_with_opencv(array, suffix, compression, icc, exif)
 
     options: dict = {key: value for key, value in (("icc_profile", icc), ("exif", exif)) if value}
     if suffix == ".png":
@@ -155,14 +156,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def _encode_deep_color(
-    array: np.ndarray, suffix: str, compression: int, icc: bytes | None, exif: bytes | None
+def _encode_with_opencv(
+    array: np.ndarray, suffix: str, compression: int | None, icc: bytes | None, exif: bytes | None
 ) -> bytes:
     import cv2
 
-    order = [2, 1, 0, 3][: array.shape[2]]
-    options = [cv2.IMWRITE_PNG_COMPRESSION, compression] if suffix == ".png" else []
-    _, encoded = cv2.imencode(suffix, np.ascontiguousarray(array[..., order]), options)
+    if array.ndim == 3:
+        swap = cv2.COLOR_RGBA2BGRA if array.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        array = cv2.cvtColor(array, swap)
+    options = []
+    if suffix == ".png" and compression is not None:
+        options = [cv2.IMWRITE_PNG_COMPRESSION, compression]
+    _, encoded = cv2.imencode(suffix, array, options)
     data = encoded.tobytes()
     if suffix != ".png":
         return data
