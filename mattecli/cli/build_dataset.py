@@ -95,6 +95,26 @@ def build_dataset(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made and what it needs.")
     ] = False,
+    from_photos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Fill OUT with cutouts (RGBA) instead: those that the network is sure of.",
+        ),
+    ] = None,
+    min_agreement: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="With --from-photos: how alike mirrored and smaller views must be."
+        ),
+    ] = 0.9,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="With --from-photos: the network.", show_default="the bundled one"),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="With --from-photos: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
     check: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Check a set that is there; exit 1 if it is unsound."),
@@ -118,6 +138,12 @@ def build_dataset(
         return
     if out is None:
         raise typer.BadParameter("name the folder OUT, or a set to --check")
+
+    if from_photos is not None:
+        if any(path is not None for path in (foregrounds, alphas, photos, backgrounds, raw)):
+            raise typer.BadParameter("--from-photos fills OUT with cutouts from DIR alone")
+        _mine(from_photos, out, weights, device, min_agreement, quiet)
+        return
 
     from mattecli.core.dataset.builder import Builder
     from mattecli.core.dataset.material import gather
@@ -287,6 +313,25 @@ def _build(
     if outcome.failures:
         if not (builder.out / manifest.NAME).exists():
             typer.echo("the manifest is written by a run without failures or ranks", err=True)
+        raise typer.Exit(1)
+
+
+def _mine(
+    photos: Path, out: Path, weights: Path | None, device: str, min_agreement: float, quiet: bool
+) -> None:
+    """Mine cutouts, say how many, and exit 1 if a photo could not be read."""
+    from mattecli.core.dataset.mining import Limits, mine_foregrounds, views
+    from mattecli.core.inference.predictor import Predictor
+
+    looks = views(Predictor.load(weights, device))
+    mined = mine_foregrounds(photos, out, looks, Limits(min_agreement=min_agreement), quiet)
+    for line in mined.failures:
+        typer.secho(f"failed: {line}", fg="red", err=True)
+    typer.echo(
+        f"{mined.kept} cutouts kept, {mined.rejected} rejected, {mined.seen_before} seen before, "
+        f"{len(mined.failures)} failed"
+    )
+    if mined.failures:
         raise typer.Exit(1)
 
 

@@ -85,25 +85,24 @@ class Builder:
             if i % ranks == rank
         ]
         outcome = Outcome(kept=len(finished))
-        notes = manifest.Notes(self.out, rank)
-        if rank == 0:
-            save_recipe(self.recipe, self.out / manifest.RECIPE_NAME)
-        try:
-            total = sum(map(len, chunks))
-            with progress(total=total, label="building", quiet=quiet) as bar:
-                for results in self._run(chunks, workers):
-                    for result in results:
-                        if isinstance(result, OutputUnusable):
-                            raise result
-                        if isinstance(result, str):
-                            outcome.failures.append(result)
-                            bar.set_postfix(failed=len(outcome.failures))
-                        else:
-                            notes.add(result)
-                            outcome.made += 1
-                    bar.update(len(results))
-        finally:
-            notes.close()
+        total = sum(map(len, chunks))
+        with (
+            manifest.Notes(manifest.part_path(self.out, rank)) as notes,
+            progress(total=total, label="building", quiet=quiet) as bar,
+        ):
+            if rank == 0:
+                save_recipe(self.recipe, self.out / manifest.RECIPE_NAME)
+            for results in self._run(chunks, workers):
+                for result in results:
+                    if isinstance(result, OutputUnusable):
+                        raise result
+                    if isinstance(result, str):
+                        outcome.failures.append(result)
+                        bar.set_postfix(failed=len(outcome.failures))
+                    else:
+                        notes.add(result)
+                        outcome.made += 1
+                bar.update(len(results))
         self._write_manifest(samples, partial=bool(outcome.failures) and ranks == 1)
         return outcome
 

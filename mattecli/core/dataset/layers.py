@@ -20,6 +20,7 @@ from mattecli.core.imaging.reading import (
     Picture,
     read_alpha,
     read_picture,
+    to_bits,
     to_srgb,
     to_unit,
 )
@@ -65,7 +66,7 @@ class LayerReader:
             raise MatteError(f"{path} is transparent everywhere")
         if item.photo:
             estimate = estimate_foreground(to_unit(color), to_unit(alpha))
-            color = from_unit(estimate, color.dtype)
+            color = to_bits(estimate, self._recipe.bits)
         if self._recipe.placement == "scene":
             x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
             inside = slice(y, y + height), slice(x, x + width)
@@ -76,24 +77,18 @@ class LayerReader:
 
     def _read(self, path: Path) -> Picture:
         picture = read_picture(path)
-        # Only 8-bit pictures: a 16-bit one would lose its depth on the way.
-        if self._recipe.color_profiles == "srgb" and picture.color.dtype == np.uint8:
+        if self._recipe.color_profiles == "srgb":
             picture = to_srgb(picture)
         alpha = None if picture.alpha is None else self._to_bits(picture.alpha)
         return Picture(self._to_bits(picture.color), alpha)
 
     def _to_bits(self, array: np.ndarray) -> np.ndarray:
-        if array.dtype == np.uint8 and self._recipe.bits == 16:
-            return array.astype(np.uint16) * 257
-        if array.dtype == np.uint16 and self._recipe.bits == 8:
-            return from_unit(to_unit(array), np.uint8)
-        return array
+        bits = self._recipe.bits
+        return array if bits == _bits(array) else to_bits(to_unit(array), bits)
 
 
-def from_unit(array: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
-    """Turn [0, 1] into whole numbers of `dtype`, rounding to the nearest."""
-    top = np.iinfo(dtype).max
-    return np.rint(np.clip(array, 0, 1) * top).astype(dtype)
+def _bits(array: np.ndarray) -> int:
+    return 8 * array.dtype.itemsize
 
 
 def resample(array: np.ndarray, size: tuple[int, int], resampling: str) -> np.ndarray:
@@ -163,7 +158,7 @@ def adjust(color: np.ndarray, how: dict) -> np.ndarray:
         if "noise" in how:
             rng = np.random.default_rng(how["noise_seed"])
             values += rng.standard_normal(values.shape, np.float32) * np.float32(how["noise"])
-        color = from_unit(values, color.dtype)
+        color = to_bits(values, _bits(color))
     if "jpeg" in how:
         color = read_picture(encode(color, ".jpg", quality=how["jpeg"])).color
     return color

@@ -57,27 +57,30 @@ def write(out: Path, records: list[dict]) -> None:
         path.unlink(missing_ok=True)
 
 
-class Notes:
-    """Notes finished samples line by line as a run goes on, one file for each rank."""
+def part_path(out: Path, rank: int) -> Path:
+    """Say where a rank notes the samples it has finished."""
+    return out / f"{_PARTIAL}-{rank}"
 
-    def __init__(self, out: Path, rank: int) -> None:
-        self._path = out / f"{_PARTIAL}-{rank}"
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            # A line that a crash cut off must not swallow the next one.
-            write_atomically(self._path, "".join(map(to_line, read_lines(self._path))).encode())
-            self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise OutputUnusable(f"cannot write {self._path}: {error.strerror}") from None
+
+class Notes:
+    """A file of JSON lines that grows as a run goes on, and is taken up by the next run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # A line that a crash cut off must not swallow the next one.
+        write_atomically(path, "".join(map(to_line, read_lines(path))).encode())
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+
+    def __enter__(self) -> Notes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def add(self, record: dict) -> None:
-        """Note one finished sample."""
+        """Write one line."""
         try:
             self._file.write(to_line(record))
             self._file.flush()
         except OSError as error:
             raise OutputUnusable(f"cannot write {self._path}: {error.strerror}") from None
-
-    def close(self) -> None:
-        """Close the file; `write` removes it once the manifest is whole."""
-        self._file.close()

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from mattecli.core.dataset.compositing import composite
-from mattecli.core.dataset.layers import Layer, LayerReader, adjust, from_unit, place, resample
+from mattecli.core.dataset.layers import Layer, LayerReader, adjust, place, resample
 from mattecli.core.dataset.material import Foreground
 from mattecli.core.dataset.recipe import Recipe
 from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
-from mattecli.core.imaging.reading import to_unit
+from mattecli.core.imaging.reading import to_bits, to_unit
 
 
 def render(record: dict, recipe: Recipe, reader: LayerReader) -> dict[str, np.ndarray]:
@@ -71,14 +71,14 @@ def unite(layers: list[Layer]) -> Layer:
     """
     if len(layers) == 1:
         return layers[0]
-    dtype = layers[0].color.dtype
+    bits = 8 * layers[0].color.dtype.itemsize
     color, alpha = to_unit(layers[0].color), to_unit(layers[0].alpha)
     for layer in layers[1:]:
         front = to_unit(layer.alpha)
         alpha = front + (1 - front) * alpha
         share = np.divide(front, alpha, out=np.zeros_like(alpha), where=alpha > 0)
         color = composite(share, to_unit(layer.color), color)
-    return Layer(from_unit(color, dtype), from_unit(alpha, dtype))
+    return Layer(to_bits(color, bits), to_bits(alpha, bits))
 
 
 def compose(subject: Layer, background: np.ndarray, recipe: Recipe) -> np.ndarray:
