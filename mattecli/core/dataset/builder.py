@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -258,7 +259,14 @@ def _start_worker(builder: Builder) -> None:
     global _worker
     # Ctrl-C reaches the whole group: the parent alone answers it, workers finish what they have.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Worker(builder)
+
+
+def _end_with_parent() -> None:
+    """Do not wait for work for ever when the parent was killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _make_all(samples: list[Sample]) -> list[Result]:

@@ -97,6 +97,7 @@ def _draw_place(
         if near and far:
             factor = max(factor, room / side)
     box_size = [max(1, round(side * factor)) for side in subject]
+    seen = layer.alpha[:, ::-1] if flip else layer.alpha
     visible = scene.visible if rng.random() < scene.cut else 1.0
     for attempt in range(_TRIES):
         # What sticks out of the frame may be all there is of a subject with far-flung limbs.
@@ -106,10 +107,7 @@ def _draw_place(
             for length, room, sides in zip(box_size, frame, cut, strict=True)
         ]
         box = [*position, *box_size]
-        if (
-            _visible_mass(layer.alpha[:, ::-1] if flip else layer.alpha, box, frame)
-            >= scene.visible
-        ):
+        if _visible_mass(seen, box, frame) >= scene.visible:
             break
     return {"box": box, "flip": flip, "tilt": round(tilt, 2)}
 
@@ -132,12 +130,9 @@ def _draw_start(
     lowest, highest = min(0, room - length) - hidden, max(0, room - length) + hidden
     near, far = cut
     if near:
-        highest = min(0, room - length) if far else 0
+        highest = 0
     if far:
-        lowest = max(lowest, room - length)
-        highest = max(highest, lowest)
-    if near and not far:
-        lowest = max(lowest, -hidden)
+        lowest = room - length
     return int(rng.integers(min(lowest, highest), highest + 1))
 
 
