@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
@@ -180,6 +180,35 @@ def test_sixteen_bits_and_metadata(photo, tmp_path):
     kept = Image.Exif()
     kept.load(cutout.exif)
     assert dict(kept) == {0x010F: "maker"}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_profile_and_metadata_reach_every_format(photo, tmp_path, suffix):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x8298] = "someone"
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(photo).save(path, exif=exif, icc_profile=profile)
+    out = tmp_path / f"c{suffix}"
+    assert matte(path, out, "--keep-metadata").exit_code == 0
+    cutout = read_picture(out)
+    assert cutout.icc == profile
+    kept = Image.Exif()
+    kept.load(cutout.exif)
+    assert kept[0x8298] == "someone"
+    assert matte(path, out).exit_code == 0
+    assert read_picture(out).icc is None
+
+
+def test_a_failing_network_names_the_photo(photo, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no such\nkernel")
+
+    monkeypatch.setattr(Predictor, "run", fail)
+    write_image(tmp_path / "a.png", photo)
+    result = matte(tmp_path / "a.png", tmp_path / "b.png")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'a.png'}: RuntimeError: no such kernel" in result.stderr
 
 
 def test_crop_leaves_the_subject_and_its_margin(photo, tmp_path):

@@ -31,6 +31,11 @@ class Job:
     source: Path | bytes
     outputs: dict[str, Path]
 
+    @property
+    def name(self) -> str:
+        """Name of the photo for reports; ``-`` is standard input."""
+        return str(self.source) if isinstance(self.source, Path) else "-"
+
 
 @dataclass
 class Item:
@@ -102,7 +107,7 @@ def run_pipeline(
     def prepare(job: Job) -> Item:
         start = time.perf_counter()
         picture = decode(job)
-        network_input = predictor.shrink(as_network_sees(picture))
+        network_input = predictor.shrink(_as_bytes(picture))
         return Item(job, picture, network_input, seconds=time.perf_counter() - start)
 
     def items_in_flight() -> list[Item]:
@@ -147,7 +152,7 @@ def run_pipeline(
                         ready[item.network_input.shape[:2]].append(item)
                     # Anything at all that goes wrong with one photo must not stop the others.
                     except Exception as error:
-                        yield Outcome(job, "failed", _reason(error))
+                        yield _failure(job, error)
                 for future in [future for future in finishing if future.done()]:
                     del finishing[future]
                     yield future.result()
@@ -158,9 +163,11 @@ def run_pipeline(
                 future.cancel()
 
 
-def as_network_sees(picture: Picture) -> np.ndarray:
-    """Give a picture's colours as uint8 for the network."""
-    return picture.color if picture.color.dtype == np.uint8 else (picture.color >> 8).astype("u1")
+def _as_bytes(picture: Picture) -> np.ndarray:
+    """Give a picture's colours in the 8 bits that the network takes."""
+    return (
+        picture.color if picture.color.dtype == np.uint8 else (picture.color >> 8).astype(np.uint8)
+    )
 
 
 def _run_network(predictor: Predictor, batch: list[Item]) -> list[Outcome]:
@@ -169,7 +176,7 @@ def _run_network(predictor: Predictor, batch: list[Item]) -> list[Outcome]:
     try:
         mattes = predictor.run([item.network_input for item in batch])
     except Exception as error:
-        return [Outcome(item.job, "failed", _reason(error)) for item in batch]
+        return [_failure(item.job, error) for item in batch]
     share = (time.perf_counter() - start) / len(batch)
     for item, matte in zip(batch, mattes, strict=True):
         item.matte = matte
@@ -184,15 +191,16 @@ def _finish(finish: Callable[[Item], Outcome], item: Item) -> Outcome:
     except OutputUnusable:
         raise
     except Exception as error:
-        outcome = Outcome(item.job, "failed", _reason(error))
+        outcome = _failure(item.job, error)
     height, width = item.picture.color.shape[:2]
     outcome.size = (width, height)
     outcome.seconds = item.seconds + time.perf_counter() - start
     return outcome
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, MatteError):
-        return str(error)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _failure(job: Job, error: Exception) -> Outcome:
+    reason = str(error)
+    if not isinstance(error, MatteError):
+        text = " ".join([f"{type(error).__name__}:", *reason.split()])
+        reason = f"{job.name}: {text.removesuffix(':')}"
+    return Outcome(job, "failed", reason)

@@ -34,7 +34,7 @@ class Report:
         if self._file is None:
             return
         line = {
-            "input": input_name(outcome),
+            "input": outcome.job.name,
             "status": outcome.status,
             "reason": outcome.reason,
             "outputs": {kind: str(path) for kind, path in outcome.job.outputs.items()}
@@ -44,7 +44,10 @@ class Report:
             "width": outcome.size[0] if outcome.size else None,
             "height": outcome.size[1] if outcome.size else None,
         }
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise MatteError(f"cannot write {self._file.name}: {error.strerror}") from None
 
     def summary(self, seconds: float, ignored: int) -> str:
         """Sum the run up in one line."""
@@ -61,9 +64,3 @@ class Report:
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def input_name(outcome: Outcome) -> str:
-    """Name the photo of an outcome."""
-    source = outcome.job.source
-    return str(source) if isinstance(source, Path) else "-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class Settings:
     compression: int = 3
     quality: int | None = None
     keep_metadata: bool = False
-    matte_color: np.ndarray | None = None
+    matte_color: np.ndarray = field(default_factory=lambda: np.ones(3, np.float32))
     max_pixels: int = MAX_PIXELS
     preview: bool = False
 
@@ -142,9 +142,7 @@ def decode(job: Job, settings: Settings) -> Picture:
     if not settings.keep_metadata:
         picture = to_srgb(picture)
     if picture.alpha is not None:
-        white = np.ones(3, np.float32)
-        color = white if settings.matte_color is None else settings.matte_color
-        picture.color = flatten(picture, color)
+        picture.color = flatten(picture, settings.matte_color)
     return picture
 
 
