@@ -25,7 +25,7 @@ def train(
         list[str],
         typer.Argument(
             metavar="DATA...",
-            help="Folders of image/ + alpha/ pairs or of RGBA cutouts; FOLDER=2 draws twice as often.",
+            help="Folders of image/ + alpha/ pairs or RGBA cutouts; FOLDER=2 draws twice as often.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: log, checkpoint, weights.")],
@@ -36,7 +36,10 @@ def train(
         list[Path] | None, typer.Option(help="Pairs to validate on; repeatable.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "default",
-    network: Annotated[str | None, typer.Option(help="Network by name."), ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Network by name."),
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Encoder by timm's name.")] = None,
     encoder_weights: Annotated[
         Path | None, typer.Option(help="Local ImageNet weights for the encoder.")
@@ -44,9 +47,7 @@ def train(
     pretrained: Annotated[
         bool, typer.Option(help="Start the encoder from ImageNet weights.")
     ] = True,
-    start_from: Annotated[
-        Path | None, typer.Option(help="Weights to fine-tune.")
-    ] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Weights to fine-tune.")] = None,
     steps: Annotated[int | None, Maybe] = None,
     batch_size: Annotated[int | None, Maybe] = None,
     crop_size: Annotated[int | None, Maybe] = None,

@@ -83,9 +83,7 @@ def degrade(image: np.ndarray, rng: Rng) -> np.ndarray:
     return image
 
 
-def place_subject(
-    cutout: np.ndarray, size: int, rng: Rng
-) -> tuple[np.ndarray, np.ndarray]:
+def place_subject(cutout: np.ndarray, size: int, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Put an RGBA cutout somewhere on an empty square, at some scale, perhaps cut by the frame.
 
     Parameters

@@ -14,7 +14,6 @@ from mattecli.core.dataset import augmentation
 from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source
-from mattecli.core.imaging.reading import read_alpha, read_color, to_unit
 
 
 @dataclass
@@ -140,27 +139,6 @@ class TrainingSet(Dataset):
         return cv2.resize(corners, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
 
 
-class ValidationSet(Dataset):
-    """Whole photos with their mattes, one size a sample; items are (image 3xHxW, alpha HxW).
-
-    Parameters
-    ----------
-    sources : list of Source
-        Only pairs are read.
-    """
-
-    def __init__(self, sources: list[Source]) -> None:
-        self.files = [pair for source in sources if source.kind == "pairs" for pair in source.files]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image, alpha = self.files[index]
-        color = torch.from_numpy(to_unit(read_color(image))).permute(2, 0, 1)
-        return color, torch.from_numpy(to_unit(read_alpha(alpha)))
-
-
 def _trim(rgba: np.ndarray) -> np.ndarray:
     """Cut HxWx4 down to where alpha is not zero; an empty matte is left as it is."""
     rows, columns = (np.flatnonzero((rgba[..., 3] > 2).any(axis=axis)) for axis in (1, 0))
@@ -188,5 +166,3 @@ def _item(
         "background": tensor(background),
         "composed": torch.tensor(float(composed)),
     }
-
-

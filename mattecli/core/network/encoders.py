@@ -27,7 +27,9 @@ class Encoder(nn.Module):
         try:
             # Dilation is only named where it is wanted: not every encoder knows the argument.
             dilation = {} if output_stride == 32 else {"output_stride": output_stride}
-            self.body = timm.create_model(name, features_only=True, pretrained=pretrained, **dilation)
+            self.body = timm.create_model(
+                name, features_only=True, pretrained=pretrained, **dilation
+            )
         except (RuntimeError, AssertionError, TypeError) as error:
             raise MatteError(f"encoder '{name}' cannot be built by timm: {error}") from None
         self.strides = self.body.feature_info.reduction()

@@ -109,4 +109,4 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> HAttMatting:
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise MatteError(f"{path}: tensors do not fit the configuration ({reason})") from None
-    return network.to(device, memory_format=torch.channels_last).eval()
+    return network.to(device).eval()

@@ -27,9 +27,9 @@ def l1(alpha: Tensor, batch: Batch) -> Tensor:
 def bce(alpha: Tensor, batch: Batch) -> Tensor:
     """Binary cross entropy with soft targets: strong where a whole part is missed."""
     # In float32 whatever the precision of the network: near 0 and 1 half precision has no slope.
-    inside = alpha.float().clamp(1e-5, 1 - 1e-5)
-    with torch.autocast(alpha.device.type, enabled=False):
-        return functional.binary_cross_entropy(inside, batch["alpha"].float())
+    # Written out, since torch's own refuses NaN with an exception before the trainer can name it.
+    inside, target = alpha.float().clamp(1e-5, 1 - 1e-5), batch["alpha"].float()
+    return -(target * inside.log() + (1 - target) * (1 - inside).log()).mean()
 
 
 def ssim(alpha: Tensor, batch: Batch) -> Tensor:
@@ -66,9 +66,7 @@ def structural_similarity(first: Tensor, second: Tensor) -> Tensor:
 def gradient(alpha: Tensor, batch: Batch) -> Tensor:
     """Mean absolute difference of horizontal and of vertical first differences, summed."""
     target = batch["alpha"]
-    return sum(
-        functional.l1_loss(alpha.diff(dim=axis), target.diff(dim=axis)) for axis in (-1, -2)
-    )
+    return sum(functional.l1_loss(alpha.diff(dim=axis), target.diff(dim=axis)) for axis in (-1, -2))
 
 
 def laplacian(alpha: Tensor, batch: Batch, levels: int = 5) -> Tensor:

@@ -36,7 +36,9 @@ def build_schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> 
     def factor(step: int) -> float:
         rise = min(1.0, (step + 1) / max(1, config.warmup))
         done = min(1.0, step / config.steps)
-        fall = (1 - done) ** 0.9 if config.schedule == "poly" else (1 + math.cos(math.pi * done)) / 2
+        fall = (
+            (1 - done) ** 0.9 if config.schedule == "poly" else (1 + math.cos(math.pi * done)) / 2
+        )
         return rise * fall
 
     return LambdaLR(optimizer, factor)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
-from mattecli.core.dataset.training_set import Mixture, TrainingSet, ValidationSet
+from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import autocast, choose_device, choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.memory import keep_freed_memory
@@ -83,7 +83,9 @@ def train(
     backgrounds = _all_backgrounds(config)
     if backgrounds is None and any(source.kind == "cutouts" for source in sources):
         raise MatteError("training on cutouts needs --backgrounds to put them on")
-    photos = ValidationSet([s for folder in validation or [] for s in find_sources(folder)])
+    judged = [source for folder in validation or [] for source in find_sources(folder)]
+    if any(source.kind != "pairs" for source in judged):
+        raise MatteError("validation needs folders of image/ and alpha/ pairs, not cutouts")
 
     target = choose_device(device)
     precision = choose_precision(config.precision, target)
@@ -161,8 +163,8 @@ def train(
                 _write(log, {**line, **values})
                 bar.set_postfix(loss=values["total"])
             last = done == config.steps
-            if len(photos) and (done % config.validate_every == 0 or last):
-                figures = validate(average.network, photos, network.config.predict_size)
+            if judged and (done % config.validate_every == 0 or last):
+                figures = validate(average.network, judged, target)
                 _write(log, {"step": done, **{f"val_{k}": v for k, v in figures.items()}})
                 if figures["sad"] < best:
                     best = figures["sad"]
@@ -182,7 +184,7 @@ def train(
                 }
                 save_checkpoint(checkpoint, state)
                 save_network(average.network, run / "last.safetensors", provenance=provenance(done))
-    return run / ("best.safetensors" if len(photos) else "last.safetensors")
+    return run / ("best.safetensors" if judged else "last.safetensors")
 
 
 def _build_network(

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from mattecli.core.dataset.training_set import ValidationSet
+from mattecli.core.dataset.sources import Source
+from mattecli.core.imaging.placing import resize
+from mattecli.core.imaging.reading import read_alpha, read_color
+from mattecli.core.inference.predictor import Predictor
+from mattecli.core.metrics.pointwise import mse, sad
 
 
-@torch.inference_mode()
-def validate(network: nn.Module, photos: ValidationSet, size: int) -> dict[str, float]:
-    """Mean SAD (thousands of pixels) and MSE over whole images at the photos' own size.
+def validate(network: nn.Module, pairs: list[Source], device: torch.device) -> dict[str, float]:
+    """Mean SAD and MSE over whole images at the photos' own size.
 
-    The network sees each photo with long side `size`, as in prediction, without refinement.
+    What the network itself does is measured: mattes are enlarged, not refined, so the figures are
+    those of ``matte predict --refine none``.
     """
-    device = next(network.parameters()).device
-    network.eval()
+    predictor = Predictor(network, device)
     sads, mses = [], []
-    for color, truth in photos:
-        height, width = truth.shape
-        scale = size / max(height, width)
-        small = tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
-        image = color[None].to(device)
-        image = functional.interpolate(image, size=small, mode="bilinear", antialias=True)
-        alpha = network(image.contiguous(memory_format=torch.channels_last))
-        alpha = functional.interpolate(alpha, size=(height, width), mode="bicubic").clamp(0, 1)
-        difference = (alpha[0, 0].cpu() - truth).double()
-        sads.append(difference.abs().sum().item() / 1000)
-        mses.append(difference.square().mean().item())
+    for image, truth in (files for source in pairs for files in source.files):
+        color, matte = read_color(image), read_alpha(truth)
+        (alpha,) = predictor.run([predictor.shrink(color)])
+        alpha = resize(alpha, *matte.shape)
+        sads.append(sad(alpha, matte))
+        mses.append(mse(alpha, matte))
     return {"sad": sum(sads) / len(sads), "mse": sum(mses) / len(mses)}

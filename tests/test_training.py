@@ -1,0 +1,216 @@
+"""``matte train`` from the outside: it learns, it logs, it survives a kill, it explains itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from unittest import mock
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mattecli.cli import app
+from mattecli.core.dataset.sources import find_backgrounds, find_sources
+from mattecli.core.dataset.training_set import Mixture, TrainingSet
+from mattecli.core.imaging.writing import write_image
+from mattecli.core.network.weights import load_network
+
+FAST = "--batch-size=2 --crop-size=32 --no-pretrained --workers=0 --device=cpu --quiet".split()
+
+
+def draw_blob(rng, size=48):
+    blob = cv2.GaussianBlur(rng.random((size, size), np.float32), (0, 0), 6)
+    return (np.clip((blob - np.median(blob)) * 60, 0, 1) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Red blobs on blue-green noise: pairs, cutouts and backgrounds."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(1)
+    for number in range(6):
+        alpha = draw_blob(rng)
+        red = np.uint8([230, 30, 30]) * np.ones((48, 48, 1), np.uint8)
+        back = rng.integers(0, 255, (48, 48, 3), np.uint8) // np.uint8([8, 1, 1])
+        share = alpha[..., None] / 255
+        image = np.rint(share * red + (1 - share) * back).astype(np.uint8)
+        write_image(root / f"pairs/image/{number}.png", image)
+        write_image(root / f"pairs/alpha/{number}.png", alpha)
+        write_image(root / f"cutouts/{number}.png", np.dstack([red, alpha]))
+        write_image(root / f"backgrounds/{number}.png", back)
+    return root
+
+
+def matte(*arguments):
+    """Run the command line in this process: its exit code and what it said on standard error."""
+    said = io.StringIO()
+    command = ["matte", *map(str, arguments)]
+    with mock.patch.object(sys, "argv", command), contextlib.redirect_stderr(said):
+        try:
+            app.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+    return code, said.getvalue()
+
+
+def log_of(run):
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_training_learns_and_leaves_usable_weights(data, tmp_path):
+    run = tmp_path / "run"
+    code, error = matte(
+        *(
+            "train",
+            data / "pairs",
+            f"{data / 'cutouts'}=0.5",
+            "--backgrounds",
+            data / "backgrounds",
+        ),
+        *("--val", data / "pairs", "--out", run, "--steps", 60, "--predict-size", 64, "--lr", 3e-3),
+        *("--batch-size=4", "--crop-size=64", *FAST[2:]),
+    )
+    assert code == 0, error
+    lines = log_of(run)
+    totals = [line["total"] for line in lines if "total" in line]
+    assert np.mean(totals[-2:]) < 0.85 * totals[0]
+    assert {"step", "lr", "images_per_s", "l1", "sentry", "total"} <= set(lines[0])
+    assert any("val_sad" in line for line in lines)
+    assert 'name = "matte"' in (run / "config.toml").read_text()
+    network = load_network(run / "best.safetensors")
+    assert network.config.predict_size == 64
+    with torch.inference_mode():
+        assert network(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+
+
+def train_steps(data, run, *more):
+    return matte("train", data / "pairs", "--out", run, "--steps", 6, *FAST, *more)
+
+
+def test_a_killed_run_resumes_to_the_same_result(data, tmp_path):
+    recipe = tmp_path / "every_step.toml"
+    recipe.write_text(
+        'log_every = 1\ncheckpoint_every = 1\n[network]\nname = "matte"\n[loss]\nl1 = 1.0\n'
+    )
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train_steps(data, whole, "--recipe", recipe)[0] == 0
+
+    arguments = ["train", str(data / "pairs"), "--out", str(broken), "--steps", "6", *FAST]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mattecli", *arguments, "--recipe", str(recipe)],
+        # Sums differ in the last digit with the number of threads.
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
+    deadline = time.monotonic() + 60
+    while not (broken / "last" / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (broken / "last.safetensors").exists() or len(log_of(broken)) < 6
+    code, error = train_steps(data, broken, "--recipe", recipe, "--resume")
+    assert code == 0, error
+
+    expected = {line["step"]: line["total"] for line in log_of(whole)}
+    assert {line["step"]: line["total"] for line in log_of(broken)} == expected
+    first, second = (load_network(run / "last.safetensors") for run in (whole, broken))
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_run_is_not_overwritten_by_accident(data, tmp_path):
+    run = tmp_path / "run"
+    assert train_steps(data, run)[0] == 0
+    code, error = train_steps(data, run)
+    assert code == 1 and "--resume" in error
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(data, tmp_path):
+    run = tmp_path / "run"
+    code, error = train_steps(data, run, "--lr", "1e30", "--loss", "l1=1e38")
+    assert code == 1 and "not finite at step" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no such folder"),
+        (["{data}/cutouts"], "needs --backgrounds"),
+        (["{data}/pairs", "--loss", "l3=1"], "unknown loss l3"),
+        (["{data}/pairs", "--recipe", "secret"], "no recipe 'secret'"),
+        (["{data}/pairs", "--network", "unet"], "unknown network 'unet'"),
+        (["{data}/pairs", "--crop-size", "100"], "multiple of 32"),
+        (["{data}/pairs=x"], "must be a number"),
+        (["{data}/pairs", "--resume"], "nothing to resume from"),
+        (["{data}/pairs", "--device", "warp"], "unknown device 'warp'"),
+    ],
+)
+def test_what_cannot_be_trained_says_why_in_one_line(data, tmp_path, arguments, message):
+    filled = [argument.format(data=data) for argument in arguments]
+    flags = [] if "--crop-size" in filled else ["--crop-size=32"]
+    code, error = matte("train", *filled, "--out", tmp_path, *flags)
+    assert code == 1 and message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_mismatched_pairs_are_listed(data, tmp_path):
+    rgb = np.zeros((8, 8, 3), np.uint8)
+    write_image(tmp_path / "image/a.png", rgb)
+    write_image(tmp_path / "image/b.png", rgb)
+    write_image(tmp_path / "alpha/a.png", rgb[..., 0])
+    code, error = matte("train", tmp_path, "--out", tmp_path / "run", *FAST)
+    assert code == 1 and "b.png" in error
+
+
+def test_sample_n_is_a_pure_function_of_n_and_seed(data):
+    sources = [*find_sources(data / "pairs"), *find_sources(data / "cutouts")]
+    backgrounds = find_backgrounds(data / "backgrounds")
+
+    def sample(seed, number):
+        return TrainingSet(sources, backgrounds, size=32, seed=seed)[number]
+
+    for number in range(8):
+        for key, value in sample(5, number).items():
+            assert torch.equal(value, sample(5, number)[key])
+    assert not torch.equal(sample(5, 0)["image"], sample(6, 0)["image"])
+
+
+def test_composed_samples_obey_the_matting_equation(data):
+    samples = TrainingSet(
+        find_sources(data / "cutouts"),
+        find_backgrounds(data / "backgrounds"),
+        size=64,
+        mixture=Mixture(second_subject=0.5, empty=0.1),
+    )
+    known = 0
+    for number in range(40):
+        s = samples[number]
+        assert 0 <= s["alpha"].min() and s["alpha"].max() <= 1
+        if s["composed"]:
+            known += 1
+            again = s["alpha"] * s["foreground"] + (1 - s["alpha"]) * s["background"]
+            assert torch.allclose(again, s["image"], atol=1e-5)
+    assert known > 10
+
+
+def test_recomposed_photos_do_not_carry_their_old_background(data):
+    """The photos' background is blue-green; on a grey one no pixel may stay blue-green."""
+    sources = find_sources(data / "pairs")
+    grey = data.parent / f"{data.name}-grey"
+    write_image(grey / "g.png", np.full((64, 64, 3), 128, np.uint8))
+    samples = TrainingSet(
+        sources, find_backgrounds(grey), size=64, mixture=Mixture(1.0, 0.0, 0.0), seed=2
+    )
+    for number in range(12):
+        s = samples[number]
+        foreground = s["foreground"][:, s["alpha"][0] > 0.1]
+        if foreground.numel():
+            assert (foreground[0] > foreground[1]).float().mean() > 0.97
