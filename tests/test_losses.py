@@ -121,5 +121,5 @@ def test_a_step_down_every_loss_brings_alpha_nearer(name, mattes):
 
 
 def test_unknown_losses_are_named():
-    with pytest.raises(MatteError, match="unknown loss lpips.*mse"):
+    with pytest.raises(MatteError, match=r"unknown loss lpips.*mse"):
         losses.check_losses({"lpips": 1.0})

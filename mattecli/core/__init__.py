@@ -1,1 +1,1 @@
-"""Network, training, datasets, metrics, inference and imaging; knows nothing of the command line."""
+"""Network, training, datasets, metrics, inference, imaging; knows nothing of the command line."""

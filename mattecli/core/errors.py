@@ -2,4 +2,4 @@
 
 
 class MatteError(Exception):
-    """Something the user can mend: the message says what, which file, and what to do, in one line."""
+    """Something the user can mend: one line that says what, which file, and what to do."""
