@@ -88,6 +88,13 @@ def files_of(root):
     }
 
 
+def stored_at(root, record_or_name, kind):
+    """Where a picture of a sample of a set with several splits lies."""
+    name = record_or_name if isinstance(record_or_name, str) else record_or_name["name"]
+    split, _, stem = name.partition("/")
+    return root / split / kind / f"{stem}.png"
+
+
 def load(path):
     return np.asarray(Image.open(path))
 
@@ -97,20 +104,21 @@ def test_the_files_do_not_depend_on_the_number_of_workers(material, tmp_path):
     run(tmp_path / "two", *folders(material), "--workers", 2)
     one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
     assert one == two
-    assert sum(name.startswith("image/") for name in one) == 12
+    assert sum("/image/" in name for name in one) == 12
     run(tmp_path / "other", *folders(material), "--workers", 1, "--seed", 1)
     other = files_of(tmp_path / "other")
-    assert all(other[name] != one[name] for name in one if name.startswith("image/"))
+    assert all(other[name] != one[name] for name in one if "/image/" in name)
 
 
 def test_the_image_is_the_composition_of_its_layers(material, tmp_path):
     run(tmp_path, *folders(material), "--workers", 1)
-    for path in (tmp_path / "image").rglob("*.png"):
-        name = path.relative_to(tmp_path / "image")
-        alpha = load(tmp_path / "alpha" / name).astype(np.int64)[..., None]
-        fg, bg = (load(tmp_path / kind / name).astype(np.int64) for kind in ("fg", "bg"))
-        exact = (2 * (alpha * fg + (255 - alpha) * bg) + 255) // 510
-        assert np.array_equal(load(path), exact)
+    for record in manifest.read_lines(tmp_path / "manifest.jsonl"):
+        image, alpha, fg, bg = (
+            load(stored_at(tmp_path, record, kind)).astype(np.int64)
+            for kind in ("image", "alpha", "fg", "bg")
+        )
+        alpha = alpha[..., None]
+        assert np.array_equal(image, (2 * (alpha * fg + (255 - alpha) * bg) + 255) // 510)
 
 
 def test_sixteen_bits_and_linear_light(material, tmp_path):
@@ -150,7 +158,7 @@ def test_the_manifest_tells_what_was_made_and_makes_it_again(material, tmp_path)
     assert any(len(record["layers"]) == 2 for record in records)
     for record in json.loads(json.dumps(records)):
         for output, picture in render(record, recipe, reader).items():
-            stored = load(tmp_path / output / f"{record['name']}.png")
+            stored = load(stored_at(tmp_path, record, output))
             assert np.array_equal(picture, stored), (record["name"], output)
 
 
@@ -183,8 +191,8 @@ def test_transparent_pixels_do_not_darken_the_rim(material, tmp_path):
 def test_trimaps_leave_open_only_what_is_near_the_edge(material, tmp_path):
     run(tmp_path, *folders(material), "--workers", 1, "--outputs", "image,alpha,trimap")
     for record in manifest.read_lines(tmp_path / "manifest.jsonl"):
-        alpha = load(tmp_path / "alpha" / f"{record['name']}.png")
-        trimap = load(tmp_path / "trimap" / f"{record['name']}.png")
+        alpha = load(stored_at(tmp_path, record, "alpha"))
+        trimap = load(stored_at(tmp_path, record, "trimap"))
         assert set(np.unique(trimap)) <= {0, 128, 255}
         assert (alpha[trimap == 0] == 0).all()
         assert (alpha[trimap == 255] == 255).all()
@@ -268,7 +276,7 @@ def test_published_recipes_give_the_published_pixels(recipe, tmp_path):
     assert "published one" in result.output
     for split, (fgs, bgs, each, part) in names.items():
         running = iter(bgs)
-        stored = {path.stem for path in (out / "image" / split).glob("*.png")}
+        stored = {path.stem for path in (out / split / "image").glob("*.png")}
         expected = set()
         for i, fg_name in enumerate(fgs):
             folder = i % len(part.foregrounds)
@@ -288,7 +296,7 @@ def test_published_recipes_give_the_published_pixels(recipe, tmp_path):
                     fg, alpha, load(raw / part.backgrounds[0] / bg_name)
                 )
                 for kind, pixels in (("image", image), ("alpha", alpha), ("fg", fg), ("bg", plain)):
-                    assert np.array_equal(load(out / kind / split / f"{name}.png"), pixels)
+                    assert np.array_equal(load(out / split / kind / f"{name}.png"), pixels)
         assert stored == expected
 
 
@@ -313,10 +321,10 @@ def test_an_interrupted_build_is_taken_up_again(material, tmp_path):
     (broken / "manifest.jsonl").unlink()
     (broken / ".manifest.part-0").write_text("".join(lines[:7]) + lines[7][:40])
     names = [json.loads(line)["name"] for line in lines]
-    (broken / "image" / f"{names[0]}.png").write_bytes(b"half")
+    stored_at(broken, names[0], "image").write_bytes(b"half")
     for name in names[8:]:
-        (broken / "alpha" / f"{name}.png").unlink()
-    untouched = broken / "image" / f"{names[3]}.png"
+        stored_at(broken, name, "alpha").unlink()
+    untouched = stored_at(broken, names[3], "image")
     os.utime(untouched, (1, 1))
     result = run(broken, *folders(material), "--workers", 1)
     assert "6 made, 6 already there" in result.output
@@ -395,7 +403,7 @@ def test_ranks_share_the_work_and_the_last_one_writes_the_manifest(material, tmp
     monkeypatch.setenv("RANK", "1")
     run(tmp_path / "shared", *folders(material), "--workers", 1)
     assert not (tmp_path / "shared/manifest.jsonl").exists()
-    assert 0 < len(list((tmp_path / "shared/image").rglob("*.png"))) < 12
+    assert 0 < len(list((tmp_path / "shared").glob("*/image/**/*.png"))) < 12
     monkeypatch.setenv("RANK", "0")
     run(tmp_path / "shared", *folders(material), "--workers", 1)
     assert files_of(tmp_path / "shared") == files_of(tmp_path / "alone")
@@ -413,7 +421,7 @@ def test_check_names_every_kind_of_trouble(material, tmp_path):
     names = [record["name"] for record in manifest.read_lines(tmp_path / "manifest.jsonl")]
 
     def file(kind, i):
-        return tmp_path / kind / f"{names[i]}.png"
+        return stored_at(tmp_path, names[i], kind)
 
     file("alpha", 0).unlink()
     file("image", 1).write_bytes(b"not a picture")
@@ -421,7 +429,7 @@ def test_check_names_every_kind_of_trouble(material, tmp_path):
     save(file("alpha", 3), 255 - load(file("alpha", 3)))
     save(file("alpha", 4), np.zeros_like(load(file("alpha", 4))))
     for kind in ("image", "alpha", "fg", "bg"):
-        (tmp_path / kind / "train/extra.png").write_bytes(file(kind, 5).read_bytes())
+        (tmp_path / "train" / kind / "extra.png").write_bytes(file(kind, 5).read_bytes())
     result = run("--check", tmp_path, "--workers", 2, expect=1)
     rows = {line.split("│")[1].strip(): line for line in result.output.splitlines() if "│" in line}
     assert names[0] in rows["not in every folder"]

@@ -25,8 +25,8 @@ def build_dataset(
     out: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder of the set: image/, alpha/, fg/, bg/, manifest.jsonl. A run that was "
-            "interrupted is taken up again.",
+            help="Folder of the set: image/, alpha/, fg/ and bg/ (in a folder for each split, if "
+            "there are several), manifest.jsonl. A run that was interrupted is taken up again.",
             show_default=False,
         ),
     ] = None,

@@ -152,8 +152,12 @@ class Builder:
             manifest.write(self.out, records)
 
     def path(self, name: str, output: str) -> Path:
-        """Say where an output of a sample lies."""
-        return self.out / output / f"{name}.png"
+        """Say where an output of a sample lies: of several splits each has a folder of its own."""
+        folder = self.out
+        if len(self.recipe.splits) > 1:
+            split, _, name = name.partition("/")
+            folder = self.out / split
+        return folder / output / f"{name}.png"
 
     def _run(self, chunks: list[list[Sample]], workers: int) -> Iterator[list[Result]]:
         """Give the results of the chunks as they are done."""

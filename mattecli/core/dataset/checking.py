@@ -90,37 +90,58 @@ _TROUBLES = {
 }
 
 
-def find_folders(root: Path) -> dict[str, Path]:
-    """Find the folders of a set by the names that are in use.
+def find_files(root: Path) -> dict[str, dict[str, Path]]:
+    """Index the files of a set by kind and name, folder names taken from those in use.
+
+    A set lies in `root` itself, or in one folder for each split; names then begin with the split.
 
     Raises
     ------
     MatteError
-        If there are no images or no mattes.
+        If there are no images or no mattes, or two files of one name.
     """
+    sets = {"": _find_folders(root)}
+    if not sets[""] and root.is_dir():
+        splits = {path.name + "/": _find_folders(path) for path in sorted(root.iterdir())}
+        sets = {prefix: folders for prefix, folders in splits.items() if folders}
+    if not any(sets.values()):
+        wanted = " and ".join(f"{kind}/" for kind in ("image", "alpha"))
+        raise MatteError(f"{root} is no set: it has no folders {wanted}, nor has a split in it")
+    kinds = {kind for folders in sets.values() for kind in folders}
+    return {
+        kind: {
+            prefix + name: path
+            for prefix, folders in sets.items()
+            if kind in folders
+            for name, path in by_stem(folders[kind]).items()
+        }
+        for kind in FOLDERS
+        if kind in kinds
+    }
+
+
+def _find_folders(root: Path) -> dict[str, Path]:
+    """Find the folders of one split; nothing if it lacks images or mattes."""
     found = {}
     for kind, names in FOLDERS.items():
         path = next((root / name for name in names if (root / name).is_dir()), None)
         if path:
             found[kind] = path
-    for kind in ("image", "alpha"):
-        if kind not in found:
-            raise MatteError(f"{root} has no folder called {' or '.join(FOLDERS[kind])}")
-    return found
+    return found if {"image", "alpha"} <= found.keys() else {}
 
 
 def check_dataset(root: Path, workers: int, quiet: bool = False) -> Report:
     """Look at every file of a set.
 
     Pairs are matched by relative path without suffix. A sample's split is its manifest's, or else
-    its first folder below ``image/``.
+    the first folder of its name.
 
     Raises
     ------
     MatteError
         If `root` is no set.
     """
-    files = {kind: by_stem(folder) for kind, folder in find_folders(root).items()}
+    files = find_files(root)
     records = {record["name"]: record for record in manifest.read_lines(root / manifest.NAME)}
     if not files["image"] and not records:
         raise MatteError(f"{root} holds no images")

@@ -23,7 +23,8 @@ class Sample:
     Attributes
     ----------
     name : str
-        Path of the outputs below ``image/``, ``alpha/`` and so on, without suffix.
+        Path of the outputs below ``image/``, ``alpha/`` and so on, without suffix; where there are
+        several splits, after that of the split: ``train/dog_003`` is ``train/image/dog_003.png``.
     split : str
     seed : int
         Of the random numbers of this sample alone.

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mattecli.core.dataset.checking import find_folders
+from mattecli.core.dataset.checking import find_files
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_color, to_unit
-from mattecli.core.imaging.walking import by_stem
 from mattecli.core.inference.preview import contact_sheet, preview_row
 
 
@@ -25,8 +24,8 @@ def dataset_sheet(root: Path, rows: int = 12, columns: int = 2, seed: int = 0) -
     MatteError
         If `root` is no set, or one of its pictures cannot be read.
     """
-    folders = find_folders(root)
-    images, alphas = by_stem(folders["image"]), by_stem(folders["alpha"])
+    files = find_files(root)
+    images, alphas = files["image"], files["alpha"]
     names = sorted(set(images) & set(alphas))
     if not names:
         raise MatteError(f"{root} holds no image with a matte of its name")
