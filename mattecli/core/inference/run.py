@@ -139,7 +139,8 @@ def predict_all(
 def decode(job: Job, settings: Settings) -> Picture:
     """Read a photo as the rest wants it: no transparency in its colours, and sRGB unless kept."""
     picture = read_picture(job.source, settings.max_pixels)
-    if not settings.keep_metadata:
+    # Colours meet those of a background in sRGB only.
+    if not settings.keep_metadata or settings.cut.background is not None:
         picture = to_srgb(picture)
     if picture.alpha is not None:
         picture.color = flatten(picture, settings.matte_color)

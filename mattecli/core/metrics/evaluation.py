@@ -149,7 +149,7 @@ def method_names(folders: list[Path]) -> list[str]:
 
 def predict_alpha(predictor: Predictor, photos: list[Path]) -> list[np.ndarray | MatteError]:
     """Predict 8-bit mattes, as a file would hold them; an unreadable photo gives its error."""
-    from mattecli.core.inference.cutting import to_bits
+    from mattecli.core.imaging.reading import to_bits
 
     outcomes: list[MatteError | None] = []
     images = []

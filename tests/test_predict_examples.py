@@ -1,0 +1,46 @@
+"""The bundled weights on the example photos: what a new user sees first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mattecli.cli.app import app
+from mattecli.core.imaging.reading import image_size, read_color, read_picture
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+# (x, y) as shares of the photo: a point that is surely subject, and one that is surely not.
+POINTS = {
+    "astronaut": ((0.35, 0.62), (0.65, 0.08)),
+    "cat": ((0.5, 0.6), (0.95, 0.6)),
+    "coffee": ((0.45, 0.5), (0.03, 0.05)),
+    "grace-hopper": ((0.5, 0.75), (0.92, 0.2)),
+    "raccoon": ((0.7, 0.42), (0.95, 0.9)),
+}
+
+
+@pytest.fixture(scope="module")
+def cutouts(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("cutouts")
+    result = CliRunner().invoke(app, ["predict", str(EXAMPLES), str(out)])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_subject_is_in_and_background_is_out(cutouts, name):
+    width, height = image_size(EXAMPLES / f"{name}.jpg")
+    cutout = read_picture(cutouts / f"{name}.png")
+    assert cutout.alpha.shape == (height, width)
+    for point, low, high in zip(POINTS[name], (230, 0), (255, 25), strict=True):
+        x, y = round(point[0] * width), round(point[1] * height)
+        patch = cutout.alpha[y - 4 : y + 5, x - 4 : x + 5]
+        assert low <= patch.mean() <= high
+    # Where the subject is opaque its colours are the photo's, but for the rounding of alpha.
+    opaque = cutout.alpha == 255
+    difference = cutout.color[opaque].astype(int) - read_color(EXAMPLES / f"{name}.jpg")[opaque]
+    assert np.abs(difference).max() <= 8
