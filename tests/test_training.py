@@ -215,3 +215,14 @@ def test_recomposed_photos_do_not_carry_their_old_background(data):
         foreground = s["foreground"][:, s["alpha"][0] > 0.1]
         if foreground.numel():
             assert (foreground[0] > foreground[1]).float().mean() > 0.97
+
+
+def test_fine_tuning_starts_from_given_weights_and_may_change_the_predict_size(data, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train_steps(data, first)[0] == 0
+    start = ("--start-from", first / "last.safetensors", "--predict-size", 96)
+    code, error = train_steps(data, second, *start, "--lr", "0", "--steps", 1)
+    assert code == 0, error
+    before, after = (load_network(run / "last.safetensors") for run in (first, second))
+    assert after.config.predict_size == 96
+    assert torch.equal(before.head.alpha.weight, after.head.alpha.weight)

@@ -8,8 +8,22 @@ from typing import Annotated
 import typer
 
 from mattecli.core.errors import MatteError
+from mattecli.core.training.config import load_config
 
-Maybe = typer.Option(show_default="the recipe's")
+_DEFAULTS = load_config("default")
+_DATA, _NETWORK, _COURSE, _MACHINE = "Data", "Network", "Course of the training", "Machine"
+
+
+def _of_recipe(name: str, text: str, panel: str = _COURSE) -> typer.models.OptionInfo:
+    """An option that overrides the recipe; the help shows what the default recipe says."""
+    default = getattr(_DEFAULTS, name)
+    return typer.Option(help=text, show_default=f"recipe's, {default}", rich_help_panel=panel)
+
+
+def _switch(name: str, text: str) -> typer.models.OptionInfo:
+    return typer.Option(
+        f"--{name}/--no-{name}", help=text, show_default="on", rich_help_panel=_NETWORK
+    )
 
 
 def _loss(text: str) -> tuple[str, float]:
@@ -28,67 +42,124 @@ def train(
             help="Folders of image/ + alpha/ pairs or RGBA cutouts; FOLDER=2 draws twice as often.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the run: log, checkpoint, weights.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the run: log, checkpoint, weights.")
+    ] = Path("runs/matte"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     backgrounds: Annotated[
-        list[Path] | None, typer.Option(help="Folder of backgrounds to compose on; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            help="Folder of backgrounds to compose on; repeatable.", rich_help_panel=_DATA
+        ),
     ] = None,
     val: Annotated[
-        list[Path] | None, typer.Option(help="Pairs to validate on; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            help="Folder of pairs to validate on; repeatable. The best weights there are kept.",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "default",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for decoded samples, which several runs may share.",
+            show_default="OUT/cache",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     network: Annotated[
         str | None,
-        typer.Option(help="Network by name."),
+        typer.Option(
+            help="matte, hattmatting or hattmatting++.",
+            show_default=f"recipe's, {_DEFAULTS.network['name']}",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
-    encoder: Annotated[str | None, typer.Option(help="Encoder by timm's name.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Any CNN by timm's name.",
+            show_default="the network's",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
     encoder_weights: Annotated[
-        Path | None, typer.Option(help="Local ImageNet weights for the encoder.")
+        Path | None,
+        typer.Option(
+            help="Local ImageNet weights for the encoder.",
+            show_default="timm's, downloaded",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
     pretrained: Annotated[
-        bool, typer.Option(help="Start the encoder from ImageNet weights.")
+        bool,
+        typer.Option(help="Start the encoder from ImageNet weights.", rich_help_panel=_NETWORK),
     ] = True,
-    start_from: Annotated[Path | None, typer.Option(help="Weights to fine-tune.")] = None,
-    steps: Annotated[int | None, Maybe] = None,
-    batch_size: Annotated[int | None, Maybe] = None,
-    crop_size: Annotated[int | None, Maybe] = None,
-    lr: Annotated[float | None, Maybe] = None,
-    loss: Annotated[
-        list[str] | None, typer.Option(help="NAME=WEIGHT; repeatable, changes the recipe's.")
-    ] = None,
-    channel_attention: Annotated[
-        bool | None, typer.Option("--channel-attention/--no-channel-attention", show_default="on")
-    ] = None,
-    spatial_attention: Annotated[
-        bool | None, typer.Option("--spatial-attention/--no-spatial-attention", show_default="on")
-    ] = None,
-    low_level: Annotated[
-        bool | None, typer.Option("--low-level/--no-low-level", show_default="on")
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights to go on from, network included.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
     predict_size: Annotated[
-        int | None, typer.Option(help="Long side in pixels the weights will predict at.")
+        int | None,
+        typer.Option(
+            min=32,
+            help="Long side in pixels at which the weights will see photos.",
+            show_default="the network's, 512",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
-    seed: Annotated[int | None, Maybe] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that prepare samples.")] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded samples.", show_default="OUT/cache")
+    channel_attention: Annotated[
+        bool | None, _switch("channel-attention", "Distil the pyramidal features.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, fp16 or bf16.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    spatial_attention: Annotated[
+        bool | None, _switch("spatial-attention", "Filter the appearance cues.")
+    ] = None,
+    low_level: Annotated[bool | None, _switch("low-level", "Use appearance cues at all.")] = None,
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe or a .toml file.", rich_help_panel=_COURSE)
+    ] = "default",
+    steps: Annotated[int | None, _of_recipe("steps", "Optimiser steps.")] = None,
+    batch_size: Annotated[int | None, _of_recipe("batch_size", "Samples a step.")] = None,
+    crop_size: Annotated[
+        int | None, _of_recipe("crop_size", "Side of the training squares in pixels.")
+    ] = None,
+    lr: Annotated[float | None, _of_recipe("lr", "Highest learning rate.")] = None,
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=WEIGHT",
+            help="Change one loss of the recipe; repeatable.",
+            show_default=" ".join(f"{k}={v}" for k, v in _DEFAULTS.loss.items()),
+            rich_help_panel=_COURSE,
+        ),
+    ] = None,
+    seed: Annotated[int | None, _of_recipe("seed", "Same seed, same run.")] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
+    ] = "auto",
+    precision: Annotated[
+        str | None, _of_recipe("precision", "auto, fp32, fp16 or bf16.", _MACHINE)
+    ] = None,
+    workers: Annotated[
+        int | None, _of_recipe("workers", "Processes that prepare samples.", _MACHINE)
+    ] = None,
 ) -> None:
     """Train on DATA and leave the weights in OUT, ready for `matte predict --weights`."""
     losses = dict(_loss(text) for text in loss or [])
-    from mattecli.core.training.config import load_config
     from mattecli.core.training.trainer import train as run_training
 
-    switches = {
+    settings = {
         "name": network,
         "encoder": encoder,
+        "predict_size": predict_size,
         "channel_attention": channel_attention,
         "spatial_attention": spatial_attention,
         "low_level": low_level,
-        "predict_size": predict_size,
     }
     for folder in backgrounds or []:
         if not folder.is_dir():
@@ -97,7 +168,7 @@ def train(
         recipe,
         data=data,
         backgrounds=[str(folder) for folder in backgrounds] if backgrounds else None,
-        network={key: value for key, value in switches.items() if value is not None},
+        network={key: value for key, value in settings.items() if value is not None},
         steps=steps,
         batch_size=batch_size,
         crop_size=crop_size,

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -57,7 +57,8 @@ def train(
     encoder_weights : Path, optional
         Local ImageNet weights for the encoder, instead of timm's download.
     start_from : Path, optional
-        Weights to fine-tune; their network is used and `config.network` ignored.
+        Weights to fine-tune; of their network only `predict_size` is changed by
+        `config.network`.
     pretrained : bool
         Whether the encoder starts from ImageNet weights at all.
     cache : Path, optional
@@ -190,9 +191,12 @@ def train(
 def _build_network(
     config: TrainingConfig, encoder_weights: Path | None, start_from: Path | None, pretrained: bool
 ) -> HAttMatting:
-    if start_from is not None:
-        return load_network(start_from)
     settings = dict(config.network)
+    if start_from is not None:
+        network = load_network(start_from)
+        if size := settings.get("predict_size"):
+            network.config = replace(network.config, predict_size=size)
+        return network
     chosen = network_config(settings.pop("name"), **settings)
     download = pretrained and encoder_weights is None
     try:
