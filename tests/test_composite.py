@@ -222,7 +222,6 @@ def test_inputs_are_never_overwritten(cutout, tmp_path):
         (["{tmp}/x.png", "white", "-o", "{tmp}/o.png", "--fit", "squeeze"], 2),
         (["{tmp}/x.png", "white", "-o", "{tmp}/o.png", "--scale", "0"], 2),
         (["{tmp}", "white", "-o", "-"], 2),
-        (["{tmp}/x.png", "white"], 2),
     ],
 )
 def test_wrong_usage(cutout, tmp_path, arguments, code):
@@ -230,3 +229,14 @@ def test_wrong_usage(cutout, tmp_path, arguments, code):
     result = lay(*(text.format(tmp=tmp_path) for text in arguments))
     assert result.exit_code == code
     assert outputs(tmp_path) == ["x.png"]
+
+
+def test_without_out_the_result_lies_here_under_both_names(cutout, scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "in/cutout.png", cutout)
+    write_image(tmp_path / "in/scene.jpg", scene)
+    assert lay("in/cutout.png", "in/scene.jpg").exit_code == 0
+    assert lay("in/cutout.png", "#ffffff", "--format", "jpg").exit_code == 0
+    assert lay("in", "white").exit_code == 1, "a photo is no cutout"
+    expected = {"cutout_scene.png", "cutout_ffffff.jpg", "composites/cutout.png"}
+    assert expected <= set(outputs(tmp_path))

@@ -29,7 +29,9 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -43,7 +45,7 @@ app.command("evaluate")(evaluate.evaluate)
 
 
 def main() -> None:
-    """Run the command line; exit 0 done, 1 some or all of it failed, 2 wrong usage, 130 interrupted."""
+    """Run the command line; exit codes: 0 done, 1 something failed, 2 usage, 130 interrupted."""
     try:
         app()
     except MatteError as error:

@@ -37,14 +37,15 @@ def composite(
         str, typer.Argument(metavar="BG", help="A colour, a picture, or a folder of pictures.")
     ],
     out: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--out",
             "-o",
             metavar="OUT",
             help="A file such as result.png, - for stdout, or a folder.",
+            show_default="FG_BG.png here, or composites/ for folders",
         ),
-    ],
+    ] = None,
     canvas: Annotated[
         Canvas,
         typer.Option(help="Whose frame the result has. A colour takes on the cutout's."),
@@ -105,6 +106,7 @@ def composite(
     from mattecli.core.progress import progress
 
     started = time.perf_counter()
+    out = out or _default_out(foreground, background, image_format)
     several = Path(background).is_dir()
     into_folder = is_folder(background if several and foreground != "-" else foreground, out)
     if several and not into_folder:
@@ -133,3 +135,14 @@ def composite(
         typer.echo(f"{parts} in {time.perf_counter() - started:.1f} s", err=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _default_out(foreground: str, background: str, image_format: Format | None) -> str:
+    """Name the result after what it is made of; what came through a pipe leaves through one."""
+    if foreground == "-":
+        return "-"
+    if Path(foreground).is_dir() or Path(background).is_dir():
+        return "composites/"
+    behind = Path(background).stem if Path(background).is_file() else background.lstrip("#")
+    suffix = image_format.value if image_format else "png"
+    return f"{Path(foreground).stem}_{behind}.{suffix}"
