@@ -417,7 +417,9 @@ def test_a_dry_run_counts_and_writes_nothing(material, tmp_path):
 
 
 def test_check_names_every_kind_of_trouble(material, tmp_path):
-    run(tmp_path, *folders(material), "--workers", 1)
+    outputs = "image,alpha,fg,bg,trimap"
+    run(tmp_path, *folders(material), "--workers", 1, "--outputs", outputs)
+    run("--check", tmp_path, "--workers", 1)
     names = [record["name"] for record in manifest.read_lines(tmp_path / "manifest.jsonl")]
 
     def file(kind, i):
@@ -428,7 +430,8 @@ def test_check_names_every_kind_of_trouble(material, tmp_path):
     save(file("bg", 2), load(file("bg", 2))[1:])
     save(file("alpha", 3), 255 - load(file("alpha", 3)))
     save(file("alpha", 4), np.zeros_like(load(file("alpha", 4))))
-    for kind in ("image", "alpha", "fg", "bg"):
+    save(file("trimap", 6), np.full_like(load(file("trimap", 6)), 255))
+    for kind in outputs.split(","):
         (tmp_path / "train" / kind / "extra.png").write_bytes(file(kind, 5).read_bytes())
     result = run("--check", tmp_path, "--workers", 2, expect=1)
     rows = {line.split("│")[1].strip(): line for line in result.output.splitlines() if "│" in line}
@@ -437,6 +440,7 @@ def test_check_names_every_kind_of_trouble(material, tmp_path):
     assert names[2] in rows["sizes differ"]
     assert names[3] in rows["image is not αF + (1−α)B"]
     assert names[4] in rows["alpha is empty"]
+    assert "│ 3 " in rows["trimap contradicts alpha"]
     assert "train/extra" in rows["not in the manifest"]
     assert "nearly equal" in result.output
     assert "error" in rows["hash differs from the manifest"]

@@ -214,7 +214,8 @@ def _look(
             look.troubles.append("image is not αF + (1−α)B")
     if "trimap" in pictures:
         trimap = pictures["trimap"]
-        if (alpha[trimap == 0] > 0).any() or (alpha[trimap == trimap.dtype.type(-1)] < 1).any():
+        top = np.iinfo(trimap.dtype).max
+        if (alpha[trimap == 0] > 0).any() or (alpha[trimap == top] < 1).any():
             look.troubles.append("trimap contradicts alpha")
     look.image_hash = _perceptual_hash(pictures["image"])
     look.alpha_hash = _perceptual_hash(pictures["alpha"])
