@@ -120,7 +120,7 @@ def train(
         size=config.crop_size,
         seed=config.seed,
         mixture=Mixture(**config.mixture),
-        cache=SampleCache(cache or run / "cache", 2 * max(config.crop_size, 320)),
+        cache=SampleCache(cache or run / "cache", max(640, 3 * config.crop_size // 2)),
     )
     batches = _batches(dataset, config, first, pinned=target.type == "cuda")
     steps = range(first, config.steps)
