@@ -17,19 +17,12 @@ import numpy as np
 from mattecli.core.dataset import manifest
 from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.recipe import load_recipe
+from mattecli.core.dataset.sources import FOLDERS, find_folders
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture, to_unit
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.progress import progress
 
-# Folder names that sets are published with, in the order in which they are looked for.
-FOLDERS = {
-    "image": ("image", "images", "Image", "merged", "original", "original_image", "input"),
-    "alpha": ("alpha", "alphas", "Alpha", "GT", "gt", "mask", "matte", "pha"),
-    "fg": ("fg", "FG", "foreground"),
-    "bg": ("bg", "BG", "background"),
-    "trimap": ("trimap", "trimaps"),
-}
 # Bits of the perceptual hash that two nearly equal pictures may differ in, of 256.
 _NEAR = 6
 
@@ -100,9 +93,9 @@ def find_files(root: Path) -> dict[str, dict[str, Path]]:
     MatteError
         If there are no images or no mattes, or two files of one name.
     """
-    sets = {"": _find_folders(root)}
+    sets = {"": find_folders(root)}
     if not sets[""] and root.is_dir():
-        splits = {path.name + "/": _find_folders(path) for path in sorted(root.iterdir())}
+        splits = {path.name + "/": find_folders(path) for path in sorted(root.iterdir())}
         sets = {prefix: folders for prefix, folders in splits.items() if folders}
     if not any(sets.values()):
         wanted = " and ".join(f"{kind}/" for kind in ("image", "alpha"))
@@ -118,16 +111,6 @@ def find_files(root: Path) -> dict[str, dict[str, Path]]:
         for kind in FOLDERS
         if kind in kinds
     }
-
-
-def _find_folders(root: Path) -> dict[str, Path]:
-    """Find the folders of one split; nothing if it lacks images or mattes."""
-    found = {}
-    for kind, names in FOLDERS.items():
-        path = next((root / name for name in names if (root / name).is_dir()), None)
-        if path:
-            found[kind] = path
-    return found if {"image", "alpha"} <= found.keys() else {}
 
 
 def check_dataset(root: Path, workers: int, quiet: bool = False) -> Report:

@@ -8,9 +8,14 @@ from pathlib import Path
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.walking import find_images, pair_by_stem
 
-#: Folder names under which published sets and our own builder keep photos and mattes.
-IMAGE_FOLDERS = ("image", "images", "merged", "original", "photo")
-ALPHA_FOLDERS = ("alpha", "alphas", "matte", "mattes", "mask", "masks", "gt")
+#: Folder names that sets are published with, in the order in which they are looked for.
+FOLDERS = {
+    "image": ("image", "images", "Image", "merged", "original", "original_image", "input"),
+    "alpha": ("alpha", "alphas", "Alpha", "GT", "gt", "mask", "masks", "matte", "mattes", "pha"),
+    "fg": ("fg", "FG", "foreground"),
+    "bg": ("bg", "BG", "background"),
+    "trimap": ("trimap", "trimaps"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,9 @@ def find_sources(specification: str | Path) -> list[Source]:
     if not root.is_dir():
         raise MatteError(f"{root}: no such folder of training data")
 
-    found = [_read_pairs(image, alpha) for image, alpha in _pair_folders(root)]
+    below = sorted(path for path in root.rglob("*") if path.is_dir())
+    sets = [folders for folder in (root, *below) if (folders := find_folders(folder))]
+    found = [_read_pairs(folders["image"], folders["alpha"]) for folders in sets]
     kind = "pairs" if found else "cutouts"
     if not found:
         found = [[(path, None) for path in find_images(root)]]
@@ -76,15 +83,14 @@ def find_backgrounds(root: Path) -> Source:
     return Source("backgrounds", files)
 
 
-def _pair_folders(root: Path) -> list[tuple[Path, Path]]:
-    """Every (image folder, alpha folder) that lie side by side at or below `root`."""
-    pairs = []
-    for folder in [root, *sorted(p for p in root.rglob("*") if p.is_dir())]:
-        image = next((folder / n for n in IMAGE_FOLDERS if (folder / n).is_dir()), None)
-        alpha = next((folder / n for n in ALPHA_FOLDERS if (folder / n).is_dir()), None)
-        if image and alpha:
-            pairs.append((image, alpha))
-    return pairs
+def find_folders(root: Path) -> dict[str, Path]:
+    """Find the folders of a set that lies in `root`; nothing if it lacks images or mattes."""
+    found = {}
+    for kind, names in FOLDERS.items():
+        path = next((root / name for name in names if (root / name).is_dir()), None)
+        if path:
+            found[kind] = path
+    return found if {"image", "alpha"} <= found.keys() else {}
 
 
 def _read_pairs(image: Path, alpha: Path) -> list[tuple[Path, Path]]:
