@@ -21,7 +21,7 @@ from mattecli.cli import app
 from mattecli.core.dataset.sources import find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.network.weights import load_network
+from mattecli.core.network.weights import load_network, read_header
 
 PLAIN = ["--no-pretrained", "--workers=0", "--device=cpu", "--quiet"]
 FAST = ["--batch-size=2", "--crop-size=32", *PLAIN]
@@ -89,6 +89,11 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
     assert 'name = "matte"' in (run / "config.toml").read_text()
     network = load_network(run / "best.safetensors")
     assert network.config.predict_size == 64
+    provenance = read_header(run / "best.safetensors")[1]
+    assert provenance["settings"]["data"] == [
+        f"{data.name}/pairs",
+        f"{data.name}/cutouts=0.5",
+    ], "names of folders, not the machine's paths"
     with torch.inference_mode():
         assert network(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
 

@@ -22,7 +22,7 @@ from mattecli.core.memory import keep_freed_memory
 from mattecli.core.network.config import network_config
 from mattecli.core.network.encoders import load_encoder_weights
 from mattecli.core.network.hattmatting import HAttMatting
-from mattecli.core.network.weights import load_network, save_network
+from mattecli.core.network.weights import load_network, read_header, save_network
 from mattecli.core.progress import progress
 from mattecli.core.training.checkpoint import AveragedNetwork, load_checkpoint, save_checkpoint
 from mattecli.core.training.config import TrainingConfig
@@ -111,8 +111,13 @@ def train(
     config.save(run / "config.toml")
 
     def provenance(step: int) -> dict:
-        known = {"step": step, "samples": step * config.batch_size, "config": asdict(config)}
-        return {**known, "best_validation_sad": None if math.isinf(best) else best}
+        return {
+            "step": step,
+            "samples": step * config.batch_size,
+            "best_validation_sad": None if math.isinf(best) else best,
+            "settings": _shareable(config),
+            "started_from": read_header(start_from)[1] if start_from else None,
+        }
 
     dataset = TrainingSet(
         sources,
@@ -242,6 +247,16 @@ def _quiet_worker(_: int) -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def _shareable(config: TrainingConfig) -> dict:
+    """The settings without the machine's paths: weights travel, and folders' names say enough."""
+
+    def short(folder: str) -> str:
+        return "/".join(Path(folder).parts[-2:])
+
+    settings = asdict(config)
+    return settings | {key: [short(f) for f in settings[key]] for key in ("data", "backgrounds")}
 
 
 def _write(log, line: dict) -> None:
