@@ -17,7 +17,7 @@ from mattecli.core.imaging.placing import fill_frame
 from mattecli.core.imaging.reading import read_color, read_picture, to_bits, to_unit
 from mattecli.core.imaging.writing import write_image
 
-PHOTOS = ["raccoon", "grace-hopper", "cat"]
+PHOTOS = ["raccoon", "grace-hopper"]
 HEIGHT, GAP = 300, 8
 
 
