@@ -18,7 +18,6 @@ from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import autocast, choose_device, choose_precision
 from mattecli.core.errors import MatteError
-from mattecli.core.memory import keep_freed_memory
 from mattecli.core.network.config import network_config
 from mattecli.core.network.encoders import load_encoder_weights
 from mattecli.core.network.hattmatting import HAttMatting
@@ -75,7 +74,6 @@ def train(
         On data that does not fit together, a run that is already there, or a loss that is not
         finite (the last good checkpoint stays).
     """
-    keep_freed_memory()
     check_losses(config.loss)
     checkpoint = run / "last" / "checkpoint.pt"
     if not resume and checkpoint.exists():
