@@ -63,7 +63,6 @@ def test_gradient_loss_is_blind_to_a_shift_in_level_and_sees_a_shift_in_place():
 def test_laplacian_loss_is_the_pyramid_of_the_difference(mattes):
     alpha, batch = tensors(mattes)
     difference = mattes[0] - mattes[1]
-    kernel = cv2.getGaussianKernel(5, -1)
     kernel = np.float32([1, 4, 6, 4, 1]) / 16
     expected = 0.0
     for level in range(5):

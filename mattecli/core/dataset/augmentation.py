@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mattecli.core.imaging.reading import read_picture, to_unit
+from mattecli.core.imaging.reading import read_picture, to_bits, to_unit
 from mattecli.core.imaging.writing import encode
 
 Rng = np.random.Generator
@@ -78,7 +78,7 @@ def degrade(image: np.ndarray, rng: Rng) -> np.ndarray:
         image = np.clip(image + noise * np.float32(rng.uniform(0.005, 0.03)), 0, 1)
     if rng.random() < 0.3:
         quality = int(rng.integers(35, 95))
-        jpeg = encode(np.rint(image * 255).astype(np.uint8), ".jpg", quality=quality)
+        jpeg = encode(to_bits(image, 8), ".jpg", quality=quality)
         image = to_unit(read_picture(jpeg).color)
     return image
 

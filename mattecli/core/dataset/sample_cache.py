@@ -11,7 +11,14 @@ import numpy as np
 
 from mattecli.core.dataset.foreground import estimate_foreground
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import read_alpha, read_color, read_picture, to_srgb, to_unit
+from mattecli.core.imaging.reading import (
+    read_alpha,
+    read_color,
+    read_picture,
+    to_bits,
+    to_srgb,
+    to_unit,
+)
 
 
 class SampleCache:
@@ -72,9 +79,9 @@ class SampleCache:
                 f"{image} is {color.shape[1]}x{color.shape[0]} but {alpha} is "
                 f"{matte.shape[1]}x{matte.shape[0]}: photo and matte must have one size"
             )
-        color, matte = self._reduce(color), self._reduce(_to_8_bit(matte))
+        color, matte = self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))
         clean = estimate_foreground(to_unit(color), to_unit(matte))
-        return np.dstack([color, matte, np.rint(clean * 255).astype(np.uint8)])
+        return np.dstack([color, matte, to_bits(clean, 8)])
 
     def _read_cutout(self, path: Path) -> np.ndarray:
         picture = to_srgb(read_picture(path))
@@ -97,8 +104,4 @@ class SampleCache:
         # Nor may the black there bleed when the cutout is resized again.
         below = estimate_foreground(on_black, alpha)
         color = np.where(alpha[..., None] > 1 / 255, straight, below)
-        return np.rint(np.dstack([color, alpha]) * 255).astype(np.uint8)
-
-
-def _to_8_bit(matte: np.ndarray) -> np.ndarray:
-    return matte if matte.dtype == np.uint8 else np.rint(to_unit(matte) * 255).astype(np.uint8)
+        return to_bits(np.dstack([color, alpha]), 8)
