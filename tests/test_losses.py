@@ -94,8 +94,8 @@ def test_composition_loss_counts_only_known_layers():
 def test_sentries_are_judged_at_their_own_resolution(mattes):
     _, batch = tensors(mattes)
     coarse = torch.nn.functional.avg_pool2d(batch["alpha"], 8)
-    right = losses.weighted_losses(batch["alpha"], [coarse], batch, {"l1": 1, "sentry": 1})
-    wrong = losses.weighted_losses(batch["alpha"], [1 - coarse], batch, {"l1": 1, "sentry": 1})
+    right = losses.loss_values(batch["alpha"], [coarse], batch, {"l1": 1, "sentry": 1})
+    wrong = losses.loss_values(batch["alpha"], [1 - coarse], batch, {"l1": 1, "sentry": 1})
     assert right["l1"] == 0
     assert right["sentry"] < wrong["sentry"]
 
@@ -103,10 +103,10 @@ def test_sentries_are_judged_at_their_own_resolution(mattes):
 def test_the_total_is_the_weighted_sum(mattes):
     alpha, batch = tensors(mattes)
     weights = {"l1": 2.0, "mse": 0.5, "gradient": 0.0}
-    values = losses.weighted_losses(alpha, [], batch, weights)
-    assert set(values) == {"l1", "mse", "total"}
+    values = losses.loss_values(alpha, [], batch, weights)
+    assert set(values) == {"l1", "mse"}
     expected = 2 * values["l1"] + 0.5 * values["mse"]
-    assert values["total"].item() == pytest.approx(expected.item())
+    assert losses.weighted_sum(values, weights).item() == pytest.approx(expected.item())
 
 
 @pytest.mark.parametrize("name", sorted(set(losses.LOSSES) - {"composition"}))

@@ -8,22 +8,23 @@ import torch
 
 from mattecli.core.errors import MatteError
 from mattecli.core.network.attention import AppearanceCueFiltration, PyramidalFeatureDistillation
+from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NETWORKS, NetworkConfig, network_config
+from mattecli.core.network.discriminator import PatchDiscriminator
 from mattecli.core.network.encoders import Encoder, load_encoder_weights
-from mattecli.core.network.hattmatting import HAttMatting
 from mattecli.core.network.weights import load_network, read_header, save_network
 
 #: The paper's layout at a size that a test can afford.
 SMALL_PAPER = {"encoder": "resnet18", "pyramid_channels": 16}
 
 
-def small(name: str, **changes) -> HAttMatting:
+def small(name: str, **changes) -> torch.nn.Module:
     if name != "matte":
         changes = {**SMALL_PAPER, **changes}
         levels = len(NETWORKS[name].cue_strides)
         changes.setdefault("cue_channels", (16,) * levels)
     torch.manual_seed(0)
-    return HAttMatting(network_config(name, **changes))
+    return build_network(network_config(name, **changes))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -56,6 +57,33 @@ def test_switches_take_their_module_out():
     plain = small("hattmatting", channel_attention=False, spatial_attention=False, low_level=False)
     parameters = dict(plain.named_parameters())
     assert not any("distil" in n or ".filter." in n or n.startswith("levels") for n in parameters)
+
+
+def test_late_fusion_weighs_foreground_against_background():
+    network = small("late-fusion").train()
+    alpha, (inside, outside) = network(torch.rand(2, 3, 64, 96))
+    low, high = (
+        torch.nn.functional.interpolate(f(inside, outside), (64, 96), mode="bilinear")
+        for f in (torch.minimum, torch.maximum)
+    )
+    # A weighted mean of the two lies between them (resizing first or last differs a little).
+    assert (alpha > low - 0.05).all() and (alpha < high + 0.05).all()
+    alpha.mean().backward()
+    assert all(p.grad is not None for n, p in network.named_parameters() if "encoder" not in n)
+
+
+def test_a_verdict_of_the_discriminator_rests_on_70_by_70_pixels():
+    # Instance norm looks at the whole picture; without it a verdict sees its own patch alone.
+    critic = PatchDiscriminator(4)
+    for module in critic.layers:
+        if isinstance(module, torch.nn.InstanceNorm2d):
+            module.forward = lambda x: x
+    image, alpha = torch.rand(1, 3, 128, 128), torch.rand(1, 1, 128, 128, requires_grad=True)
+    verdicts = critic(image, alpha)
+    assert verdicts.shape == (1, 1, 14, 14)
+    verdicts[0, 0, 7, 7].backward()
+    rows, columns = alpha.grad[0, 0].nonzero(as_tuple=True)
+    assert rows.max() - rows.min() + 1 == 70 and columns.max() - columns.min() + 1 == 70
 
 
 def test_sentries_give_one_alpha_a_level_from_coarse_to_fine():
@@ -171,7 +199,7 @@ def test_encoder_normalises_with_its_own_statistics():
         (lambda: NetworkConfig(cue_strides=(4,), cue_channels=(8, 8)), "one entry a level"),
         (lambda: NetworkConfig.from_dict({"depth": 3}), "unknown network setting depth"),
         (
-            lambda: HAttMatting(NetworkConfig(encoder="convnext_atto", cue_strides=(2,))),
+            lambda: build_network(NetworkConfig(encoder="convnext_atto", cue_strides=(2,))),
             "no feature at stride 2",
         ),
     ],

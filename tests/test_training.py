@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from unittest import mock
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from training_material import FAST, PLAIN, log_of, matte
 
-from mattecli.cli import app
 from mattecli.core.dataset.sources import find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.network.weights import load_network, read_header
-
-PLAIN = ["--no-pretrained", "--workers=0", "--device=cpu", "--quiet"]
-FAST = ["--batch-size=2", "--crop-size=32", *PLAIN]
-
-
-def draw_blob(rng, size=48):
-    blob = cv2.GaussianBlur(rng.random((size, size), np.float32), (0, 0), 6)
-    return (np.clip((blob - np.median(blob)) * 60, 0, 1) * 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Red blobs on blue-green noise: pairs, cutouts and backgrounds."""
-    root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(1)
-    for number in range(6):
-        alpha = draw_blob(rng)
-        red = np.uint8([230, 30, 30]) * np.ones((48, 48, 1), np.uint8)
-        back = rng.integers(0, 255, (48, 48, 3), np.uint8) // np.uint8([8, 1, 1])
-        share = alpha[..., None] / 255
-        image = np.rint(share * red + (1 - share) * back).astype(np.uint8)
-        write_image(root / f"pairs/image/{number}.png", image)
-        write_image(root / f"pairs/alpha/{number}.png", alpha)
-        write_image(root / f"cutouts/{number}.png", np.dstack([red, alpha]))
-        write_image(root / f"backgrounds/{number}.png", back)
-    return root
-
-
-def matte(*arguments):
-    """Run the command line in this process: its exit code and what it said on standard error."""
-    said = io.StringIO()
-    command = ["matte", *map(str, arguments)]
-    with mock.patch.object(sys, "argv", command), contextlib.redirect_stderr(said):
-        try:
-            app.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-    return code, said.getvalue()
-
-
-def log_of(run):
-    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
 def test_training_learns_and_leaves_usable_weights(data, tmp_path):
@@ -157,6 +109,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(data, tmp_path
         (["{data}/pairs=x"], "must be a number"),
         (["{data}/pairs", "--resume"], "nothing to resume from"),
         (["{data}/pairs", "--device", "warp"], "unknown device 'warp'"),
+        (["{data}/pairs", "--gan", "wgan"], "use lsgan or bce"),
+        (["{data}/pairs", "--accumulate", "5"], "cannot be shared out"),
+        (["{data}/pairs", "--network", "late-fusion", "--channel-attention"], "no attention"),
     ],
 )
 def test_what_cannot_be_trained_says_why_in_one_line(data, tmp_path, arguments, message):

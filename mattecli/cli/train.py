@@ -71,7 +71,7 @@ def train(
     network: Annotated[
         str | None,
         typer.Option(
-            help="matte, hattmatting or hattmatting++.",
+            help="matte, hattmatting, hattmatting++ or late-fusion.",
             show_default=f"recipe's, {_DEFAULTS.network['name']}",
             rich_help_panel=_NETWORK,
         ),
@@ -124,7 +124,21 @@ def train(
         str, typer.Option(help="Name of a recipe or a .toml file.", rich_help_panel=_COURSE)
     ] = "default",
     steps: Annotated[int | None, _of_recipe("steps", "Optimiser steps.")] = None,
-    batch_size: Annotated[int | None, _of_recipe("batch_size", "Samples a step.")] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Instead of steps: times that as many samples are seen as there are files.",
+            show_default="recipe's",
+            rich_help_panel=_COURSE,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, _of_recipe("batch_size", "Samples a step, over all processes.")
+    ] = None,
+    accumulate: Annotated[
+        int | None, _of_recipe("accumulate", "Parts of a step, where memory is short.")
+    ] = None,
     crop_size: Annotated[
         int | None, _of_recipe("crop_size", "Side of the training squares in pixels.")
     ] = None,
@@ -138,6 +152,18 @@ def train(
             rich_help_panel=_COURSE,
         ),
     ] = None,
+    gan: Annotated[
+        str | None, _of_recipe("gan", "Objective of the adversarial loss: lsgan or bce.")
+    ] = None,
+    freeze_batch_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--freeze-batch-norm/--train-batch-norm",
+            help="Keep batch norm's statistics, for small batches from trained weights.",
+            show_default="recipe's, train",
+            rich_help_panel=_COURSE,
+        ),
+    ] = None,
     seed: Annotated[int | None, _of_recipe("seed", "Same seed, same run.")] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
@@ -145,11 +171,34 @@ def train(
     precision: Annotated[
         str | None, _of_recipe("precision", "auto, fp32, fp16 or bf16.", _MACHINE)
     ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the network first, which pays on GPUs and takes minutes.",
+            show_default="recipe's, no",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
     workers: Annotated[
         int | None, _of_recipe("workers", "Processes that prepare samples.", _MACHINE)
     ] = None,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option(
+            "--tensorboard/--no-tensorboard",
+            help="Log to OUT/tensorboard too, with pictures at every validation.",
+            show_default="recipe's, no",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
 ) -> None:
-    """Train on DATA and leave the weights in OUT, ready for `matte predict --weights`."""
+    """Train on DATA and leave the weights in OUT, ready for `matte predict --weights`.
+
+    Under torchrun the processes share every step: torchrun --nproc-per-node 8 -m mattecli train ...
+    """
+    if steps and epochs:
+        raise typer.BadParameter("give --steps or --epochs, not both")
     losses = dict(_loss(text) for text in loss or [])
     from mattecli.core.training.trainer import train as run_training
 
@@ -170,11 +219,17 @@ def train(
         backgrounds=[str(folder) for folder in backgrounds] if backgrounds else None,
         network={key: value for key, value in settings.items() if value is not None},
         steps=steps,
+        epochs=0 if steps else epochs,
         batch_size=batch_size,
+        accumulate=accumulate,
         crop_size=crop_size,
         lr=lr,
         loss=losses,
+        gan=gan,
+        freeze_batch_norm=freeze_batch_norm,
         seed=seed,
+        compile=compiled,
+        tensorboard=tensorboard,
         workers=workers,
         precision=precision,
     )

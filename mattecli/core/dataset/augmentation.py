@@ -37,6 +37,22 @@ def random_crop(sample: np.ndarray, size: int, rng: Rng) -> np.ndarray:
     return window[:, ::-1] if rng.random() < 0.5 else window
 
 
+def square_crop(sample: np.ndarray, side: int, size: int, rng: Rng) -> np.ndarray:
+    """Cut a random `side` x `side` square out of HxWxC uint8, resize it to `size`, perhaps flip it.
+
+    A picture that is smaller than the square is first enlarged, keeping its shape. This is all
+    that HAttMatting does to its training images (with sides 512, 640 and 800 and size 512).
+    """
+    height, width = sample.shape[:2]
+    if min(height, width) < side:
+        scale = side / min(height, width)
+        sample = resize_to(sample, (round(width * scale), round(height * scale)))
+        height, width = sample.shape[:2]
+    top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
+    square = resize_to(sample[top : top + side, left : left + side], (size, size))
+    return square[:, ::-1] if rng.random() < 0.5 else square
+
+
 def resize_to(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize HxW[xC] to `size` (width, height): area averaging down, bilinear up."""
     shrinking = size[0] * size[1] < array.shape[0] * array.shape[1]

@@ -43,6 +43,10 @@ class SampleCache:
         """
         return self._cached("pair", [image, alpha], lambda: self._read_pair(image, alpha))
 
+    def photo(self, image: Path, alpha: Path) -> np.ndarray:
+        """Photo and matte alone, HxWx4 uint8: much cheaper to make than :meth:`pair`."""
+        return self._cached("photo", [image, alpha], lambda: self._read_photo(image, alpha))
+
     def cutout(self, path: Path) -> np.ndarray:
         """RGBA cutout trimmed to its subject, HxWx4 uint8."""
         return self._cached("cutout", [path], lambda: self._read_cutout(path))
@@ -72,16 +76,20 @@ class SampleCache:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
 
-    def _read_pair(self, image: Path, alpha: Path) -> np.ndarray:
+    def _read_photo(self, image: Path, alpha: Path) -> np.ndarray:
         color, matte = read_color(image), read_alpha(alpha)
         if color.shape[:2] != matte.shape:
             raise MatteError(
                 f"{image} is {color.shape[1]}x{color.shape[0]} but {alpha} is "
                 f"{matte.shape[1]}x{matte.shape[0]}: photo and matte must have one size"
             )
-        color, matte = self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))
+        return np.dstack([self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))])
+
+    def _read_pair(self, image: Path, alpha: Path) -> np.ndarray:
+        sample = self._read_photo(image, alpha)
+        color, matte = np.ascontiguousarray(sample[..., :3]), sample[..., 3]
         clean = estimate_foreground(to_unit(color), to_unit(matte))
-        return np.dstack([color, matte, to_bits(clean, 8)])
+        return np.dstack([sample, to_bits(clean, 8)])
 
     def _read_cutout(self, path: Path) -> np.ndarray:
         picture = to_srgb(read_picture(path))

@@ -23,7 +23,7 @@ class Mixture:
     Attributes
     ----------
     recompose : float
-        Share of photo/matte pairs whose subject is put on another background.
+        Share of photo/matte pairs whose subject is put on another background (none with `crops`).
     second_subject : float
         Share of composites with another subject behind the first (alpha is their union).
     empty : float
@@ -43,6 +43,8 @@ class TrainingSet(Dataset):
     Items are dictionaries of tensors: ``image`` 3xSxS float32 in [0, 1], ``alpha`` 1xSxS in [0, 1],
     ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
     image = alpha * foreground + (1 - alpha) * background is known, else 0.0.
+
+    With `crops`, pairs are cut at their own size: see :func:`augmentation.square_crop`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class TrainingSet(Dataset):
         size: int,
         seed: int = 0,
         mixture: Mixture | None = None,
+        crops: tuple[int, ...] = (),
         cache: SampleCache | None = None,
     ) -> None:
         self.sources = sources
@@ -60,7 +63,10 @@ class TrainingSet(Dataset):
         self.size = size
         self.seed = seed
         self.mixture = mixture or Mixture()
+        self.crops = crops
         self.cache = cache or SampleCache(None, 2 * size)
+        self.whole = SampleCache(None, 2**31)
+        self.files = sum(len(source.files) for source in sources)
         weights = np.array([source.weight for source in sources], float)
         self.shares = weights / weights.sum()
 
@@ -75,10 +81,19 @@ class TrainingSet(Dataset):
         image, alpha = source.files[rng.integers(len(source.files))]
         if source.kind == "cutouts":
             return self._composed(self.cache.cutout(image), rng)
+        if self.crops:
+            return self._untouched(self.whole.photo(image, alpha), rng)
+        if self.backgrounds is None or not self.mixture.recompose:
+            return self._photo(self.cache.photo(image, alpha), rng)
         sample = self.cache.pair(image, alpha)
-        if self.backgrounds is not None and rng.random() < self.mixture.recompose:
+        if rng.random() < self.mixture.recompose:
             return self._composed(_trim(sample[..., [4, 5, 6, 3]]), rng)
         return self._photo(sample, rng)
+
+    def _untouched(self, sample: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        side = int(rng.choice(self.crops))
+        unit = augmentation.square_crop(sample, side, self.size, rng).astype(np.float32) / 255
+        return _item(unit[..., :3], unit[..., 3], unit[..., :3], unit[..., :3], composed=False)
 
     def _photo(self, sample: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         sample = augmentation.random_crop(sample, self.size, rng)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mattecli.core.errors import MatteError
+from mattecli.core.network.config import NetworkConfig
+
 
 def conv_block(inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, dilation: int = 1):
     """Convolution that keeps the size, batch norm, ReLU."""
@@ -22,3 +25,26 @@ def resize(features: Tensor, size: tuple[int, int]) -> Tensor:
     if features.shape[-2:] == size:
         return features
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the right and bottom edge of BxCxHxW until H and W are multiples of `multiple`."""
+    height, width = image.shape[-2:]
+    right, bottom = -width % multiple, -height % multiple
+    if not (right or bottom):
+        return image
+    return functional.pad(image, (0, right, 0, bottom), mode="replicate")
+
+
+def check_strides(config: NetworkConfig, channels: dict[int, int]) -> None:
+    """Refuse an encoder without a feature at every stride that the decoder wants.
+
+    Raises
+    ------
+    MatteError
+    """
+    if missing := [stride for stride in config.cue_strides if stride not in channels]:
+        raise MatteError(
+            f"encoder '{config.encoder}' has no feature at stride {missing[0]} "
+            f"(it has {sorted(channels)})"
+        )

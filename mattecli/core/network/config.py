@@ -16,6 +16,8 @@ class NetworkConfig:
     channel widths of ASPP and decoder are not given in the paper's public text and are our choice.
     """
 
+    #: "hattmatting" or "late-fusion" (Zhang et al., CVPR 2019), which has no attention.
+    architecture: str = "hattmatting"
     encoder: str = "resnext101_32x8d"
     #: Stride of the deepest feature; 16 is reached by dilation, where the encoder allows it.
     output_stride: int = 16
@@ -44,6 +46,12 @@ class NetworkConfig:
             )
         if list(self.cue_strides) != sorted(set(self.cue_strides), reverse=True):
             raise MatteError(f"cue_strides {self.cue_strides} must run from coarse to fine")
+        if self.architecture not in ("hattmatting", "late-fusion"):
+            raise MatteError(f"unknown architecture '{self.architecture}'")
+        if self.architecture == "late-fusion" and (
+            self.channel_attention or self.spatial_attention or not self.low_level
+        ):
+            raise MatteError("late-fusion has no attention, and always uses low-level features")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON and TOML."""
@@ -78,6 +86,18 @@ NETWORKS: dict[str, NetworkConfig] = {
         cue_strides=(16, 8, 4, 2),
         cue_channels=(96, 64, 32, 16),
         detail_channels=8,
+        sentry=True,
+    ),
+    # The trimap-free baseline of the paper's tables, with the encoder of its authors.
+    "late-fusion": NetworkConfig(
+        architecture="late-fusion",
+        encoder="densenet201",
+        output_stride=32,
+        cue_strides=(16, 8, 4, 2),
+        cue_channels=(256, 128, 64, 32),
+        detail_channels=16,
+        channel_attention=False,
+        spatial_attention=False,
         sentry=True,
     ),
 }

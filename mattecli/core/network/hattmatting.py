@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from mattecli.core.errors import MatteError
 from mattecli.core.network.aspp import ASPP
 from mattecli.core.network.attention import AppearanceCueFiltration, PyramidalFeatureDistillation
-from mattecli.core.network.blocks import conv_block, resize
+from mattecli.core.network.blocks import check_strides, conv_block, pad_to_multiple, resize
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.encoders import Encoder
 
@@ -73,14 +71,11 @@ class HAttMatting(nn.Module):
         self.distil = PyramidalFeatureDistillation(channels) if config.channel_attention else None
 
         self.levels = nn.ModuleList()
+        if config.low_level:
+            check_strides(config, self.encoder.channels)
         for stride, width in zip(config.cue_strides, config.cue_channels, strict=True):
             if not config.low_level:
                 break
-            if stride not in self.encoder.channels:
-                raise MatteError(
-                    f"encoder '{config.encoder}' has no feature at stride {stride} "
-                    f"(it has {sorted(self.encoder.channels)})"
-                )
             cues = self.encoder.channels[stride]
             self.levels.append(
                 CueFusion(channels, cues, width, spatial_attention=config.spatial_attention)
@@ -134,12 +129,3 @@ class HAttMatting(nn.Module):
             logits = self.head(semantics, (image - self.encoder.mean) / self.encoder.std)
         alpha = torch.sigmoid(logits)[..., : size[0], : size[1]]
         return (alpha, intermediate) if self.training else alpha
-
-
-def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the right and bottom edge of BxCxHxW until H and W are multiples of `multiple`."""
-    height, width = image.shape[-2:]
-    right, bottom = -width % multiple, -height % multiple
-    if not (right or bottom):
-        return image
-    return functional.pad(image, (0, right, 0, bottom), mode="replicate")

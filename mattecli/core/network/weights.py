@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import nn
 
 from mattecli.core.errors import MatteError
+from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NetworkConfig
-from mattecli.core.network.hattmatting import HAttMatting
 
 FORMAT = "mattecli-1"
 #: Inside an installed package, and at the top of the repository for editable installs.
@@ -92,7 +92,7 @@ def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
     return config, json.loads(header.get("provenance", "{}"))
 
 
-def load_network(path: Path, device: torch.device | str = "cpu") -> HAttMatting:
+def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
     """Rebuild the network stored at `path`, in float32 and eval mode.
 
     Raises
@@ -101,7 +101,7 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> HAttMatting:
         If the file is not ours, or its tensors do not fit its configuration.
     """
     config, _ = read_header(path)
-    network = HAttMatting(config)
+    network = build_network(config)
     with safe_open(path, "pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     try:

@@ -33,6 +33,14 @@ class TrainingConfig:
         ``name`` of a network and changes to its settings.
     steps, batch_size, crop_size : int
         Optimiser steps, samples a step over all processes, side of the training squares in pixels.
+    epochs : float
+        Instead of steps, where not 0: an epoch is as many samples as there are files to train on.
+    accumulate : int
+        Parts that a step's samples go through the network in, where memory is short.
+    crops : list of int
+        Sides of squares that are cut out of pairs at their own size and resized to `crop_size`; a
+        flip is then all that is changed. None: `crop_size` shows more or less of the picture, and
+        its colours and sharpness vary.
     optimizer : "adamw" or "sgd" (momentum 0.9)
     encoder_lr : float
         Learning rate of the encoder as a share of `lr`.
@@ -41,8 +49,16 @@ class TrainingConfig:
         Decay of the averaged weights, which are what is validated and exported; 0 turns it off.
     clip : float
         Largest norm of the gradient; 0 turns clipping off.
-    loss : dict
-        Weight of each loss by name.
+    freeze_batch_norm : bool
+        Leave batch norm's running statistics as they are, which small batches would spoil.
+    loss, first_epoch_loss : dict
+        Weight of each loss by name, and what is different during the first epoch.
+    gan, gan_lr : "lsgan" or "bce", float
+        Objective and learning rate of the critic, where the adversarial loss has a weight.
+    compile : bool
+        Run the network through ``torch.compile``.
+    tensorboard : bool
+        Also log to ``tensorboard/`` in the run.
     mixture : dict
         Shares of :class:`mattecli.core.dataset.training_set.Mixture`.
     """
@@ -51,8 +67,11 @@ class TrainingConfig:
     backgrounds: list[str] = field(default_factory=list)
     network: dict[str, Any] = field(default_factory=lambda: {"name": "matte"})
     steps: int = 10_000
+    epochs: float = 0
     batch_size: int = 12
+    accumulate: int = 1
     crop_size: int = 320
+    crops: list[int] = field(default_factory=list)
     optimizer: str = "adamw"
     lr: float = 1e-3
     encoder_lr: float = 0.3
@@ -61,13 +80,19 @@ class TrainingConfig:
     warmup: int = 200
     ema: float = 0.998
     clip: float = 1.0
+    freeze_batch_norm: bool = False
+    gan: str = "lsgan"
+    gan_lr: float = 2e-4
     precision: str = "auto"
+    compile: bool = False
+    tensorboard: bool = False
     seed: int = 0
     workers: int = 1
     log_every: int = 10
     validate_every: int = 500
     checkpoint_every: int = 100
     loss: dict[str, float] = field(default_factory=dict)
+    first_epoch_loss: dict[str, float] = field(default_factory=dict)
     mixture: dict[str, float] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -77,15 +102,28 @@ class TrainingConfig:
         ------
         MatteError
         """
-        choices = {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly")}
+        choices = {
+            "optimizer": ("adamw", "sgd"),
+            "schedule": ("cosine", "poly"),
+            "gan": ("lsgan", "bce"),
+        }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise MatteError(f"{name} '{getattr(self, name)}': use {' or '.join(allowed)}")
-        for name in ("steps", "batch_size", "crop_size", "log_every", "checkpoint_every"):
+        positive = "steps batch_size accumulate crop_size log_every validate_every checkpoint_every"
+        for name in positive.split():
             if getattr(self, name) < 1:
                 raise MatteError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.crop_size % 32:
             raise MatteError(f"crop_size must be a multiple of 32, not {self.crop_size}")
+
+    def uses(self, loss: str) -> bool:
+        """Whether `loss` has a weight at any time."""
+        return bool(self.loss.get(loss) or self.first_epoch_loss.get(loss))
+
+    def loss_at(self, step: int, epoch: int) -> dict[str, float]:
+        """Weights of the losses at `step`, from 0, with `epoch` steps an epoch."""
+        return {**self.loss, **(self.first_epoch_loss if step < epoch else {})}
 
     def save(self, path: Path) -> None:
         """Write as TOML."""
@@ -111,6 +149,10 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
     for name, value in overrides.items():
         if isinstance(value, dict):
             values[name] = {**values.get(name, {}), **value}
+            # A weight that is asked for holds from the first step on.
+            if name == "loss":
+                for loss in value:
+                    values.get("first_epoch_loss", {}).pop(loss, None)
         elif value is not None:
             values[name] = value
     known = {f.name for f in fields(TrainingConfig)}

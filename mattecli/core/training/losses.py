@@ -116,31 +116,30 @@ def check_losses(weights: dict[str, float]) -> None:
     ------
     MatteError
     """
-    if unknown := sorted(set(weights) - {*LOSSES, "sentry"}):
-        raise MatteError(
-            f"unknown loss {', '.join(unknown)}: choose from {', '.join(LOSSES)}, sentry"
-        )
+    known = [*LOSSES, "sentry", "adversarial"]
+    if unknown := sorted(set(weights) - set(known)):
+        raise MatteError(f"unknown loss {', '.join(unknown)}: choose from {', '.join(known)}")
 
 
-def weighted_losses(
+def loss_values(
     alpha: Tensor, intermediate: list[Tensor], batch: Batch, weights: dict[str, float]
 ) -> dict[str, Tensor]:
-    """Every loss that has a weight, by name and unweighted, and their weighted sum ``total``.
+    """Every loss that has a weight, by name; all but ``adversarial``, which needs a critic.
 
     ``sentry`` is the mean over the intermediate alphas, each judged at its own resolution by
     BCE plus L1 (HAttMatting++ names the supervision, not its form: the form is ours).
     """
-    values = {
-        name: LOSSES[name](alpha, batch)
-        for name, weight in weights.items()
-        if weight and name != "sentry"
-    }
+    values = {name: LOSSES[name](alpha, batch) for name in LOSSES if weights.get(name)}
     if weights.get("sentry") and intermediate:
         values["sentry"] = sum(_sentry(coarse, batch["alpha"]) for coarse in intermediate) / len(
             intermediate
         )
-    values["total"] = sum(weights[name] * value for name, value in values.items())
     return values
+
+
+def weighted_sum(values: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """What is minimised."""
+    return sum(weights[name] * value for name, value in values.items())
 
 
 def _sentry(coarse: Tensor, target: Tensor) -> Tensor:

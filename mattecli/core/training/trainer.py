@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import math
+import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
 
-from mattecli.core.dataset.sample_cache import SampleCache
-from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
-from mattecli.core.dataset.training_set import Mixture, TrainingSet
-from mattecli.core.device import autocast, choose_device, choose_precision
+from mattecli.core.dataset.sources import Source, find_sources
+from mattecli.core.device import autocast, choose_precision
 from mattecli.core.errors import MatteError
-from mattecli.core.network.config import network_config
-from mattecli.core.network.encoders import load_encoder_weights
-from mattecli.core.network.hattmatting import HAttMatting
-from mattecli.core.network.weights import load_network, read_header, save_network
+from mattecli.core.network.weights import read_header, save_network
 from mattecli.core.progress import progress
-from mattecli.core.training.checkpoint import AveragedNetwork, load_checkpoint, save_checkpoint
+from mattecli.core.training.batches import batches, build_dataset, check_shares
+from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
 from mattecli.core.training.config import TrainingConfig
-from mattecli.core.training.losses import check_losses, weighted_losses
-from mattecli.core.training.optimization import build_optimizer, build_schedule
+from mattecli.core.training.losses import check_losses, loss_values, weighted_sum
+from mattecli.core.training.processes import Processes, join_processes
+from mattecli.core.training.run_log import RunLog
+from mattecli.core.training.state import TrainingState, build_state
 from mattecli.core.training.validation import validate
+
+_PREVIEWS = 4
 
 
 def train(
@@ -47,7 +44,7 @@ def train(
 
     `run` receives ``config.toml``, ``log.jsonl`` (a line a logged step: step, lr, images/s and
     every loss by name), ``last/checkpoint.pt`` to resume from, ``last.safetensors`` and, with
-    validation, ``best.safetensors``.
+    validation, ``best.safetensors``. Under torchrun the processes share every step.
 
     Parameters
     ----------
@@ -74,189 +71,173 @@ def train(
         On data that does not fit together, a run that is already there, or a loss that is not
         finite (the last good checkpoint stays).
     """
-    check_losses(config.loss)
+    check_losses(config.loss | config.first_epoch_loss)
     checkpoint = run / "last" / "checkpoint.pt"
     if not resume and checkpoint.exists():
         raise MatteError(f"{run} already holds a run: add --resume, or choose another --out")
-    sources = [source for folder in config.data for source in find_sources(folder)]
-    backgrounds = _all_backgrounds(config)
-    if backgrounds is None and any(source.kind == "cutouts" for source in sources):
-        raise MatteError("training on cutouts needs --backgrounds to put them on")
+    dataset = build_dataset(config, cache or run / "cache")
     judged = [source for folder in validation or [] for source in find_sources(folder)]
     if any(source.kind != "pairs" for source in judged):
         raise MatteError("validation needs folders of image/ and alpha/ pairs, not cutouts")
+    epoch = -(-dataset.files // config.batch_size)
+    if config.epochs:
+        config.steps = max(1, round(config.epochs * epoch))
 
-    target = choose_device(device)
-    precision = choose_precision(config.precision, target)
-    torch.manual_seed(config.seed)
-    network = _build_network(config, encoder_weights, start_from, pretrained and not resume)
-    network = network.to(target, memory_format=torch.channels_last)
-    optimizer = build_optimizer(network, config)
-    schedule = build_schedule(optimizer, config)
-    average = AveragedNetwork(network, config.ema)
-    scaler = torch.amp.GradScaler(target.type, enabled=precision is torch.float16)
-    first, best = 0, math.inf
-    if resume:
-        state = load_checkpoint(checkpoint)
-        network.load_state_dict(state["network"])
-        average.network.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["random"])
-        first, best = state["step"], state["best"]
-    run.mkdir(parents=True, exist_ok=True)
-    config.save(run / "config.toml")
-
-    def provenance(step: int) -> dict:
-        return {
-            "step": step,
-            "samples": step * config.batch_size,
-            "best_validation_sad": None if math.isinf(best) else best,
-            "settings": _shareable(config),
-            "started_from": read_header(start_from)[1] if start_from else None,
-        }
-
-    dataset = TrainingSet(
-        sources,
-        backgrounds,
-        size=config.crop_size,
-        seed=config.seed,
-        mixture=Mixture(**config.mixture),
-        cache=SampleCache(cache or run / "cache", max(640, 3 * config.crop_size // 2)),
-    )
-    batches = _batches(dataset, config, first, pinned=target.type == "cuda")
-    steps = range(first, config.steps)
-    started, seen = time.monotonic(), 0
-    with (
-        open(run / "log.jsonl", "a", encoding="utf-8") as log,
-        progress(total=config.steps, label="train", unit="step", quiet=quiet) as bar,
-    ):
-        bar.update(first)
-        for step, batch in zip(steps, batches, strict=False):
-            batch = {k: v.to(target, non_blocking=True) for k, v in batch.items()}
-            image = batch["image"].contiguous(memory_format=torch.channels_last)
-
-            network.train()
-            with autocast(target, precision):
-                alpha, intermediate = network(image)
-                losses = weighted_losses(alpha, intermediate, batch, config.loss)
-            if not torch.isfinite(losses["total"]):
-                raise MatteError(
-                    f"the loss is not finite at step {step + 1}; the last good checkpoint is in "
-                    f"{checkpoint.parent}: resume with a smaller --lr"
+    with join_processes(device) as processes:
+        check_shares(config, processes)
+        stored = load_checkpoint(checkpoint) if resume else None
+        state = build_state(
+            config,
+            processes,
+            encoder_weights=encoder_weights,
+            start_from=start_from,
+            pretrained=pretrained and not resume,
+        )
+        if stored:
+            state.load_state_dict(stored)
+        stream = batches(dataset, config, state.step, processes)
+        model = torch.compile(state.network) if config.compile else state.network
+        model = processes.wrap(model)
+        with contextlib.ExitStack() as stack:
+            log = None
+            if processes.first:
+                run.mkdir(parents=True, exist_ok=True)
+                config.save(run / "config.toml")
+                log = stack.enter_context(RunLog(run, tensorboard=config.tensorboard))
+            bar = stack.enter_context(
+                progress(
+                    total=config.steps,
+                    label="train",
+                    unit="step",
+                    quiet=quiet or not processes.first,
                 )
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(losses["total"]).backward()
-            if config.clip:
-                scaler.unscale_(optimizer)
-                torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-            scaler.step(optimizer)
-            scaler.update()
-            schedule.step()
-            average.update(network, step)
-            bar.update()
-            seen += len(image)
-            done = step + 1
+            )
+            bar.update(state.step)
+            started, since = time.monotonic(), state.step
+            while state.step < config.steps:
+                weights = config.loss_at(state.step, epoch)
+                values = _step(state, model, stream, config, weights, processes)
+                bar.update()
+                done, last = state.step, state.step == config.steps
 
-            if done % config.log_every == 0 or done == config.steps:
-                values = {name: round(value.item(), 6) for name, value in losses.items()}
-                rate = round(seen / (time.monotonic() - started), 3)
-                started, seen = time.monotonic(), 0
-                line = {"step": done, "lr": schedule.get_last_lr()[-1], "images_per_s": rate}
-                _write(log, {**line, **values})
-                bar.set_postfix(loss=values["total"])
-            last = done == config.steps
-            if judged and (done % config.validate_every == 0 or last):
-                figures = validate(average.network, judged, target)
-                _write(log, {"step": done, **{f"val_{k}": v for k, v in figures.items()}})
-                if figures["sad"] < best:
-                    best = figures["sad"]
+                if done % config.log_every == 0 or last:
+                    figures = processes.mean(values)
+                    seen = (done - since) * config.batch_size
+                    rate = seen / (time.monotonic() - started)
+                    started, since = time.monotonic(), done
+                    line = {"lr": state.schedule.get_last_lr()[-1], "images_per_s": rate}
+                    if log:
+                        log.write(done, {k: _short(v) for k, v in (line | figures).items()})
+                    bar.set_postfix(loss=_short(figures["total"]))
+                if judged and (done % config.validate_every == 0 or last):
+                    started -= _validate(state, judged, processes, log, run, config, start_from)
+                if processes.first and (done % config.checkpoint_every == 0 or last):
+                    save_checkpoint(checkpoint, state.state_dict())
+                    provenance = _provenance(state, config, start_from)
                     save_network(
-                        average.network, run / "best.safetensors", provenance=provenance(done)
+                        state.average.network, run / "last.safetensors", provenance=provenance
                     )
-            if done % config.checkpoint_every == 0 or last:
-                state = {
-                    "step": done,
-                    "best": best,
-                    "network": network.state_dict(),
-                    "average": average.network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "scaler": scaler.state_dict(),
-                    "random": torch.get_rng_state(),
-                }
-                save_checkpoint(checkpoint, state)
-                save_network(average.network, run / "last.safetensors", provenance=provenance(done))
     return run / ("best.safetensors" if judged else "last.safetensors")
 
 
-def _build_network(
-    config: TrainingConfig, encoder_weights: Path | None, start_from: Path | None, pretrained: bool
-) -> HAttMatting:
-    settings = dict(config.network)
-    if start_from is not None:
-        network = load_network(start_from)
-        if size := settings.get("predict_size"):
-            network.config = replace(network.config, predict_size=size)
-        return network
-    chosen = network_config(settings.pop("name"), **settings)
-    download = pretrained and encoder_weights is None
-    try:
-        network = HAttMatting(chosen, pretrained_encoder=download)
-    except OSError as error:
+def _step(
+    state: TrainingState,
+    model: nn.Module,
+    stream,
+    config: TrainingConfig,
+    weights: dict[str, float],
+    processes: Processes,
+) -> dict[str, Tensor]:
+    """One step of the network, and of its adversary if there is one; the losses by name."""
+    precision = choose_precision(config.precision, processes.device)
+    network, adversary, share = state.network, state.adversary, 1 / config.accumulate
+    model.train()
+    if config.freeze_batch_norm:
+        _freeze_batch_norm(network)
+    means: dict[str, Tensor] = {}
+    for part in range(config.accumulate):
+        batch = {k: v.to(processes.device, non_blocking=True) for k, v in next(stream).items()}
+        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        waiting = part + 1 < config.accumulate and processes.world > 1
+        with model.no_sync() if waiting else contextlib.nullcontext():
+            with autocast(processes.device, precision):
+                alpha, intermediate = model(image)
+                values = loss_values(alpha, intermediate, batch, weights)
+                if adversary and weights.get("adversarial"):
+                    values["adversarial"] = adversary.fooled(image, alpha)
+                values["total"] = weighted_sum(values, weights)
+            state.scaler.scale(share * values["total"]).backward()
+        if adversary:
+            values["critic"] = adversary.learn(image, alpha, batch["alpha"], share)
+        for name, value in values.items():
+            means[name] = means.get(name, 0) + share * value.detach()
+
+    # Every process must come to the same answer, or the others would wait for it for ever.
+    if processes.total([float(not torch.isfinite(means["total"]))])[0]:
         raise MatteError(
-            f"the ImageNet weights of '{chosen.encoder}' could not be downloaded "
-            f"({type(error).__name__}); give a local file with --encoder-weights, or train from "
-            "scratch with --no-pretrained"
-        ) from None
-    if encoder_weights is not None and pretrained:
-        load_encoder_weights(network.encoder, chosen.encoder, encoder_weights)
-    return network
+            f"the loss is not finite at step {state.step + 1}; the last good checkpoint stays: "
+            "add --resume and a smaller --lr"
+        )
+    if config.clip:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
+    if adversary:
+        adversary.step()
+    state.schedule.step()
+    state.average.update(network, state.step)
+    state.step += 1
+    return means
 
 
-def _all_backgrounds(config: TrainingConfig) -> Source | None:
-    found = [find_backgrounds(Path(folder)) for folder in config.backgrounds]
-    files = [file for source in found for file in source.files]
-    return Source("backgrounds", files) if files else None
+def _validate(
+    state: TrainingState,
+    judged: list[Source],
+    processes: Processes,
+    log: RunLog | None,
+    run: Path,
+    config: TrainingConfig,
+    start_from: Path | None,
+) -> float:
+    """Judge the averaged weights and keep the best; returns the seconds it took, negated."""
+    started = time.monotonic()
+    previews = _PREVIEWS if config.tensorboard and processes.first else 0
+    figures, rows = validate(state.average.network, judged, processes, previews=previews)
+    better = figures["sad"] < state.best
+    state.best = min(state.best, figures["sad"])
+    if log:
+        log.write(state.step, {f"val_{name}": value for name, value in figures.items()})
+        log.show(state.step, rows)
+        if better:
+            provenance = _provenance(state, config, start_from)
+            save_network(state.average.network, run / "best.safetensors", provenance=provenance)
+    return started - time.monotonic()
 
 
-def _batches(
-    dataset: TrainingSet, config: TrainingConfig, first_step: int, *, pinned: bool
-) -> Iterator[dict[str, Tensor]]:
-    """Batches from `first_step` on; sample numbers run on, so a resumed run sees the same ones."""
-    size = config.batch_size
-    numbers = range(first_step * size, config.steps * size)
-    loader = DataLoader(
-        dataset,
-        batch_size=size,
-        sampler=numbers,
-        num_workers=config.workers,
-        worker_init_fn=_quiet_worker,
-        pin_memory=pinned,
-        drop_last=True,
-    )
-    return iter(loader)
+def _freeze_batch_norm(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
-def _quiet_worker(_: int) -> None:
-    """A worker is one thread: more would take the cores from the step."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def _shareable(config: TrainingConfig) -> dict:
-    """The settings without the machine's paths: weights travel, and folders' names say enough."""
+def _provenance(state: TrainingState, config: TrainingConfig, start_from: Path | None) -> dict:
+    """How weights came about, without the machine's paths: weights travel."""
 
     def short(folder: str) -> str:
         return "/".join(Path(folder).parts[-2:])
 
     settings = asdict(config)
-    return settings | {key: [short(f) for f in settings[key]] for key in ("data", "backgrounds")}
+    settings |= {key: [short(f) for f in settings[key]] for key in ("data", "backgrounds")}
+    return {
+        "step": state.step,
+        "samples": state.step * config.batch_size,
+        "best_validation_sad": state.best if state.best < float("inf") else None,
+        "settings": settings,
+        "started_from": read_header(start_from)[1] if start_from else None,
+    }
 
 
-def _write(log, line: dict) -> None:
-    log.write(json.dumps(line) + "\n")
-    log.flush()
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 from torch import nn
 
 from mattecli.core.dataset.sources import Source
 from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.preview import preview_row
 from mattecli.core.metrics.pointwise import mse, sad
+from mattecli.core.training.processes import Processes
 
 
-def validate(network: nn.Module, pairs: list[Source], device: torch.device) -> dict[str, float]:
-    """Mean SAD and MSE over whole images at the photos' own size.
+def validate(
+    network: nn.Module, pairs: list[Source], processes: Processes, *, previews: int = 0
+) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Mean SAD and MSE over whole images at the photos' own size, shared out over processes.
 
     What the network itself does is measured: mattes are enlarged, not refined, so the figures are
     those of ``matte predict --refine none``.
+
+    Returns
+    -------
+    figures : dict
+        ``sad`` in thousands of pixels, and ``mse``.
+    rows : list of uint8 ndarray
+        Photo, alpha and cutout side by side, of the first `previews` photos of this process.
     """
-    predictor = Predictor(network, device)
-    sads, mses = [], []
-    for image, truth in (files for source in pairs for files in source.files):
+    predictor = Predictor(network, processes.device)
+    files = [file for source in pairs for file in source.files]
+    sums, rows = [0.0, 0.0], []
+    for image, truth in files[processes.rank :: processes.world]:
         color, matte = read_color(image), read_alpha(truth)
         (alpha,) = predictor.run([predictor.shrink(color)])
         alpha = resize(alpha, *matte.shape)
-        sads.append(sad(alpha, matte))
-        mses.append(mse(alpha, matte))
-    return {"sad": sum(sads) / len(sads), "mse": sum(mses) / len(mses)}
+        sums = [sums[0] + sad(alpha, matte), sums[1] + mse(alpha, matte)]
+        if len(rows) < previews:
+            rows.append(preview_row(color, alpha))
+    sums = processes.total(sums)
+    return {"sad": sums[0] / len(files), "mse": sums[1] / len(files)}, rows

@@ -1,0 +1,23 @@
+"""From a configuration to a network."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from mattecli.core.network.config import NetworkConfig
+from mattecli.core.network.hattmatting import HAttMatting
+from mattecli.core.network.late_fusion import LateFusion
+
+ARCHITECTURES = {"hattmatting": HAttMatting, "late-fusion": LateFusion}
+
+
+def build_network(config: NetworkConfig, *, pretrained_encoder: bool = False) -> nn.Module:
+    """Build the network that `config` describes, its decoder freshly initialised.
+
+    Raises
+    ------
+    MatteError
+        If timm has no such encoder, or it lacks a feature that the configuration wants.
+    """
+    architecture = ARCHITECTURES[config.architecture]
+    return architecture(config, pretrained_encoder=pretrained_encoder)

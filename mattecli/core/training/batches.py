@@ -1,0 +1,88 @@
+"""The stream of training batches: what is drawn from, and this process's share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mattecli.core.dataset.sample_cache import SampleCache
+from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
+from mattecli.core.dataset.training_set import Mixture, TrainingSet
+from mattecli.core.errors import MatteError
+from mattecli.core.training.config import TrainingConfig
+from mattecli.core.training.processes import Processes
+
+
+def build_dataset(config: TrainingConfig, cache: Path) -> TrainingSet:
+    """Find the training material that `config` names.
+
+    Raises
+    ------
+    MatteError
+        On folders that are missing or empty, or do not fit together.
+    """
+    sources = [source for folder in config.data for source in find_sources(folder)]
+    backgrounds = [file for folder in config.backgrounds for file in _background_files(folder)]
+    if not backgrounds and any(source.kind == "cutouts" for source in sources):
+        raise MatteError("training on cutouts needs --backgrounds to put them on")
+    return TrainingSet(
+        sources,
+        Source("backgrounds", backgrounds) if backgrounds else None,
+        size=config.crop_size,
+        seed=config.seed,
+        mixture=Mixture(**config.mixture),
+        crops=tuple(config.crops),
+        cache=SampleCache(cache, max(640, 3 * config.crop_size // 2)),
+    )
+
+
+def check_shares(config: TrainingConfig, processes: Processes) -> None:
+    """Refuse a batch that processes and parts cannot share out evenly.
+
+    Raises
+    ------
+    MatteError
+    """
+    parts = processes.world * config.accumulate
+    if config.batch_size % parts:
+        raise MatteError(
+            f"a batch of {config.batch_size} cannot be shared out: {processes.world} process(es) "
+            f"with {config.accumulate} part(s) each need a multiple of {parts}"
+        )
+
+
+def batches(
+    dataset: TrainingSet, config: TrainingConfig, first_step: int, processes: Processes
+) -> Iterator[dict[str, Tensor]]:
+    """Batches of this process from `first_step` on, `config.accumulate` of them a step.
+
+    Sample numbers run on, so a resumed run sees the same ones, and all processes together see in
+    each step what a single one would.
+    """
+    first, end = (step * config.batch_size for step in (first_step, config.steps))
+    loader = DataLoader(
+        dataset,
+        batch_size=config.batch_size // (processes.world * config.accumulate),
+        sampler=range(first + processes.rank, end, processes.world),
+        num_workers=config.workers,
+        worker_init_fn=_quiet_worker,
+        pin_memory=processes.device.type == "cuda",
+        drop_last=True,
+    )
+    return iter(loader)
+
+
+def _background_files(folder: str) -> list:
+    return find_backgrounds(Path(folder)).files
+
+
+def _quiet_worker(_: int) -> None:
+    """A worker is one thread: more would take the cores from the step."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

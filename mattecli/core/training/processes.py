@@ -1,0 +1,76 @@
+"""One process or many: the same training, under torchrun spread over GPUs and machines."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mattecli.core.device import choose_device
+from mattecli.core.ranks import local_rank, rank_and_world
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process's place among those that train together, and its device."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module, *, some_unused: bool = False) -> nn.Module:
+        """Average `network`'s gradients over the processes; a single one needs nothing."""
+        if self.world == 1:
+            return network
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(network, device_ids=ids, find_unused_parameters=some_unused)
+
+    def total(self, values: list[float]) -> list[float]:
+        """Sum every value over the processes."""
+        if self.world == 1:
+            return values
+        # MPS has no float64, but nor has it more than one process.
+        summed = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(summed)
+        return summed.tolist()
+
+    def mean(self, values: dict[str, Tensor]) -> dict[str, float]:
+        """Mean of every value over the processes."""
+        totals = self.total([value.item() for value in values.values()])
+        return {name: total / self.world for name, total in zip(values, totals, strict=True)}
+
+    def synced(self, network: nn.Module) -> nn.Module:
+        """Batch norm over the batches of all processes; PyTorch offers that on GPUs only."""
+        if self.world == 1 or self.device.type != "cuda":
+            return network
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+
+@contextlib.contextmanager
+def join_processes(device: str) -> Iterator[Processes]:
+    """Join the processes that torchrun started, if any: NCCL on GPUs, Gloo elsewhere.
+
+    Under torchrun ``auto`` and ``cuda`` mean this process's own GPU.
+    """
+    rank, world = rank_and_world()
+    target = choose_device(device)
+    if world == 1:
+        yield Processes(0, 1, target)
+        return
+    if target.type == "cuda" and target.index is None:
+        target = choose_device(f"cuda:{local_rank()}")
+        torch.cuda.set_device(target)
+    distributed.init_process_group("nccl" if target.type == "cuda" else "gloo")
+    try:
+        yield Processes(rank, world, target)
+    finally:
+        distributed.destroy_process_group()

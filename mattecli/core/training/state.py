@@ -1,0 +1,143 @@
+"""What a training run consists of: built once, changed by every step, stored in checkpoints."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from mattecli.core.device import choose_precision
+from mattecli.core.errors import MatteError
+from mattecli.core.network.building import build_network
+from mattecli.core.network.config import network_config
+from mattecli.core.network.encoders import load_encoder_weights
+from mattecli.core.network.weights import load_network
+from mattecli.core.training.adversary import Adversary
+from mattecli.core.training.checkpoint import AveragedNetwork
+from mattecli.core.training.config import TrainingConfig
+from mattecli.core.training.optimization import build_optimizer, build_schedule
+from mattecli.core.training.processes import Processes
+
+
+@dataclass
+class TrainingState:
+    """Everything that a step changes.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    best : float
+        Lowest validation SAD so far.
+    adversary : Adversary or None
+        Only where the adversarial loss has a weight.
+    """
+
+    network: nn.Module
+    average: AveragedNetwork
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    scaler: torch.amp.GradScaler
+    adversary: Adversary | None = None
+    step: int = 0
+    best: float = math.inf
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and numbers only, random state included."""
+        return {
+            "step": self.step,
+            "best": self.best,
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "adversary": self.adversary.state_dict() if self.adversary else None,
+            "random": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`.
+
+        Raises
+        ------
+        MatteError
+            If it comes from another network or other losses.
+        """
+        if (state["adversary"] is None) != (self.adversary is None):
+            raise MatteError("the checkpoint was written with another adversarial loss")
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()
+            raise MatteError(f"the checkpoint holds another network ({reason})") from None
+        self.average.network.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.adversary:
+            self.adversary.load_state_dict(state["adversary"])
+        torch.set_rng_state(state["random"])
+        self.step, self.best = state["step"], state["best"]
+
+
+def build_state(
+    config: TrainingConfig,
+    processes: Processes,
+    *,
+    encoder_weights: Path | None,
+    start_from: Path | None,
+    pretrained: bool,
+) -> TrainingState:
+    """Build network, optimiser and the rest, at step 0; see `trainer.train` for the parameters."""
+    torch.manual_seed(config.seed)
+    network = _start_network(config, encoder_weights, start_from, pretrained)
+    if not config.uses("sentry"):
+        _drop_sentries(network)
+    network = processes.synced(network).to(processes.device, memory_format=torch.channels_last)
+    optimizer = build_optimizer(network, config)
+    half = choose_precision(config.precision, processes.device) is torch.float16
+    return TrainingState(
+        network,
+        AveragedNetwork(network, config.ema),
+        optimizer,
+        build_schedule(optimizer, config),
+        torch.amp.GradScaler(processes.device.type, enabled=half),
+        Adversary(config.gan, config.gan_lr, processes) if config.uses("adversarial") else None,
+    )
+
+
+def _start_network(
+    config: TrainingConfig, encoder_weights: Path | None, start_from: Path | None, pretrained: bool
+) -> nn.Module:
+    settings = dict(config.network)
+    if start_from is not None:
+        network = load_network(start_from)
+        if size := settings.get("predict_size"):
+            network.config = replace(network.config, predict_size=size)
+        return network
+    chosen = network_config(settings.pop("name"), **settings)
+    download = pretrained and encoder_weights is None
+    try:
+        network = build_network(chosen, pretrained_encoder=download)
+    except OSError as error:
+        raise MatteError(
+            f"the ImageNet weights of '{chosen.encoder}' could not be downloaded "
+            f"({type(error).__name__}); give a local file with --encoder-weights, or train from "
+            "scratch with --no-pretrained"
+        ) from None
+    if encoder_weights is not None and pretrained:
+        load_encoder_weights(network.encoder, chosen.encoder, encoder_weights)
+    return network
+
+
+def _drop_sentries(network: nn.Module) -> None:
+    """Heads without a loss would only cost time, and have processes wait for their gradients."""
+    network.config = replace(network.config, sentry=False)
+    if hasattr(network, "sentries"):
+        network.sentries = nn.ModuleList()

@@ -1,0 +1,220 @@
+"""What the paper trains with, and training over processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from training_material import PLAIN, log_of, matte
+
+from mattecli.core.dataset import augmentation
+from mattecli.core.training.adversary import Adversary, judge
+from mattecli.core.training.config import load_config
+from mattecli.core.training.processes import Processes
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+LITTLE = ["--encoder=resnet18", *PLAIN]
+
+PAPER = """
+crops = [40, 48]
+crop_size = 64
+batch_size = 4
+log_every = 1
+epochs = 2
+[network]
+name = "hattmatting"
+pyramid_channels = 16
+cue_channels = [16]
+[loss]
+adversarial = 0.05
+mse = 1.0
+ssim = 0.025
+[first_epoch_loss]
+ssim = 0.1
+"""
+
+
+@pytest.fixture
+def photos():
+    torch.manual_seed(0)
+    image = torch.rand(2, 3, 64, 64)
+    truth = (image.mean(1, keepdim=True) > 0.5).float()
+    return image, truth
+
+
+@pytest.mark.parametrize("objective", ["lsgan", "bce"])
+def test_the_critic_learns_to_tell_real_mattes_from_false(photos, objective):
+    image, truth = photos
+    false = torch.full_like(truth, 0.5)
+    adversary = Adversary(objective, 2e-4, ALONE)
+    first = adversary.learn(image, false, truth, 1.0)
+    adversary.step()
+    for _ in range(10):
+        last = adversary.learn(image, false, truth, 1.0)
+        adversary.step()
+    assert last < 0.7 * first
+    with torch.no_grad():
+        assert adversary.critic(image, truth).mean() > adversary.critic(image, false).mean()
+    assert adversary.fooled(image, truth) < adversary.fooled(image, false)
+
+
+@pytest.mark.parametrize("objective", ["lsgan", "bce"])
+def test_the_network_is_pushed_towards_what_the_critic_takes_for_real(photos, objective):
+    image, truth = photos
+    adversary = Adversary(objective, 2e-4, ALONE)
+    alpha = torch.full_like(truth, 0.5).requires_grad_()
+    before = adversary.fooled(image, alpha)
+    before.backward()
+    assert all(p.grad is None for p in adversary.critic.parameters()), "the critic stays"
+    step = 1e-2 * alpha.grad / alpha.grad.abs().max()
+    assert adversary.fooled(image, (alpha - step).detach()) < before
+
+
+def test_the_objectives_are_their_formulas():
+    logits = torch.tensor([0.3, -1.2])
+    assert judge(logits, True, "lsgan") == pytest.approx((0.7**2 + 2.2**2) / 2)
+    expected = np.log1p(np.exp([0.3, -1.2])).mean()
+    assert judge(logits, False, "bce") == pytest.approx(expected)
+
+
+def test_the_papers_recipe_has_the_papers_figures():
+    config = load_config("hattmatting")
+    assert (config.optimizer, config.lr, config.weight_decay) == ("sgd", 0.007, 5e-4)
+    assert (config.schedule, config.epochs, config.encoder_lr) == ("poly", 20, 1)
+    assert (config.crops, config.crop_size) == ([512, 640, 800], 512)
+    assert config.network == {"name": "hattmatting"}
+    assert config.loss_at(9, epoch=10) == {"adversarial": 0.05, "mse": 1.0, "ssim": 0.1}
+    assert config.loss_at(10, epoch=10) == {"adversarial": 0.05, "mse": 1.0, "ssim": 0.025}
+    asked = load_config("hattmatting", loss={"ssim": 0.5})
+    assert asked.loss_at(0, epoch=10)["ssim"] == 0.5, "what is asked for holds from the start"
+
+
+def test_adversarial_training_in_epochs_logs_resumes_and_predicts(data, tmp_path):
+    recipe, run = tmp_path / "paper.toml", tmp_path / "run"
+    recipe.write_text(PAPER)
+    arguments = ["train", data / "pairs", "--recipe", recipe, "--out", run, *LITTLE]
+    assert matte(*arguments)[0] == 0
+    lines = log_of(run)
+    assert len(lines) == 4, "two epochs of six photos are four steps of four"
+    assert {"adversarial", "critic", "mse", "ssim", "total"} <= set(lines[0])
+    shares = {"mse": 1.0, "adversarial": 0.05}
+    for line, ssim in zip(lines, (0.1, 0.1, 0.025, 0.025), strict=True):
+        total = sum(line[name] * share for name, share in shares.items()) + ssim * line["ssim"]
+        assert line["total"] == pytest.approx(total, rel=1e-4)
+
+    code, error = matte(*arguments, "--resume", "--loss", "adversarial=0")
+    assert code == 1 and "another adversarial loss" in error
+    assert matte(*arguments, "--resume", "--epochs", 3)[0] == 0
+    assert [line["step"] for line in log_of(run)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_square_crops_change_nothing_but_size_and_side():
+    rng = np.random.default_rng(0)
+    ramp = np.dstack([np.tile(np.arange(200, dtype=np.uint8), (100, 1))] * 4)
+    flipped = 0
+    for _ in range(20):
+        crop = augmentation.square_crop(ramp, 64, 64, rng)
+        assert crop.shape == (64, 64, 4)
+        flipped += crop[0, 0, 0] > crop[0, -1, 0]
+        assert abs(int(crop[0, 0, 0]) - int(crop[0, -1, 0])) == 63
+    assert 0 < flipped < 20
+    assert augmentation.square_crop(ramp, 128, 64, rng).shape == (64, 64, 4)
+
+
+def test_late_fusion_trains_and_predicts_like_the_others(data, tmp_path):
+    recipe, run = tmp_path / "late.toml", tmp_path / "run"
+    recipe.write_text(
+        '[network]\nname = "late-fusion"\ncue_channels = [16, 16, 8, 8]\ndetail_channels = 4\n'
+        "[loss]\nl1 = 1.0\nsentry = 1.0\n"
+    )
+    arguments = ["--recipe", recipe, "--steps", 2, "--batch-size", 2, "--crop-size", 64, *LITTLE]
+    code, error = matte("train", data / "pairs", "--out", run, *arguments)
+    assert code == 0, error
+    assert {"l1", "sentry"} <= set(log_of(run)[0])
+    code, error = matte(
+        *("predict", data / "pairs/image", tmp_path / "cut", "--quiet"),
+        *("--weights", run / "last.safetensors", "--size", 64, "--save", "alpha"),
+    )
+    assert code == 0, error
+    assert len(list((tmp_path / "cut").rglob("*.png"))) == 6
+
+
+def test_tensorboard_gets_scalars_and_the_same_photos_at_every_validation(data, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        'log_every = 1\nvalidate_every = 1\n[network]\nname = "matte"\n[loss]\nl1 = 1'
+    )
+    run = tmp_path / "run"
+    arguments = ["--recipe", recipe, "--steps", 2, "--batch-size", 2, "--crop-size", 32, *PLAIN]
+    arguments += ["--val", data / "pairs", "--tensorboard", "--predict-size", 32]
+    code, error = matte("train", data / "pairs", "--out", run, *arguments)
+    assert code == 0, error
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    logged = [line for line in log_of(run) if "l1" in line]
+    assert [e.value for e in events.Scalars("l1")] == pytest.approx([x["l1"] for x in logged])
+    assert len(events.Scalars("validation/sad")) == 2
+    assert [e.step for e in events.Images("validation/0")] == [1, 2]
+
+
+SHARED = """
+optimizer = "sgd"
+lr = 1.0
+encoder_lr = 1.0
+weight_decay = 0.0
+warmup = 0
+clip = 0.0
+ema = 0.0
+freeze_batch_norm = true
+log_every = 1
+[network]
+name = "hattmatting++"
+encoder = "resnet18"
+pyramid_channels = 16
+cue_channels = [16, 16]
+[loss]
+l1 = 1.0
+ssim = 0.1
+sentry = 0.4
+adversarial = 0.05
+"""
+
+
+def test_two_processes_and_two_parts_come_to_the_gradients_of_one(data, tmp_path):
+    recipe = tmp_path / "shared.toml"
+    recipe.write_text(SHARED)
+    arguments = ["train", data / "pairs", "--recipe", recipe, "--steps", 1, "--val", data / "pairs"]
+    arguments += ["--batch-size", 4, "--crop-size", 64, "--predict-size", 32, *PLAIN]
+    assert matte(*arguments, "--out", tmp_path / "one")[0] == 0
+    assert matte(*arguments, "--out", tmp_path / "parts", "--accumulate", 2)[0] == 0
+    launched = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
+            *("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "mattecli"),
+            *map(str, arguments),
+            *("--out", str(tmp_path / "two")),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert launched.returncode == 0, launched.stderr
+
+    def result(name):
+        stored = torch.load(tmp_path / name / "last/checkpoint.pt", weights_only=True)
+        return stored["network"], log_of(tmp_path / name)
+
+    weights, lines = result("one")
+    for name in ("parts", "two"):
+        other, said = result(name)
+        for key, value in weights.items():
+            # At learning rate 1 weights differ by as much as gradients do.
+            assert torch.allclose(value, other[key], atol=1e-5), key
+        assert [line["step"] for line in said] == [1, 1], "only the first process writes"
+        assert said[0]["total"] == pytest.approx(lines[0]["total"], abs=1e-5)
+        assert said[1]["val_sad"] == pytest.approx(lines[1]["val_sad"], rel=1e-3)
