@@ -240,3 +240,41 @@ def test_without_out_the_result_lies_here_under_both_names(cutout, scene, tmp_pa
     assert lay("in", "white").exit_code == 1, "a photo is no cutout"
     expected = {"cutout_scene.png", "cutout_ffffff.jpg", "composites/cutout.png"}
     assert expected <= set(outputs(tmp_path))
+
+
+def test_match_goes_towards_the_background_but_never_all_the_way(tmp_path):
+    rng = np.random.default_rng(2)
+    cutout = np.dstack([rng.integers(100, 140, (60, 60, 3)), np.full((60, 60), 255)]).astype(
+        np.uint8
+    )
+    cutout[:, :20, 3] = 0
+    write_image(tmp_path / "cutout.png", cutout)
+    lab = {}
+    for name, color in (("dark", (20, 20, 90)), ("bright", (250, 240, 200))):
+        write_image(tmp_path / f"{name}.png", np.full((60, 60, 3), color, np.uint8))
+        out = tmp_path / "out.png"
+        assert lay(tmp_path / "cutout.png", tmp_path / f"{name}.png", "--match", "-o", out)
+        lab[name] = read_picture(out).color[:, 20:].mean(axis=(0, 1))
+        assert (read_picture(out).color[:, :20] == color).all(), "the background stays"
+    before = cutout[:, 20:, :3].mean()
+    assert lab["dark"].mean() < before - 10 and lab["bright"].mean() > before + 10
+    assert lab["dark"].mean() > 50, "it does not vanish"
+    assert lab["dark"][2] - lab["dark"][0] > 5, "blue surroundings tint it blue"
+
+
+def test_shadow_lies_on_the_ground_and_not_on_the_subject(tmp_path):
+    cutout = np.zeros((100, 100, 4), np.uint8)
+    cutout[20:80, 40:60] = [200, 50, 50, 255]
+    write_image(tmp_path / "cutout.png", cutout)
+    result = lay(tmp_path / "cutout.png", "white", "--shadow", "-o", tmp_path / "out.png")
+    assert result.exit_code == 0
+    color = read_picture(tmp_path / "out.png").color
+    assert (color[20:80, 40:60] == [200, 50, 50]).all()
+    assert color[82, 50, 0] < 215, "dark at its foot"
+    assert (color[10, :] == 255).all() and (color[97] == 255).all() and color[40, 30].min() > 250
+    assert (color[..., 1] == color[..., 2]).all()
+
+    write_image(tmp_path / "cut_off.png", cutout[:80])
+    lay(tmp_path / "cut_off.png", "white", "--shadow", "-o", tmp_path / "out.png")
+    outside = read_picture(tmp_path / "out.png").color[:, :38]
+    assert (outside == 255).all(), "what the frame cuts off stands nowhere"

@@ -12,6 +12,7 @@ from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NETWORKS, NetworkConfig, network_config
 from mattecli.core.network.discriminator import PatchDiscriminator
 from mattecli.core.network.encoders import Encoder, load_encoder_weights
+from mattecli.core.network.folding import fold_batch_norm
 from mattecli.core.network.weights import load_network, read_header, save_network
 
 #: The paper's layout at a size that a test can afford.
@@ -84,6 +85,21 @@ def test_a_verdict_of_the_discriminator_rests_on_70_by_70_pixels():
     verdicts[0, 0, 7, 7].backward()
     rows, columns = alpha.grad[0, 0].nonzero(as_tuple=True)
     assert rows.max() - rows.min() + 1 == 70 and columns.max() - columns.min() + 1 == 70
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_batch_norm_changes_nothing_but_the_number_of_norms(name):
+    network = small(name).eval()
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        torch.nn.init.normal_(norm.running_mean)
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+    folded = fold_batch_norm(network)
+    image = torch.rand(1, 3, 96, 64)
+    with torch.inference_mode():
+        assert torch.allclose(network(image), folded(image), atol=1e-5)
+    left = [m for m in folded.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert not left and norms
 
 
 def test_sentries_give_one_alpha_a_level_from_coarse_to_fine():

@@ -431,3 +431,54 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photo, tmp_path, stop
     result = matte(tmp_path / "in", out, "--skip-existing")
     assert result.exit_code == 0
     assert f"{40 - len(finished)} done, {len(finished)} skipped" in result.stderr
+
+
+def test_a_trimap_decides_what_it_knows_and_the_rest_is_solved(photo, tmp_path):
+    """The disc is twice as dark below: the network misses half of it, a trimap brings it back."""
+    photo = photo.copy()
+    photo[40:] = photo[40:] * [0.3, 1, 1]
+    y, x = np.mgrid[0:90, 0:120]
+    distance = np.hypot(y - 40, x - 70)
+    truth = np.clip((30 - distance) / 6 + 0.5, 0, 1)
+    trimap = np.uint8(np.where(distance < 24, 255, np.where(distance > 36, 0, 128)))
+    write_image(tmp_path / "in/a/photo.png", photo)
+    write_image(tmp_path / "in/other.png", photo)
+    write_image(tmp_path / "trimaps/a/photo.png", trimap)
+    arguments = [tmp_path / "in", tmp_path / "out", "--save", "alpha", "--size", 128]
+    assert matte(*arguments, "--trimap", tmp_path / "trimaps").exit_code == 0
+    with_trimap = read_alpha(tmp_path / "out/a/photo.png") / 255
+    without = read_alpha(tmp_path / "out/other.png") / 255
+    assert (with_trimap[trimap == 255] == 1).all() and (with_trimap[trimap == 0] == 0).all()
+    unknown = trimap == 128
+    error = np.abs(with_trimap - truth)[unknown].mean()
+    assert error < 0.05 and error < 0.3 * np.abs(without - truth)[unknown].mean()
+
+
+def test_a_trimap_of_another_size_fits_and_one_of_another_shape_fails(photo, tmp_path):
+    trimap = np.full((45, 60), 128, np.uint8)
+    trimap[:, :20] = 255
+    write_image(tmp_path / "photo.png", photo)
+    write_image(tmp_path / "trimap.png", trimap)
+    arguments = [tmp_path / "photo.png", tmp_path / "alpha.png", "--save", "alpha"]
+    assert matte(*arguments, "--trimap", tmp_path / "trimap.png").exit_code == 0
+    assert (read_alpha(tmp_path / "alpha.png")[:, :40] == 255).all()
+    write_image(tmp_path / "trimap.png", trimap[:, :45])
+    result = matte(*arguments, "--trimap", tmp_path / "trimap.png")
+    assert result.exit_code == 1 and "proportions of its photo" in result.stderr
+
+
+def test_trimaps_that_belong_to_no_photo_are_a_mistake(photo, tmp_path):
+    write_image(tmp_path / "in/photo.png", photo)
+    write_image(tmp_path / "trimaps/other.png", photo[..., 0])
+    result = matte(tmp_path / "in", tmp_path / "out", "--trimap", tmp_path / "trimaps")
+    assert result.exit_code == 1 and "no trimap in" in str(result.exception)
+
+
+def test_json_log_is_nothing_but_json(photo, tmp_path):
+    write_image(tmp_path / "in/photo.png", photo)
+    (tmp_path / "in/broken.png").write_bytes(b"no picture")
+    result = matte(tmp_path / "in", tmp_path / "out", "--json-log")
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert {line["status"] for line in lines} == {"ok", "failed"}
+    assert len(lines) == 2

@@ -148,6 +148,7 @@ def build_dataset(
     from mattecli.core.dataset.builder import Builder
     from mattecli.core.dataset.material import gather
     from mattecli.core.dataset.plan import plan
+    from mattecli.core.ranks import rank_and_world
 
     chosen = _choose_recipe(
         recipe, only, per_foreground, splits, placement, outputs, bits, linear_light
@@ -159,7 +160,7 @@ def build_dataset(
     if dry_run:
         _show_plan(builder, material, samples)
         return
-    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, ranks = rank_and_world()
     _build(builder, samples, workers, rank, ranks, quiet)
     if sheet is not None and rank == 0:
         _draw_sheet(out, sheet)

@@ -72,6 +72,13 @@ def composite(
         bool,
         typer.Option("--linear", help="Mix light instead of sRGB values: brighter, truer rims."),
     ] = False,
+    match: Annotated[
+        bool,
+        typer.Option("--match", help="Bring the cutout's light and tint nearer to the background."),
+    ] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Draw a soft shadow where the subject stands.")
+    ] = False,
     image_format: Annotated[
         Format | None,
         typer.Option("--format", help="Format of the results.", show_default="as OUT, or png"),
@@ -114,7 +121,13 @@ def composite(
     suffix = result_suffix(out, image_format, into_folder)
     default_fit = "cover" if canvas == Canvas.foreground else "contain"
     layout = Layout(
-        canvas.value, fit.value if fit else default_fit, scale, parse_position(position), linear
+        canvas.value,
+        fit.value if fit else default_fit,
+        scale,
+        parse_position(position),
+        linear,
+        match,
+        shadow,
     )
     jobs = plan_composites(
         Path(foreground),

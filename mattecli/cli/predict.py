@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
 from pathlib import Path
@@ -16,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mattecli.cli.destination import Format, is_folder, result_suffix
+from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 
 
 class Kind(str, Enum):
@@ -108,6 +105,14 @@ def predict(
             "photo, or solved anew where the network is unsure (seconds a photo)."
         ),
     ] = Refine.fast,
+    trimap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|DIR",
+            help="Trimaps by the photos' names: what is black or white in one is taken as known, "
+            "the rest is solved. Photos without one are done as usual.",
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -147,6 +152,7 @@ def predict(
         bool,
         typer.Option(
             "--overwrite/--skip-existing",
+            " /--resume",
             help="Do photos again whose results are there, or leave them out: so goes on what was "
             "interrupted.",
         ),
@@ -161,6 +167,13 @@ def predict(
             metavar="FILE", help="Write a contact sheet: photo, alpha, cutout of the first 60."
         ),
     ] = None,
+    json_log: Annotated[
+        bool,
+        typer.Option(
+            "--json-log",
+            help="Say how each photo ended as a line of JSON on standard error, and nothing else.",
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
     ] = False,
@@ -178,6 +191,7 @@ def predict(
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.run import (
         Settings,
+        find_trimaps,
         own_share,
         plan_jobs,
         predict_all,
@@ -192,6 +206,7 @@ def predict(
     suffix = result_suffix(out, image_format, into_folder)
     _check_usage(kinds, background, bits, suffix, into_folder)
 
+    jobs, ignored = plan_jobs(Path(source), Path(out), kinds, suffix, into_folder=into_folder)
     settings = Settings(
         cut=Cut(
             kinds,
@@ -207,8 +222,8 @@ def predict(
         matte_color=parse_color(matte_color),
         max_pixels=int(max_megapixels * 1e6),
         preview=preview is not None,
+        trimaps=find_trimaps(trimap, Path(source), jobs) if trimap else {},
     )
-    jobs, ignored = plan_jobs(Path(source), Path(out), kinds, suffix, into_folder=into_folder)
     jobs = own_share(jobs)
     total, skipped = len(jobs), []
     if not overwrite:
@@ -216,9 +231,9 @@ def predict(
 
     rows = []
     with (
-        Report(report) as log,
-        progress(total=total, quiet=quiet) as bar,
-        _interrupt_finishes_what_is_begun() as stopped,
+        Report(report, sys.stderr if json_log else None) as log,
+        progress(total=total, quiet=quiet or json_log) as bar,
+        interrupt_finishes_what_is_begun() as stopped,
     ):
         outcomes = predict_all(
             jobs,
@@ -236,13 +251,14 @@ def predict(
             bar.update()
             if outcome.status == "failed":
                 bar.set_postfix(failed=log.count["failed"])
-                bar.write(f"matte: {outcome.reason}", file=sys.stderr)
+                if not json_log:
+                    bar.write(f"matte: {outcome.reason}", file=sys.stderr)
             if outcome.preview is not None and len(rows) < MOST_ROWS:
                 rows.append(outcome.preview)
         interrupted = stopped()
     if preview is not None and rows:
         write_image(preview, contact_sheet(rows))
-    if not quiet:
+    if not (quiet or json_log):
         typer.echo(log.summary(time.perf_counter() - started, ignored), err=True)
     if interrupted:
         raise KeyboardInterrupt
@@ -267,22 +283,3 @@ def _check_usage(
         check_format(suffix, bits, transparent="cutout" in kinds)
     except MatteError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-@contextlib.contextmanager
-def _interrupt_finishes_what_is_begun() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C only ask to stop, and the second one stop at once."""
-    asked = threading.Event()
-
-    def ask(*_: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.getsignal(signal.SIGINT)
-    # A run in the background of a shell ignores Ctrl-C, and shall go on doing so.
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

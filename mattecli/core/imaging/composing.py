@@ -15,6 +15,7 @@ import numpy as np
 from mattecli.core.dataset.compositing import composite
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.colors import is_color, linear_to_srgb, parse_color, srgb_to_linear
+from mattecli.core.imaging.harmonising import contact_shadow, match_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
 from mattecli.core.imaging.placing import fill_frame, fitted_size, overlap, resize
 from mattecli.core.imaging.reading import (
@@ -45,6 +46,8 @@ class Layout:
         Share of the free room to the left of and above the cutout.
     linear : bool
         Mix amounts of light rather than sRGB values.
+    match, shadow : bool
+        Adapt the cutout's colours to what it is laid on; draw a shadow where it stands.
     """
 
     canvas: str = "foreground"
@@ -52,6 +55,8 @@ class Layout:
     scale: float = 1.0
     position: tuple[float, float] = (0.5, 0.5)
     linear: bool = False
+    match: bool = False
+    shadow: bool = False
 
 
 def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarray:
@@ -75,23 +80,26 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     canvas[:] = background if is_color else fill_frame(background, frame, layout.fit)
 
     fit = "stretch" if frame == size else layout.fit
-    color, alpha = _resize_cutout(
-        cutout, fitted_size(size, frame, fit, layout.scale), layout.linear
-    )
-    target, source = overlap(alpha.shape, frame, layout.position)
-    behind = srgb_to_linear(canvas[target]) if layout.linear else canvas[target]
-    mixed = composite(alpha[source], color[source], behind)
-    canvas[target] = linear_to_srgb(mixed) if layout.linear else mixed
-    return canvas
+    taken = fitted_size(size, frame, fit, layout.scale)
+    target, source = overlap(taken, frame, layout.position)
+    color, alpha = to_unit(cutout.color), to_unit(cutout.alpha)
+    if layout.match:
+        color = match_color(color, alpha, canvas[target])
+    if layout.linear:
+        color, canvas = srgb_to_linear(color), srgb_to_linear(canvas)
+    color, alpha = _resize_cutout(color, alpha, taken)
+    if layout.shadow:
+        whole = np.zeros(frame, np.float32)
+        whole[target] = alpha[source]
+        canvas = composite(contact_shadow(whole), np.zeros(3, np.float32), canvas)
+    canvas[target] = composite(alpha[source], color[source], canvas[target])
+    return linear_to_srgb(canvas) if layout.linear else canvas
 
 
 def _resize_cutout(
-    cutout: Picture, size: tuple[int, int], linear: bool
+    color: np.ndarray, alpha: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Resize colour and alpha; transparent pixels lend none of their colour to their neighbours."""
-    color, alpha = to_unit(cutout.color), to_unit(cutout.alpha)
-    if linear:
-        color = srgb_to_linear(color)
     if alpha.shape == size:
         return color, alpha
     weighted = resize(color * alpha[..., None], *size)

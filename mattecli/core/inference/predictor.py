@@ -10,6 +10,8 @@ import torch
 from mattecli.core.device import autocast, choose_device, choose_precision
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
+from mattecli.core.network.folding import fold_batch_norm
+from mattecli.core.ranks import local_rank, rank_and_world
 
 _STRIDE = 32
 # A sigmoid never quite reaches 0 or 1; what is this close is taken as there. Without it bodies are
@@ -39,7 +41,7 @@ class Predictor:
         dtype: torch.dtype = torch.float32,
         size: int | None = None,
     ) -> None:
-        self.network = network.eval().to(memory_format=torch.channels_last)
+        self.network = fold_batch_norm(network).to(memory_format=torch.channels_last)
         self.device = device
         self.dtype = dtype
         self.size = size or network.config.predict_size
@@ -52,10 +54,15 @@ class Predictor:
         precision: str = "auto",
         size: int | None = None,
     ) -> Predictor:
-        """Load a weights file, the bundled one if none is named, onto a device."""
+        """Load a weights file, the bundled one if none is named, onto a device.
+
+        Under torchrun ``auto`` and ``cuda`` mean this process's own GPU.
+        """
         from mattecli.core.network.weights import bundled_weights, load_network
 
         chosen = choose_device(device)
+        if chosen.type == "cuda" and chosen.index is None and rank_and_world()[1] > 1:
+            chosen = choose_device(f"cuda:{local_rank()}")
         network = load_network(weights or bundled_weights(), chosen)
         return cls(network, chosen, choose_precision(precision, chosen), size)
 

@@ -50,14 +50,59 @@ def refine(color: np.ndarray, matte: np.ndarray, level: str = "fast") -> np.ndar
     return _guided(color, matte)
 
 
+def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    """Solve what a trimap leaves open, from the network's matte and the photo.
+
+    Parameters
+    ----------
+    color : ndarray of shape (H, W, 3), uint8 or uint16
+    matte : float32 ndarray of shape (h, w), in [0, 1]
+    trimap : float32 ndarray of shape (H, W), in [0, 1]
+        Above 0.9 is subject, below 0.1 is not; between them alpha is unknown.
+
+    Returns
+    -------
+    float32 ndarray of shape (H, W), in [0, 1]
+        0 or 1 where the trimap says so.
+    """
+    small = _to_solve(color)
+    known, truth = _known(cv2.resize(trimap, small.shape[1::-1], interpolation=cv2.INTER_NEAREST))
+    first = resize(matte, *small.shape[:2])
+    if known.any():
+        # What the network missed near a known pixel, it missed around it too.
+        _, labels = cv2.distanceTransformWithLabels(
+            (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        missed = np.zeros(labels.max() + 1, np.float32)
+        missed[labels[known]] = (truth - first)[known]
+        first = np.clip(first + missed[labels], 0, 1)
+    alpha = _guided(color, _solve(small, first, ~known))
+    known, truth = _known(trimap)
+    return np.where(known, truth, alpha)
+
+
+def _known(trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    subject = trimap > 0.9
+    return subject | (trimap < 0.1), subject.astype(np.float32)
+
+
+def _to_solve(color: np.ndarray) -> np.ndarray:
+    """Reduce a photo to the size at which unsure pixels are solved, unless it is smaller."""
+    scale = min(1.0, math.sqrt(_SOLVED_PIXELS / (color.shape[0] * color.shape[1])))
+    return resize(color, *(max(1, round(side * scale)) for side in color.shape[:2]))
+
+
 def _solved(color: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """Solve what is unsure in a matte, at the size of the photo or at a megapixel."""
-    scale = min(1.0, math.sqrt(_SOLVED_PIXELS / (color.shape[0] * color.shape[1])))
-    color = resize(color, *(max(1, round(side * scale)) for side in color.shape[:2]))
+    color = _to_solve(color)
     first = _guided(color, matte)
     # The network is unsure just beside what it shows as unsure, too.
     unsure = cv2.dilate(_is_unsure(matte).astype(np.uint8), np.ones((5, 5), np.uint8))
     unsure = cv2.resize(unsure, first.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
+    return _solve(color, first, unsure)
+
+
+def _solve(color: np.ndarray, first: np.ndarray, unsure: np.ndarray) -> np.ndarray:
     if not unsure.any():
         return first
     # Where all is sure nothing changes, so only the box around the rest is solved.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 from mattecli.core.errors import MatteError
 from mattecli.core.inference.pipeline import Outcome
@@ -16,10 +17,18 @@ class Report:
     Lines are appended whole, so several processes can share one file. Keys are ``input``,
     ``status`` (ok, skipped or failed), ``reason``, ``outputs`` (path by kind), ``seconds`` spent
     on this photo, and its ``width`` and ``height``.
+
+    Parameters
+    ----------
+    path : Path, optional
+        File to append to.
+    stream : TextIO, optional
+        Stream that gets the same lines.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, stream: TextIO | None = None) -> None:
         self.count: Counter[str] = Counter()
+        self._stream = stream
         self._file = None
         if path is not None:
             try:
@@ -31,7 +40,7 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Take note of how a photo ended."""
         self.count[outcome.status] += 1
-        if self._file is None:
+        if self._file is None and self._stream is None:
             return
         line = {
             "input": outcome.job.name,
@@ -44,8 +53,13 @@ class Report:
             "width": outcome.size[0] if outcome.size else None,
             "height": outcome.size[1] if outcome.size else None,
         }
+        text = json.dumps(line, ensure_ascii=False)
+        if self._stream:
+            print(text, file=self._stream, flush=True)
+        if self._file is None:
+            return
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(text + "\n")
         except OSError as error:
             raise MatteError(f"cannot write {self._file.name}: {error.strerror}") from None
 

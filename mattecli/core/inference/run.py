@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
@@ -15,16 +16,18 @@ from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.reading import (
     MAX_PIXELS,
     Picture,
+    read_alpha,
     read_picture,
     to_srgb,
     to_unit,
 )
-from mattecli.core.imaging.walking import scan
+from mattecli.core.imaging.walking import by_stem, relative_stem, scan
 from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.cutting import Cut, cut, flatten
 from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.inference.refinement import refine
+from mattecli.core.inference.refinement import refine, refine_in_trimap
+from mattecli.core.ranks import rank_and_world
 
 PIPE = Path("-")
 
@@ -42,6 +45,7 @@ class Settings:
     matte_color: np.ndarray = field(default_factory=lambda: np.ones(3, np.float32))
     max_pixels: int = MAX_PIXELS
     preview: bool = False
+    trimaps: dict[Path, Path] = field(default_factory=dict)
 
 
 def plan_jobs(
@@ -89,10 +93,28 @@ def plan_jobs(
     return jobs, ignored
 
 
+def find_trimaps(trimaps: Path, source: Path, jobs: list[Job]) -> dict[Path, Path]:
+    """Find the trimaps of photos: the same name in the same place below `trimaps`.
+
+    Raises
+    ------
+    MatteError
+        If no photo has one.
+    """
+    if trimaps.is_file():
+        return {job.source: trimaps for job in jobs}
+    named = by_stem(trimaps)
+    stems = {job.source: relative_stem(job.source, source) for job in jobs if job.source != PIPE}
+    found = {photo: named[stem] for photo, stem in stems.items() if stem in named}
+    if not found:
+        raise MatteError(f"no trimap in {trimaps} has the name of a photo in {source}")
+    return found
+
+
 def own_share(jobs: list[Job]) -> list[Job]:
     """Give this process its share, where a launcher such as torchrun started several."""
-    rank, world = (int(os.environ.get(key, 0)) for key in ("RANK", "WORLD_SIZE"))
-    return jobs[rank :: max(1, world)]
+    rank, world = rank_and_world()
+    return jobs[rank::world]
 
 
 def skip_finished(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
@@ -150,7 +172,11 @@ def decode(job: Job, settings: Settings) -> Picture:
 def finish(item: Item, settings: Settings) -> Outcome:
     """Bring the matte to full size, make what is wanted, and write it."""
     picture = item.picture
-    alpha = refine(picture.color, item.matte, settings.refine)
+    trimap = settings.trimaps.get(item.job.source) if settings.trimaps else None
+    if trimap:
+        alpha = refine_in_trimap(picture.color, item.matte, _read_trimap(trimap, picture))
+    else:
+        alpha = refine(picture.color, item.matte, settings.refine)
     if picture.alpha is not None:
         alpha *= to_unit(picture.alpha)
     results = cut(picture.color, alpha, settings.cut)
@@ -167,3 +193,16 @@ def finish(item: Item, settings: Settings) -> Outcome:
         write_result(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None
     return Outcome(item.job, "ok", preview=preview)
+
+
+def _read_trimap(path: Path, picture: Picture) -> np.ndarray:
+    """Read a trimap at the size of its photo; another size is well, another shape is a mistake."""
+    trimap = to_unit(read_alpha(path))
+    height, width = picture.color.shape[:2]
+    proportions = width / height
+    if abs(trimap.shape[1] / trimap.shape[0] - proportions) > 0.02 * proportions:
+        raise MatteError(
+            f"{path} is {trimap.shape[1]}x{trimap.shape[0]} but its photo {width}x{height}: "
+            "a trimap has the proportions of its photo"
+        )
+    return cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)
