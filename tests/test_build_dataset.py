@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,9 +15,9 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.dataset import manifest
-from mattecli.core.dataset.layers import LayerReader
+from mattecli.core.dataset.layers import Layer, LayerReader
 from mattecli.core.dataset.recipe import load_recipe
-from mattecli.core.dataset.render import render
+from mattecli.core.dataset.render import compose, render
 from mattecli.core.errors import MatteError
 
 
@@ -389,12 +390,36 @@ def test_a_full_disk_stops_the_build_without_half_samples(material, tmp_path, mo
 
 
 def test_the_disk_is_never_filled_to_the_brim(material, tmp_path, monkeypatch):
-    from mattecli.core.dataset import builder
+    from mattecli.core.dataset import worker
 
-    monkeypatch.setattr(builder, "free_bytes", lambda out: 10_000_000)
+    monkeypatch.setattr(worker, "free_bytes", lambda out: 10_000_000)
     result = run(tmp_path, *folders(material), "--workers", 1, expect=1)
     assert "10 MB are left" in str(result.exception)
     assert not list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", 2], ["--linear-light"]])
+def test_composing_in_batches_on_a_device_gives_the_same_bytes(material, tmp_path, options):
+    # "cpu" composes sample by sample with NumPy, a numbered device in batches with torch.
+    for name, device in (("alone", "cpu"), ("batch", "cpu:0")):
+        run(tmp_path / name, *folders(material), "--device", device, *options)
+    files = sorted(path.relative_to(tmp_path / "alone") for path in tmp_path.glob("alone/**/*.png"))
+    assert files
+    for file in files:
+        assert (tmp_path / "alone" / file).read_bytes() == (tmp_path / "batch" / file).read_bytes()
+
+
+@pytest.mark.parametrize("changes", [{}, {"bits": 16}, {"rounding": "nearest", "bits": 16}])
+def test_a_device_rounds_and_truncates_like_the_published_scripts(changes):
+    recipe = replace(load_recipe("composition-1k"), **changes)
+    rng = np.random.default_rng(0)
+    dtype, top = (np.uint16, 65535) if recipe.bits == 16 else (np.uint8, 255)
+    layers = []
+    for size in ((300, 200), (40, 50), (300, 200)):
+        color, background = rng.integers(0, top + 1, (2, *size, 3)).astype(dtype)
+        layers.append((Layer(color, rng.integers(0, top + 1, size).astype(dtype)), background))
+    for one, other in zip(compose(layers, recipe), compose(layers, recipe, "cpu:0"), strict=True):
+        assert one.dtype == dtype and np.array_equal(one, other)
 
 
 def test_ranks_share_the_work_and_the_last_one_writes_the_manifest(material, tmp_path, monkeypatch):

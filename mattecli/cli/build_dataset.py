@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mattecli.cli.dataset_options import Placement, choose_recipe, find_roots
+
 if TYPE_CHECKING:
     from mattecli.core.dataset.builder import Builder
-    from mattecli.core.dataset.material import Material, Roots
+    from mattecli.core.dataset.material import Material
     from mattecli.core.dataset.plan import Sample
-    from mattecli.core.dataset.recipe import Recipe
-
-
-class Placement(str, Enum):
-    as_is = "as-is"
-    scene = "scene"
 
 
 def build_dataset(
@@ -113,8 +108,12 @@ def build_dataset(
         typer.Option(help="With --from-photos: the network.", show_default="the bundled one"),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="With --from-photos: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+        str | None,
+        typer.Option(
+            help="What composes, or predicts with --from-photos: auto, cpu, cuda, cuda:N or mps.",
+            show_default="cpu, or auto with --from-photos",
+        ),
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Check a set that is there; exit 1 if it is unsound."),
@@ -142,7 +141,7 @@ def build_dataset(
     if from_photos is not None:
         if any(path is not None for path in (foregrounds, alphas, photos, backgrounds, raw)):
             raise typer.BadParameter("--from-photos fills OUT with cutouts from DIR alone")
-        _mine(from_photos, out, weights, device, min_agreement, quiet)
+        _mine(from_photos, out, weights, device or "auto", min_agreement, quiet)
         return
 
     from mattecli.core.dataset.builder import Builder
@@ -150,13 +149,13 @@ def build_dataset(
     from mattecli.core.dataset.plan import plan
     from mattecli.core.ranks import rank_and_world
 
-    chosen = _choose_recipe(
+    chosen = choose_recipe(
         recipe, only, per_foreground, splits, placement, outputs, bits, linear_light
     )
-    roots = _find_roots(chosen, recipe, raw, foregrounds, alphas, photos, backgrounds)
+    roots = find_roots(chosen, recipe, raw, foregrounds, alphas, photos, backgrounds)
     material = gather(chosen, roots)
     samples = plan(chosen, material, seed)
-    builder = Builder(chosen, roots, seed, out)
+    builder = Builder(chosen, roots, seed, out, _device(device or "cpu"))
     if dry_run:
         _show_plan(builder, material, samples)
         return
@@ -166,98 +165,12 @@ def build_dataset(
         _draw_sheet(out, sheet)
 
 
-def _choose_recipe(
-    name: str,
-    only: str | None,
-    per_foreground: int | None,
-    splits: str | None,
-    placement: Placement | None,
-    outputs: str | None,
-    bits: int | None,
-    linear_light: bool,
-) -> Recipe:
-    """Load the recipe and lay the command line's wishes over it."""
-    from dataclasses import replace
+def _device(name: str) -> str:
+    if name == "cpu":  # without torch, whose import takes seconds in every worker
+        return name
+    from mattecli.core.device import choose_device
 
-    from mattecli.core.dataset.recipe import check_recipe, load_recipe
-
-    recipe = load_recipe(name)
-    changes = {
-        "placement": placement and placement.value,
-        "bits": bits,
-        "light": "linear" if linear_light else None,
-    }
-    changes = {key: value for key, value in changes.items() if value is not None}
-    if recipe.published and (changes or per_foreground or splits):
-        raise typer.BadParameter(f"recipe {recipe.name} is published, and built as it is")
-    if outputs is not None:
-        changes["outputs"] = tuple(part.strip() for part in outputs.split(","))
-    if splits is not None:
-        if recipe.names_folders:
-            raise typer.BadParameter(f"recipe {recipe.name} has its own splits")
-        first = next(iter(recipe.splits.values()))
-        changes["splits"] = {
-            split: replace(first, share=share) for split, share in _parse_splits(splits).items()
-        }
-    recipe = replace(recipe, **changes)
-    if per_foreground is not None:
-        counted = {
-            split: replace(part, per_foreground=per_foreground)
-            for split, part in recipe.splits.items()
-        }
-        recipe = replace(recipe, splits=counted)
-    if only is not None:
-        if only not in recipe.splits:
-            raise typer.BadParameter(f"--only is one of {', '.join(recipe.splits)}")
-        recipe = replace(recipe, splits={only: recipe.splits[only]})
-    return check_recipe(recipe)
-
-
-def _parse_splits(text: str) -> dict[str, float]:
-    try:
-        pairs = [part.split("=") for part in text.split(",")]
-        shares = {name.strip(): float(share) for name, share in pairs}
-    except ValueError:
-        raise typer.BadParameter(f"'{text}' is not NAME=SHARE,...") from None
-    if not all(shares) or min(shares.values()) <= 0 or sum(shares.values()) > 1 + 1e-9:
-        raise typer.BadParameter("shares must lie above 0 and add up to at most 1")
-    return shares
-
-
-def _find_roots(
-    recipe: Recipe,
-    recipe_name: str,
-    raw: Path | None,
-    foregrounds: Path | None,
-    alphas: Path | None,
-    photos: Path | None,
-    backgrounds: Path | None,
-) -> Roots:
-    """Name the folders that references start from, and refuse what does not go together."""
-    given = {
-        "foregrounds": foregrounds,
-        "alphas": alphas,
-        "photos": photos,
-        "backgrounds": backgrounds,
-    }
-    given = {name: path for name, path in given.items() if path is not None}
-    if recipe.names_folders:
-        if given:
-            raise typer.BadParameter(
-                f"recipe {recipe.name} names its folders: say with --raw where they lie"
-            )
-        if raw is None and recipe_name.endswith(".toml"):
-            raw = Path(recipe_name).parent
-        if raw is None:
-            raise typer.BadParameter(f"recipe {recipe.name} needs --raw")
-        return {"raw": raw}
-    if raw is not None:
-        raise typer.BadParameter(f"recipe {recipe.name} names no folders, so --raw has no meaning")
-    if "backgrounds" not in given or not given.keys() & {"foregrounds", "photos"}:
-        raise typer.BadParameter("name --backgrounds and --foregrounds or --photos")
-    if "photos" in given and "alphas" not in given:
-        raise typer.BadParameter("--photos need --alphas")
-    return given
+    return str(choose_device(name))
 
 
 def _show_plan(builder: Builder, material: dict[str, Material], samples: list[Sample]) -> None:
@@ -265,7 +178,7 @@ def _show_plan(builder: Builder, material: dict[str, Material], samples: list[Sa
     from rich.console import Console
     from rich.table import Table
 
-    from mattecli.core.dataset.builder import free_bytes
+    from mattecli.core.dataset.worker import free_bytes
 
     recipe = builder.recipe
     table = Table(title=f"{recipe.name}: {len(samples)} composites")

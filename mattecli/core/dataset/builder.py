@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import itertools
 import multiprocessing
 import os
-import shutil
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -17,28 +12,17 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from mattecli import __version__
 from mattecli.core.dataset import manifest
-from mattecli.core.dataset.layers import LayerReader
 from mattecli.core.dataset.material import Roots
 from mattecli.core.dataset.plan import Sample
 from mattecli.core.dataset.recipe import Recipe, save_recipe
-from mattecli.core.dataset.render import render
-from mattecli.core.dataset.scene import draw
+from mattecli.core.dataset.worker import Result, Worker, make_all, start_worker
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import OutputUnusable, encode, write_atomically
+from mattecli.core.imaging.writing import OutputUnusable
 from mattecli.core.progress import progress
 
 # Samples that a worker takes at a time: those of one foreground share its decoding.
 _CHUNK = 10
-# A run stops while there is still room for its notes and for other programs.
-_RESERVED_BYTES = 100_000_000
-
-# The record of a finished sample, a line about a failed one, or what stops the whole run.
-Result = dict | str | OutputUnusable
 
 
 @dataclass
@@ -52,12 +36,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Builder:
-    """What every process needs to make samples. `out` is the folder of the set."""
+    """What every process needs to make samples.
+
+    `out` is the folder of the set; `device` composes in batches, unless it is the CPU, which
+    composes sample by sample. The files are the same.
+    """
 
     recipe: Recipe
     roots: Roots
     seed: int
     out: Path
+    device: str = "cpu"
 
     def build(
         self,
@@ -121,7 +110,7 @@ class Builder:
             If one of the tried samples cannot be made.
         """
         tried = samples[:: max(1, len(samples) // tries)]
-        worker, start = _Worker(self), time.process_time()
+        worker, start = Worker(self), time.process_time()
         size = sum(
             len(data) for sample in tried for data, _ in worker.make_pictures(sample)[1].values()
         )
@@ -162,19 +151,21 @@ class Builder:
     def _run(self, chunks: list[list[Sample]], workers: int) -> Iterator[list[Result]]:
         """Give the results of the chunks as they are done."""
         if workers == 1:
-            worker = _Worker(self)
-            for sample in itertools.chain.from_iterable(chunks):
-                yield worker.make_all([sample])
+            worker = Worker(self)
+            at_once = 1 if self.device == "cpu" else _CHUNK
+            for chunk in chunks:
+                for start in range(0, len(chunk), at_once):
+                    yield worker.make_all(chunk[start : start + at_once])
             return
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, context, _start_worker, (self,))
+        pool = ProcessPoolExecutor(workers, context, start_worker, (self,))
         running: set[Future] = set()
         try:
             todo = iter(chunks)
             while True:
                 # Few in advance, so that stopping takes no longer than what is in flight.
                 running |= {
-                    pool.submit(_make_all, chunk)
+                    pool.submit(make_all, chunk)
                     for chunk in itertools.islice(todo, 2 * workers - len(running))
                 }
                 if not running:
@@ -190,114 +181,12 @@ class Builder:
             pool.shutdown(cancel_futures=True)
 
 
-class _Worker:
-    """Makes samples one after the other."""
-
-    def __init__(self, builder: Builder) -> None:
-        # The processes share the cores already.
-        cv2.setNumThreads(1)
-        self._builder = builder
-        self._reader = LayerReader(builder.recipe, builder.roots)
-        self._encoded: dict[str, tuple[np.ndarray, bytes, str]] = {}
-
-    def make_all(self, samples: list[Sample]) -> list[Result]:
-        results = []
-        for sample in samples:
-            try:
-                results.append(self._make(sample))
-            except OutputUnusable as error:
-                # Given back, not raised, so that what is finished is noted first.
-                return [*results, error]
-            except MatteError as error:
-                results.append(f"{sample.name}: {error}")
-        return results
-
-    def make_pictures(self, sample: Sample) -> tuple[dict, dict[str, tuple[bytes, str]]]:
-        """Give what was drawn, and the outputs as PNG with their SHA-256, without writing them."""
-        recipe = self._builder.recipe
-        drawn = draw(sample, recipe, self._reader)
-        pictures = render(drawn, recipe, self._reader)
-        return drawn, {output: self._encode(output, array) for output, array in pictures.items()}
-
-    def _make(self, sample: Sample) -> dict:
-        drawn, encoded = self.make_pictures(sample)
-        _check_room(self._builder.out, sum(len(data) for data, _ in encoded.values()))
-        paths = {output: self._builder.path(sample.name, output) for output in encoded}
-        try:
-            for output, (data, _) in encoded.items():
-                write_atomically(paths[output], data)
-        except BaseException:
-            for path in paths.values():
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-            raise
-        return {
-            "name": sample.name,
-            "split": sample.split,
-            "key": sample.key(self._builder.recipe),
-            "recipe": self._builder.recipe.name,
-            "version": __version__,
-            "seed": self._builder.seed,
-            "sample_seed": sample.seed,
-            **drawn,
-            "files": {
-                output: {"sha256": digest, "bytes": len(data)}
-                for output, (data, digest) in encoded.items()
-            },
-        }
-
-    def _encode(self, output: str, array: np.ndarray) -> tuple[bytes, str]:
-        """Encode as PNG; a foreground placed as it is comes again and again as the same array."""
-        known, data, digest = self._encoded.get(output, (None, b"", ""))
-        if known is not array:
-            data = encode(array, ".png", compression=None)
-            digest = hashlib.sha256(data).hexdigest()
-            self._encoded[output] = (array, data, digest)
-        return data, digest
-
-
-_worker: _Worker
-
-
-def _start_worker(builder: Builder) -> None:
-    global _worker
-    # Ctrl-C reaches the whole group: the parent alone answers it, workers finish what they have.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = _Worker(builder)
-
-
-def _end_with_parent() -> None:
-    """Do not wait for work for ever when the parent was killed."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _make_all(samples: list[Sample]) -> list[Result]:
-    return _worker.make_all(samples)
-
-
 def _chunks(samples: list[Sample]) -> Iterator[list[Sample]]:
     """Cut the list into short runs of samples with the same subject."""
     for _, group in itertools.groupby(samples, key=lambda sample: sample.foregrounds[0]):
         rest = list(group)
         for start in range(0, len(rest), _CHUNK):
             yield rest[start : start + _CHUNK]
-
-
-def free_bytes(out: Path) -> int:
-    """Say how much room the disk has that `out` lies on, or will lie on."""
-    folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-    return shutil.disk_usage(folder).free
-
-
-def _check_room(out: Path, needed: int) -> None:
-    free = free_bytes(out)
-    if free - needed < _RESERVED_BYTES:
-        raise OutputUnusable(
-            f"only {free / 1e6:.0f} MB are left on the disk of {out}: make room and run again, "
-            "finished samples are kept"
-        )
 
 
 def _size(path: Path) -> int:
