@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Copy a network in eval mode without the batch norms that follow a convolution.
 
