@@ -15,6 +15,7 @@ from training_material import FAST, PLAIN, log_of, matte
 
 from mattecli.core.dataset.sources import find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
+from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.network.weights import load_network, read_header
 
@@ -129,6 +130,25 @@ def test_mismatched_pairs_are_listed(data, tmp_path):
     write_image(tmp_path / "alpha/a.png", rgb[..., 0])
     code, error = matte("train", tmp_path, "--out", tmp_path / "run", *FAST)
     assert code == 1 and "b.png" in error
+
+
+@pytest.mark.parametrize(
+    ("color", "matte_folder"), [("fg", "alpha"), ("FG", "GT")], ids=["composition-1k", "646"]
+)
+def test_raw_parts_of_the_published_sets_are_cutouts(data, tmp_path, color, matte_folder):
+    for cutout in (data / "cutouts").glob("*.png"):
+        rgba = read_picture(cutout)
+        write_image(tmp_path / "Training_set/Other" / color / cutout.name, rgba.color)
+        write_image(tmp_path / "Training_set/Other" / matte_folder / cutout.name, rgba.alpha)
+    (raw,) = find_sources(tmp_path / "Training_set")
+    (plain,) = find_sources(data / "cutouts")
+    assert raw.kind == plain.kind == "cutouts"
+    backgrounds = find_backgrounds(data / "backgrounds")
+    for number in range(4):
+        one, other = (
+            TrainingSet([source], backgrounds, size=32)[number] for source in (raw, plain)
+        )
+        assert torch.equal(one["image"], other["image"])
 
 
 def test_sample_n_is_a_pure_function_of_n_and_seed(data):

@@ -47,9 +47,10 @@ class SampleCache:
         """Photo and matte alone, HxWx4 uint8: much cheaper to make than :meth:`pair`."""
         return self._cached("photo", [image, alpha], lambda: self._read_photo(image, alpha))
 
-    def cutout(self, path: Path) -> np.ndarray:
-        """RGBA cutout trimmed to its subject, HxWx4 uint8."""
-        return self._cached("cutout", [path], lambda: self._read_cutout(path))
+    def cutout(self, path: Path, alpha: Path | None = None) -> np.ndarray:
+        """Cutout (an RGBA file, or foreground and matte) trimmed to its subject, HxWx4 uint8."""
+        files = [path] if alpha is None else [path, alpha]
+        return self._cached("cutout", files, lambda: self._read_cutout(path, alpha))
 
     def background(self, path: Path) -> np.ndarray:
         """RGB image, HxWx3 uint8."""
@@ -78,11 +79,7 @@ class SampleCache:
 
     def _read_photo(self, image: Path, alpha: Path) -> np.ndarray:
         color, matte = read_color(image), read_alpha(alpha)
-        if color.shape[:2] != matte.shape:
-            raise MatteError(
-                f"{image} is {color.shape[1]}x{color.shape[0]} but {alpha} is "
-                f"{matte.shape[1]}x{matte.shape[0]}: photo and matte must have one size"
-            )
+        _check_size(image, color, alpha, matte)
         return np.dstack([self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))])
 
     def _read_pair(self, image: Path, alpha: Path) -> np.ndarray:
@@ -91,8 +88,12 @@ class SampleCache:
         clean = estimate_foreground(to_unit(color), to_unit(matte))
         return np.dstack([sample, to_bits(clean, 8)])
 
-    def _read_cutout(self, path: Path) -> np.ndarray:
+    def _read_cutout(self, path: Path, alpha: Path | None) -> np.ndarray:
         picture = to_srgb(read_picture(path))
+        if alpha is not None:
+            bits = 8 * picture.color.dtype.itemsize
+            picture.alpha = to_bits(to_unit(read_alpha(alpha)), bits)
+            _check_size(path, picture.color, alpha, picture.alpha)
         if picture.alpha is None:
             raise MatteError(
                 f"{path}: no alpha channel; training on cutouts needs RGBA files, "
@@ -113,3 +114,11 @@ class SampleCache:
         below = estimate_foreground(on_black, alpha)
         color = np.where(alpha[..., None] > 1 / 255, straight, below)
         return to_bits(np.dstack([color, alpha]), 8)
+
+
+def _check_size(image: Path, color: np.ndarray, alpha: Path, matte: np.ndarray) -> None:
+    if color.shape[:2] != matte.shape:
+        raise MatteError(
+            f"{image} is {color.shape[1]}x{color.shape[0]} but {alpha} is "
+            f"{matte.shape[1]}x{matte.shape[0]}: photo and matte must have one size"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mattecli.core.errors import MatteError
@@ -25,7 +25,8 @@ class Source:
     Attributes
     ----------
     kind : "pairs", "cutouts" or "backgrounds"
-    files : list of (image, alpha) paths; alpha is None where the image file carries it, or has none
+    files : list of (image, alpha) paths; alpha is None where the image file carries it, or has
+        none. The image of cutouts is their foreground.
     weight : float
         How often samples start from here, relative to the other sources.
     """
@@ -38,8 +39,10 @@ class Source:
 def find_sources(specification: str | Path) -> list[Source]:
     """Read ``FOLDER`` or ``FOLDER=WEIGHT`` into sources.
 
-    Every folder below (or at) FOLDER that has an image and an alpha subfolder is a set of pairs;
-    a FOLDER without any is taken as RGBA cutouts. The weight is shared out by the number of files.
+    Every folder below (or at) FOLDER that has an image and an alpha subfolder is a set of pairs,
+    and one that has a foreground and an alpha subfolder, as the raw parts of Composition-1k and
+    Distinctions-646 do, a set of cutouts. A FOLDER without any is taken as RGBA cutouts. The weight
+    is shared out by the number of files.
 
     Raises
     ------
@@ -56,17 +59,20 @@ def find_sources(specification: str | Path) -> list[Source]:
         raise MatteError(f"{root}: no such folder of training data")
 
     below = sorted(path for path in root.rglob("*") if path.is_dir())
-    sets = [folders for folder in (root, *below) if (folders := find_folders(folder))]
-    found = [_read_pairs(folders["image"], folders["alpha"]) for folders in sets]
-    kind = "pairs" if found else "cutouts"
+    found: list[Source] = []
+    for folders in map(_named_folders, (root, *below)):
+        if {"image", "alpha"} <= folders.keys():
+            found.append(Source("pairs", _read_pairs(folders["image"], folders["alpha"])))
+        elif {"fg", "alpha"} <= folders.keys():
+            found.append(Source("cutouts", _read_pairs(folders["fg"], folders["alpha"])))
     if not found:
-        found = [[(path, None) for path in find_images(root)]]
-    total = sum(len(files) for files in found)
+        found = [Source("cutouts", [(path, None) for path in find_images(root)])]
+    total = sum(len(source.files) for source in found)
     if not total:
         raise MatteError(
             f"{root}: no training data; expected image/ and alpha/ folders, or RGBA cutouts"
         )
-    return [Source(kind, files, share * len(files) / total) for files in found if files]
+    return [replace(s, weight=share * len(s.files) / total) for s in found if s.files]
 
 
 def find_backgrounds(root: Path) -> Source:
@@ -85,12 +91,17 @@ def find_backgrounds(root: Path) -> Source:
 
 def find_folders(root: Path) -> dict[str, Path]:
     """Find the folders of a set that lies in `root`; nothing if it lacks images or mattes."""
+    found = _named_folders(root)
+    return found if {"image", "alpha"} <= found.keys() else {}
+
+
+def _named_folders(root: Path) -> dict[str, Path]:
     found = {}
     for kind, names in FOLDERS.items():
         path = next((root / name for name in names if (root / name).is_dir()), None)
         if path:
             found[kind] = path
-    return found if {"image", "alpha"} <= found.keys() else {}
+    return found
 
 
 def _read_pairs(image: Path, alpha: Path) -> list[tuple[Path, Path]]:

@@ -80,7 +80,7 @@ class TrainingSet(Dataset):
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
         image, alpha = source.files[rng.integers(len(source.files))]
         if source.kind == "cutouts":
-            return self._composed(self.cache.cutout(image), rng)
+            return self._composed(self.cache.cutout(image, alpha), rng)
         if self.crops:
             return self._untouched(self.whole.photo(image, alpha), rng)
         if self.backgrounds is None or not self.mixture.recompose:
@@ -130,7 +130,7 @@ class TrainingSet(Dataset):
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
         image, alpha = source.files[rng.integers(len(source.files))]
         if source.kind == "cutouts":
-            return self.cache.cutout(image)
+            return self.cache.cutout(image, alpha)
         return _trim(self.cache.pair(image, alpha)[..., [4, 5, 6, 3]])
 
     def _background(self, rng: np.random.Generator) -> np.ndarray:
