@@ -6,8 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import sys
-import types
 import typing
 from dataclasses import dataclass, field
 from importlib import resources
@@ -17,11 +15,7 @@ import tomli_w
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_atomically
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from mattecli.core.toml import from_table, parse_toml
 
 OUTPUTS = ("image", "alpha", "fg", "bg", "trimap")
 
@@ -167,9 +161,7 @@ def load_recipe(name: str) -> Recipe:
         except (OSError, UnicodeDecodeError) as error:
             raise MatteError(f"cannot read the recipe {path}: {error}") from None
     try:
-        recipe = _build(Recipe, tomllib.loads(text), "")
-    except tomllib.TOMLDecodeError as error:
-        raise MatteError(f"recipe {name} is not valid TOML: {error}") from None
+        recipe = from_table(Recipe, parse_toml(text, f"recipe {name}"))
     except ValueError as error:
         raise MatteError(f"recipe {name}: {error}") from None
     return check_recipe(recipe)
@@ -214,45 +206,3 @@ def check_recipe(recipe: Recipe) -> Recipe:
     if recipe.augment.jpeg and recipe.bits == 16:
         raise MatteError("JPEG has 8 bits: take [augment] jpeg out of the recipe for 16-bit sets")
     return recipe
-
-
-def _build(kind: type, table: dict, where: str):
-    """Make a dataclass from a TOML table; every key, type and choice is checked."""
-    hints = typing.get_type_hints(kind)
-    fields = {item.name: item for item in dataclasses.fields(kind)}
-    for key in table:
-        if key not in fields:
-            raise ValueError(f"unknown key '{where}{key}': use one of {', '.join(fields)}")
-    for name, item in fields.items():
-        required = (
-            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        )
-        if required and name not in table:
-            raise ValueError(f"'{where}{name}' is missing")
-    values = {}
-    for key, value in table.items():
-        values[key] = _convert(hints[key], value, where + key)
-        choices = fields[key].metadata.get("choices")
-        if choices and values[key] not in choices:
-            raise ValueError(f"'{where}{key}' must be one of {', '.join(choices)}: got '{value}'")
-    return kind(**values)
-
-
-def _convert(hint: typing.Any, value: typing.Any, where: str):
-    arguments = typing.get_args(hint)
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _convert(arguments[0], value, where)
-    if origin is dict and isinstance(value, dict):
-        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if origin is tuple and isinstance(value, list):
-        if arguments[-1] is not ... and len(value) != len(arguments):
-            raise ValueError(f"'{where}' needs {len(arguments)} values: got {len(value)}")
-        return tuple(_convert(arguments[0], item, where) for item in value)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, value, f"{where}.")
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
-    raise ValueError(f"'{where}' has a value of the wrong kind: {value!r}")

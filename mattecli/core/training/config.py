@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,7 @@ from typing import Any
 import tomli_w
 
 from mattecli.core.errors import MatteError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from mattecli.core.toml import read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -142,10 +137,7 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
         raise MatteError(f"no recipe '{recipe}': use one of {names}, or a .toml file")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MatteError(f"{path}: not valid TOML ({error})") from None
+    values = read_toml(path)
     for name, value in overrides.items():
         if isinstance(value, dict):
             values[name] = {**values.get(name, {}), **value}

@@ -1,0 +1,90 @@
+"""TOML files, and dataclasses made of their tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mattecli.core.errors import MatteError, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Kind = TypeVar("Kind")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    MatteError
+        If there is no such file, or it is not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MatteError(f"cannot read {path}: {error}") from None
+    return parse_toml(text, str(path))
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """Parse TOML; `name` is what errors call it."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MatteError(f"{name}: not valid TOML ({error})") from None
+
+
+def from_table(kind: type[Kind], table: dict[str, Any], where: str = "") -> Kind:
+    """Make a dataclass from a table; every key, type and choice (``metadata``) is checked.
+
+    Raises
+    ------
+    ValueError
+        If the table does not fit; keys are named after `where`.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    for key in table:
+        if key not in fields:
+            raise ValueError(f"unknown key '{where}{key}': {nearest(key, fields)}")
+    for name, item in fields.items():
+        required = (
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        )
+        if required and name not in table:
+            raise ValueError(f"'{where}{name}' is missing")
+    values = {}
+    for key, value in table.items():
+        values[key] = _convert(hints[key], value, where + key)
+        choices = fields[key].metadata.get("choices")
+        if choices and values[key] not in choices:
+            raise ValueError(f"'{where}{key}' must be one of {', '.join(choices)}: got '{value}'")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    arguments = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _convert(arguments[0], value, where)
+    if origin is dict and isinstance(value, dict):
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is tuple and isinstance(value, list):
+        if arguments[-1] is not ... and len(value) != len(arguments):
+            raise ValueError(f"'{where}' needs {len(arguments)} values: got {len(value)}")
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_table(hint, value, f"{where}.")
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    raise ValueError(f"'{where}' has a value of the wrong kind: {value!r}")
