@@ -262,6 +262,50 @@ def test_match_goes_towards_the_background_but_never_all_the_way(tmp_path):
     assert lab["dark"][2] - lab["dark"][0] > 5, "blue surroundings tint it blue"
 
 
+def test_match_tints_what_is_neutral_and_spares_black_and_what_is_colourful(tmp_path):
+    patches = {"black": (0, 0, 0), "grey": (130, 130, 130), "skin": (224, 172, 140)}
+    cutout = np.zeros((30, 90, 4), np.uint8)
+    for i, color in enumerate(patches.values()):
+        cutout[:, 30 * i : 30 * i + 30] = [*color, 255]
+    cutout[0, 0, 3] = 0
+    forest = np.full((30, 90, 3), (70, 120, 60), np.uint8)
+    write_image(tmp_path / "cutout.png", cutout)
+    write_image(tmp_path / "forest.png", forest)
+    run = lay(tmp_path / "cutout.png", tmp_path / "forest.png", "--match", "-o", tmp_path / "o.png")
+    assert run.exit_code == 0
+    result = read_picture(tmp_path / "o.png").color.astype(int)
+    black, grey, skin = (result[15, 30 * i + 15] for i in range(3))
+    assert black.max() <= 2
+    assert grey[1] > grey[0] + 5 and grey[1] > grey[2] + 5
+    assert skin[0] > skin[1] > skin[2], "a face in a forest is no leaf"
+
+
+@pytest.mark.parametrize("options", [["--match"], ["--match", "--linear"], ["--shadow"]])
+def test_sixteen_bits_are_used_by_match_and_shadow(tmp_path, options):
+    ramp = np.linspace(5000, 60000, 256).astype(np.uint16)
+    cutout = np.empty((64, 256, 4), np.uint16)
+    cutout[:] = ramp[None, :, None]
+    cutout[..., 3] = 0
+    cutout[8:40, :, 3] = 65535
+    write_image(tmp_path / "cutout.png", cutout)
+    lay(tmp_path / "cutout.png", "#334455", *options, "-o", tmp_path / "o.png")
+    color = read_picture(tmp_path / "o.png").color
+    assert color.dtype == np.uint16
+    # In 8 bits every value would be a multiple of 257.
+    assert (color % 257 != 0).mean() > 0.1
+
+
+def test_shadow_is_as_dark_in_linear_light(tmp_path):
+    cutout = np.zeros((100, 100, 4), np.uint8)
+    cutout[20:80, 40:60] = [200, 50, 50, 255]
+    write_image(tmp_path / "cutout.png", cutout)
+    pictures = []
+    for options in ([], ["--linear"]):
+        lay(tmp_path / "cutout.png", "white", "--shadow", *options, "-o", tmp_path / "out.png")
+        pictures.append(read_picture(tmp_path / "out.png").color.astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
 def test_shadow_lies_on_the_ground_and_not_on_the_subject(tmp_path):
     cutout = np.zeros((100, 100, 4), np.uint8)
     cutout[20:80, 40:60] = [200, 50, 50, 255]

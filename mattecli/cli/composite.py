@@ -10,7 +10,13 @@ from typing import Annotated
 
 import typer
 
-from mattecli.cli.destination import Format, is_folder, result_suffix
+from mattecli.cli.destination import (
+    Format,
+    FormatOption,
+    QualityOption,
+    is_folder,
+    result_suffix,
+)
 
 
 class Fit(str, Enum):
@@ -79,19 +85,8 @@ def composite(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Draw a soft shadow where the subject stands.")
     ] = False,
-    image_format: Annotated[
-        Format | None,
-        typer.Option("--format", help="Format of the results.", show_default="as OUT, or png"),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=100,
-            help="Quality of JPEG and WebP.",
-            show_default="95 for JPEG, lossless for WebP",
-        ),
-    ] = None,
+    image_format: FormatOption = None,
+    quality: QualityOption = None,
     name: Annotated[
         str | None,
         typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -15,6 +16,21 @@ class Format(str, Enum):
     webp = "webp"
     tiff = "tiff"
     jpg = "jpg"
+
+
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", help="Format of the results.", show_default="as OUT, or png"),
+]
+QualityOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=100,
+        help="Quality of JPEG and WebP.",
+        show_default="95 for JPEG, lossless for WebP",
+    ),
+]
 
 
 def is_folder(source: str, out: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mattecli.cli.destination import Format, is_folder, result_suffix
+from mattecli.cli.destination import FormatOption, QualityOption, is_folder, result_suffix
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 
 
@@ -61,23 +61,12 @@ def predict(
             show_default="cutout, or composite with --background",
         ),
     ] = [],  # noqa: B006
-    image_format: Annotated[
-        Format | None,
-        typer.Option("--format", help="Format of the results.", show_default="as OUT, or png"),
-    ] = None,
+    image_format: FormatOption = None,
     bits: Annotated[int, typer.Option(min=8, max=16, help="Bits per channel: 8 or 16.")] = 8,
     compression: Annotated[
         int, typer.Option(min=0, max=9, help="PNG compression: 0 is quick, 9 is small.")
     ] = 3,
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=100,
-            help="Quality of JPEG and WebP.",
-            show_default="95 for JPEG, lossless for WebP",
-        ),
-    ] = None,
+    quality: QualityOption = None,
     background: Annotated[
         str | None,
         typer.Option(metavar="COLOR|IMAGE", help="Lay the subject onto a colour or a picture."),

@@ -86,12 +86,14 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     if layout.match:
         color = match_color(color, alpha, canvas[target])
     if layout.linear:
-        color, canvas = srgb_to_linear(color), srgb_to_linear(canvas)
+        color = srgb_to_linear(color)
     color, alpha = _resize_cutout(color, alpha, taken)
     if layout.shadow:
         whole = np.zeros(frame, np.float32)
         whole[target] = alpha[source]
         canvas = composite(contact_shadow(whole), np.zeros(3, np.float32), canvas)
+    if layout.linear:
+        canvas = srgb_to_linear(canvas)
     canvas[target] = composite(alpha[source], color[source], canvas[target])
     return linear_to_srgb(canvas) if layout.linear else canvas
 
