@@ -19,6 +19,11 @@ _STRIDE = 32
 _SNAP = 0.03
 
 
+def snap(alpha: torch.Tensor) -> torch.Tensor:
+    """Take what is almost 0 or 1 as 0 or 1, and stretch what lies between."""
+    return ((alpha - _SNAP) / (1 - 2 * _SNAP)).clamp(0, 1)
+
+
 class Predictor:
     """The network made ready to run: it takes photos of any size and gives mattes of that size.
 
@@ -56,8 +61,13 @@ class Predictor:
     ) -> Predictor:
         """Load a weights file, the bundled one if none is named, onto a device.
 
-        Under torchrun ``auto`` and ``cuda`` mean this process's own GPU.
+        Under torchrun ``auto`` and ``cuda`` mean this process's own GPU. An ``.onnx`` file may hold
+        any network; it brings its own precision.
         """
+        if weights and weights.suffix == ".onnx":
+            from mattecli.core.onnx.predictor import OnnxPredictor
+
+            return OnnxPredictor(weights, device, size)
         from mattecli.core.network.weights import bundled_weights, load_network
 
         chosen = choose_device(device)
@@ -120,5 +130,4 @@ class Predictor:
         batch = batch.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
         with autocast(self.device, self.dtype):
             alpha = self.network(batch)
-        alpha = (alpha[:, 0].float() - _SNAP) / (1 - 2 * _SNAP)
-        return list(alpha.clamp_(0, 1).cpu().numpy())
+        return list(snap(alpha[:, 0].float()).cpu().numpy())

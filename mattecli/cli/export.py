@@ -1,0 +1,62 @@
+"""``matte export``: the network for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights to export.", show_default="the bundled ones"),
+    ] = None,
+    opset: Annotated[int, typer.Option(min=11, max=20, help="Version of ONNX's operators.")] = 17,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="Fix the input to one picture of this size.",
+            show_default="any number of pictures of any size",
+        ),
+    ] = None,
+    rembg: Annotated[
+        bool,
+        typer.Option(
+            "--rembg",
+            help="For rembg's session u2net_custom: 320x320, normalised as it does.",
+        ),
+    ] = False,
+) -> None:
+    """Write the network as an ONNX file and check its mattes against PyTorch.
+
+    Without --rembg it takes RGB in [0, 1], B×3×H×W float32, and gives alpha in [0, 1], B×1×H×W.
+    """
+    if out.suffix != ".onnx":
+        raise typer.BadParameter(f"{out} does not end in .onnx")
+    if size and rembg:
+        raise typer.BadParameter("--rembg has a size of its own")
+    fixed = _parse_size(size) if size else None
+
+    from mattecli.core.network.weights import bundled_weights, load_network
+    from mattecli.core.onnx.exporting import export as export_network
+
+    network = load_network(weights or bundled_weights())
+    done = export_network(network, out, opset=opset, size=fixed, rembg=rembg)
+    typer.echo(
+        f"{out}: {done.size / 1e6:.1f} MB, opset {opset}, at most {done.difference:.1e} from "
+        f"PyTorch on {done.pictures} picture{'s' if done.pictures > 1 else ''}"
+    )
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(part) for part in text.split("x"))
+    except ValueError:
+        raise typer.BadParameter(f"--size {text}: say HEIGHTxWIDTH, such as 480x640") from None
+    if min(height, width) < 32:
+        raise typer.BadParameter("--size: 32 pixels at least")
+    return height, width

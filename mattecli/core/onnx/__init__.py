@@ -1,0 +1,1 @@
+"""ONNX both ways: our networks for other programs, and other networks for ours."""

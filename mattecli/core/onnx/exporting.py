@@ -1,0 +1,156 @@
+"""Our networks as ONNX files, held against PyTorch before they are written."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mattecli import __version__
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.writing import write_atomically
+from mattecli.core.inference.predictor import snap
+from mattecli.core.onnx.convention import METADATA_KEY, PRESETS, Convention
+from mattecli.core.onnx.session import open_session
+
+#: What the tracing exporter can write.
+OPSETS = range(11, 21)
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: its size in bytes, and how far from PyTorch it was on how many pictures."""
+
+    size: int
+    difference: float
+    pictures: int
+
+
+class _Portable(nn.Module):
+    """The network with all that clients would have to know of it inside the graph."""
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """B×3×H×W, normalised by mean and std, to alpha B×1×H×W in [0, 1]."""
+        return snap(self.network(image * self.std + self.mean))
+
+
+def export(
+    network: nn.Module,
+    path: Path,
+    *,
+    opset: int = 17,
+    size: tuple[int, int] | None = None,
+    rembg: bool = False,
+) -> Exported:
+    """Write a network as an ONNX file from RGB in [0, 1], B×3×H×W, to alpha, B×1×H×W.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On the CPU and in eval mode, as `load_network` gives it.
+    opset : int
+        One of `OPSETS`.
+    size : (height, width), optional
+        Fixes the input to one picture of this size; otherwise batch, height and width are free.
+    rembg : bool
+        Take pictures as rembg prepares them for its U²-Net sessions.
+
+    Raises
+    ------
+    MatteError
+        If the package ``onnx`` or onnxruntime is missing, or the file's mattes are not PyTorch's
+        to `TOLERANCE`; then nothing is written.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MatteError("exporting needs the package onnx: pip install 'mattecli[onnx]'") from None
+    if opset not in OPSETS:
+        raise MatteError(f"opset {opset}: use {OPSETS[0]} to {OPSETS[-1]}")
+
+    convention = Convention(size=network.config.predict_size, square=False)
+    if rembg:
+        convention = PRESETS["u2net"]
+        size = (convention.size, convention.size)
+    model = onnx.load_from_string(
+        _trace(_Portable(network, convention.mean, convention.std).eval(), opset, size)
+    )
+    model.producer_name, model.producer_version = "matte", __version__
+    onnx.helper.set_model_props(model, {METADATA_KEY: convention.to_json()})
+    onnx.checker.check_model(model)
+    data = model.SerializeToString()
+
+    sizes = [(1, *size)] if size else [(1, 256, 256), (2, 160, 250), (1, 97, 131)]
+    pictures = [_pictures(*shape) for shape in sizes]
+    difference = _difference(data, network, convention, pictures)
+    if not difference <= TOLERANCE:
+        raise MatteError(
+            f"{path} is not written: its mattes are up to {difference:.2g} away from PyTorch's"
+        )
+    write_atomically(path, data)
+    return Exported(len(data), difference, sum(len(batch) for batch in pictures))
+
+
+def _trace(network: nn.Module, opset: int, size: tuple[int, int] | None) -> bytes:
+    # No multiple of 32, or the padding would be left out of the trace.
+    shape = (1, 3, *size) if size else (2, 3, 90, 120)
+    free = None if size else {0: "batch", 2: "height", 3: "width"}
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # That tracing is the old way, and that branches are traced on one side only, which is what
+        # is wanted here. The new exporter takes hours over sizes that are free.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (torch.zeros(shape),),
+            file,
+            dynamo=False,
+            opset_version=opset,
+            input_names=["image"],
+            output_names=["alpha"],
+            dynamic_axes=free and {"image": free, "alpha": free},
+        )
+    return file.getvalue()
+
+
+def _pictures(count: int, height: int, width: int) -> np.ndarray:
+    """Blobs of all colours, float32 of shape (count, 3, height, width) in [0, 1]."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    frequency = rng.uniform(2, 12, (count, 3, 2, 1, 1))
+    waves = np.sin(frequency[:, :, 0] * x + 3 * rng.random((count, 3, 1, 1)))
+    waves = waves * np.cos(frequency[:, :, 1] * y) + rng.normal(0, 0.1, (count, 3, height, width))
+    disc = (
+        np.hypot(x - 0.5 * width / max(height, width), y - 0.5 * height / max(height, width)) < 0.25
+    )
+    return np.where(disc, 1 - waves, 0.5 + 0.4 * waves).clip(0, 1).astype(np.float32)
+
+
+@torch.inference_mode()
+def _difference(
+    model: bytes, network: nn.Module, convention: Convention, batches: list[np.ndarray]
+) -> float:
+    """Largest difference of alpha between the file in onnxruntime and the network in PyTorch."""
+    session = open_session(model)
+    mean, std = (np.float32(v).reshape(1, 3, 1, 1) for v in (convention.mean, convention.std))
+    return max(
+        float(
+            np.abs(
+                session.run(None, {"image": (batch - mean) / std})[0]
+                - snap(network(torch.from_numpy(batch))).numpy()
+            ).max()
+        )
+        for batch in batches
+    )
