@@ -9,11 +9,14 @@ from mattecli.core.dataset.compositing import composite
 
 METHODS = ("multilevel", "blur-fusion")
 
-# Smoothness where alpha is flat (Germer 2020). Sweeps of each level: the finest one costs most and
-# starts from a good guess. Over-relaxation reaches in these few sweeps what would take dozens.
+# Smoothness where alpha is flat (Germer 2020). Sweeps of each level: the coarsest one starts from
+# nothing and is cheap, the finest one costs most and starts from a good guess. Over-relaxation
+# reaches in these few sweeps what would take dozens.
 _SMOOTHNESS = np.float32(1e-5)
-_SWEEPS, _FINEST_SWEEPS = 10, 6
+_COARSEST_SWEEPS, _SWEEPS, _FINEST_SWEEPS = 30, 10, 6
 _OVER_RELAXATION = np.float32(1.7)
+# Longest side, in pixels, of the coarsest level.
+_COARSEST_SIZE = 32
 # Above this size only the pixels around the transition are solved for: all that the levels below
 # left to do.
 _DENSE_SIZE = 128
@@ -96,24 +99,37 @@ def extend_foreground(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """From one pixel up: enlarge the colours of the level below, then sweep over this level."""
-    alpha = alpha.copy()
-    alpha[alpha < _NEARLY] = 0
-    alpha[alpha > 1 - _NEARLY] = 1
-    levels = [(image, alpha)]
-    while max(levels[-1][1].shape) > 1:
-        levels.append(tuple(_halve(array) for array in levels[-1]))
+    """From coarse to fine: enlarge the colours of the level below, then sweep over this level."""
+    levels = [(image, _snapped(alpha))]
+    while max(levels[-1][1].shape) > _COARSEST_SIZE:
+        image, alpha = levels[-1]
+        # Rounding leaves means of many ones just below 1.
+        levels.append((_halve(image), _snapped(_halve(alpha))))
 
-    foreground = background = levels[-1][0]
-    for image, alpha in reversed(levels):
+    image, alpha = levels[-1]
+    foreground, background = _mean_color(image, alpha), _mean_color(image, 1 - alpha)
+    schedule = [_COARSEST_SWEEPS, *[_SWEEPS] * (len(levels) - 2), _FINEST_SWEEPS]
+    for (image, alpha), sweeps in zip(reversed(levels), schedule, strict=False):
         foreground = _enlarge(foreground, alpha.shape)
         background = _enlarge(background, alpha.shape)
         unknown = np.ones(alpha.shape, np.uint8)
         if max(alpha.shape) > _DENSE_SIZE:
             unknown = _dilate(((alpha > 0) & (alpha < 1)).view(np.uint8), _MARGIN)
-        finest = alpha.shape == levels[0][1].shape
-        _relax(foreground, background, image, alpha, unknown, _FINEST_SWEEPS if finest else _SWEEPS)
+        _relax(foreground, background, image, alpha, unknown, sweeps)
     return cv2.copyTo(image, (alpha == 1).view(np.uint8), foreground)
+
+
+def _snapped(alpha: np.ndarray) -> np.ndarray:
+    alpha = alpha.copy()
+    alpha[alpha < _NEARLY] = 0
+    alpha[alpha > 1 - _NEARLY] = 1
+    return alpha
+
+
+def _mean_color(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean colour as a picture of one pixel; the plain mean where there is no weight."""
+    weight = weight + np.float32(1e-6)
+    return (np.einsum("hwc,hw->c", image, weight) / weight.sum()).reshape(1, 1, 3)
 
 
 def _halve(array: np.ndarray) -> np.ndarray:
