@@ -1,3 +1,29 @@
-"""Image matting on the command line: alpha mattes and clean cutouts, without a trimap."""
+"""Image matting: alpha mattes and clean cutouts, without a trimap.
+
+>>> import mattecli as matte
+>>> alpha = matte.predict("photo.jpg")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["MatteError", "Scores", "composite", "cutout", "evaluate", "predict"]
+
+if TYPE_CHECKING:
+    from mattecli.api import MatteError, Scores, composite, cutout, evaluate, predict
+
+
+def __getattr__(name: str) -> Any:
+    # Not before it is needed: importing NumPy and PyTorch takes seconds, and `matte --help` has
+    # no use for them.
+    if name in __all__:
+        from mattecli import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

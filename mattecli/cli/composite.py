@@ -114,10 +114,9 @@ def composite(
     if several and not into_folder:
         raise typer.BadParameter("several backgrounds need a folder for results")
     suffix = result_suffix(out, image_format, into_folder)
-    default_fit = "cover" if canvas == Canvas.foreground else "contain"
     layout = Layout(
         canvas.value,
-        fit.value if fit else default_fit,
+        fit.value if fit else None,
         scale,
         parse_position(position),
         linear,

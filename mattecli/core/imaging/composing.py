@@ -38,8 +38,9 @@ class Layout:
     ----------
     canvas : {"foreground", "background"}
         Whose frame the result has.
-    fit : {"cover", "contain", "stretch"}
-        How the other one is fitted into that frame.
+    fit : {"cover", "contain", "stretch"} or None
+        How the other one is fitted into that frame; None covers the foreground's frame and stays
+        inside the background's.
     scale : float
         Factor on the size of the cutout after fitting.
     position : tuple of float
@@ -51,7 +52,7 @@ class Layout:
     """
 
     canvas: str = "foreground"
-    fit: str = "cover"
+    fit: str | None = None
     scale: float = 1.0
     position: tuple[float, float] = (0.5, 0.5)
     linear: bool = False
@@ -76,11 +77,11 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     size = cutout.alpha.shape
     is_color = background.ndim == 1
     frame = size if layout.canvas == "foreground" or is_color else background.shape[:2]
+    fit = layout.fit or ("cover" if layout.canvas == "foreground" else "contain")
     canvas = np.empty((*frame, 3), np.float32)
-    canvas[:] = background if is_color else fill_frame(background, frame, layout.fit)
+    canvas[:] = background if is_color else fill_frame(background, frame, fit)
 
-    fit = "stretch" if frame == size else layout.fit
-    taken = fitted_size(size, frame, fit, layout.scale)
+    taken = fitted_size(size, frame, "stretch" if frame == size else fit, layout.scale)
     target, source = overlap(taken, frame, layout.position)
     color, alpha = to_unit(cutout.color), to_unit(cutout.alpha)
     if layout.match:
@@ -96,6 +97,12 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
         canvas = srgb_to_linear(canvas)
     canvas[target] = composite(alpha[source], color[source], canvas[target])
     return linear_to_srgb(canvas) if layout.linear else canvas
+
+
+def check_transparent(cutout: Picture, name: object = "the cutout") -> None:
+    """Raise `MatteError` if nothing of a picture is transparent."""
+    if cutout.alpha is None or cutout.alpha.min() == np.iinfo(cutout.alpha.dtype).max:
+        raise MatteError(f"{name} has no transparency: cut its subject out with 'matte predict'")
 
 
 def _resize_cutout(
@@ -211,9 +218,7 @@ def _write_composite(
     job: CompositeJob, background: np.ndarray, layout: Layout, suffix: str, quality: int | None
 ) -> None:
     cutout = to_srgb(read_picture(job.cutout))
-    if cutout.alpha is None or cutout.alpha.min() == np.iinfo(cutout.alpha.dtype).max:
-        name = "standard input" if isinstance(job.cutout, bytes) else job.cutout
-        raise MatteError(f"{name} has no transparency: cut its subject out with 'matte predict'")
+    check_transparent(cutout, "standard input" if isinstance(job.cutout, bytes) else job.cutout)
     bits = 16 if cutout.color.dtype == np.uint16 and suffix in SIXTEEN_BIT else 8
     result = to_bits(compose(cutout, background, layout), bits)
     write_result(job.output, encode(result, suffix, quality=quality))

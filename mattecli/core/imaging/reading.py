@@ -68,7 +68,7 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             return _decode_float_color(data)
     with _readable(source), _open(source, data, max_pixels) as image:
         picture = _decode_deep_color(image, data) if _is_deep_color(image, data) else None
-        return picture or _decode(image)
+        return picture or picture_of(image)
 
 
 def read_color(path: Path) -> np.ndarray:
@@ -78,7 +78,7 @@ def read_color(path: Path) -> np.ndarray:
     -------
     ndarray of shape (H, W, 3), uint8
     """
-    return _to_8_bit(to_srgb(read_picture(path)).color)
+    return to_8_bit(to_srgb(read_picture(path)).color)
 
 
 def read_alpha(path: Path) -> np.ndarray:
@@ -91,9 +91,13 @@ def read_alpha(path: Path) -> np.ndarray:
     -------
     ndarray of shape (H, W), uint8 or uint16
     """
+    return matte_of(read_picture(path))
+
+
+def matte_of(picture: Picture) -> np.ndarray:
+    """Take the matte out of a picture; see `read_alpha`."""
     import cv2
 
-    picture = read_picture(path)
     if picture.alpha is not None:
         opaque = picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
         grey = (picture.color == picture.color[..., :1]).all()
@@ -120,7 +124,7 @@ def to_srgb(picture: Picture) -> Picture:
     """
     if not picture.icc or _is_srgb(picture.icc):
         return replace(picture, icc=None)
-    color, alpha = _to_8_bit(picture.color), picture.alpha
+    color, alpha = to_8_bit(picture.color), picture.alpha
     # A broken profile is no reason to refuse a good picture: its colours are taken as sRGB.
     with contextlib.suppress(ImageCms.PyCMSError, OSError):
         profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.icc))
@@ -128,7 +132,7 @@ def to_srgb(picture: Picture) -> Picture:
             Image.fromarray(color), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
         color = np.array(image)
-    return Picture(color, None if alpha is None else _to_8_bit(alpha), None, picture.exif)
+    return Picture(color, None if alpha is None else to_8_bit(alpha), None, picture.exif)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -199,7 +203,8 @@ def _register_heif(source: Path | bytes) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _decode(image: Image.Image) -> Picture:
+def picture_of(image: Image.Image) -> Picture:
+    """Turn one of Pillow's images into an upright picture in RGB, its profile beside it."""
     image.load()
     # After loading: an orientation may follow the pixels, and Pillow turns TIFF files itself.
     orientation = _orientation(image)
@@ -327,7 +332,8 @@ def _to_16_bit(array: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values / full, 0.0, 1.0) * 65535).astype(np.uint16)
 
 
-def _to_8_bit(array: np.ndarray) -> np.ndarray:
+def to_8_bit(array: np.ndarray) -> np.ndarray:
+    """Round uint16 to uint8; uint8 passes."""
     if array.dtype == np.uint8:
         return array
     # 65535 = 255 * 257, so this rounds to the nearest 8-bit value.

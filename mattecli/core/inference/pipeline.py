@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import Picture
+from mattecli.core.imaging.reading import Picture, to_8_bit
 from mattecli.core.imaging.writing import OutputUnusable
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def run_pipeline(
     def prepare(job: Job) -> Item:
         start = time.perf_counter()
         picture = decode(job)
-        network_input = predictor.shrink(_as_bytes(picture))
+        network_input = predictor.shrink(to_8_bit(picture.color))
         return Item(job, picture, network_input, seconds=time.perf_counter() - start)
 
     def items_in_flight() -> list[Item]:
@@ -161,13 +161,6 @@ def run_pipeline(
             # written are still finished by the executors' exit, the rest is dropped.
             for future in [*decoding, *finishing]:
                 future.cancel()
-
-
-def _as_bytes(picture: Picture) -> np.ndarray:
-    """Give a picture's colours in the 8 bits that the network takes."""
-    return (
-        picture.color if picture.color.dtype == np.uint8 else (picture.color >> 8).astype(np.uint8)
-    )
 
 
 def _run_network(predictor: Predictor, batch: list[Item]) -> list[Outcome]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
@@ -19,14 +18,13 @@ from mattecli.core.imaging.reading import (
     read_alpha,
     read_picture,
     to_srgb,
-    to_unit,
 )
 from mattecli.core.imaging.walking import by_stem, relative_stem, scan
 from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.cutting import Cut, cut, flatten
+from mattecli.core.inference.matting import fit_trimap, full_size_alpha
 from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.inference.refinement import refine, refine_in_trimap
 from mattecli.core.ranks import rank_and_world
 
 PIPE = Path("-")
@@ -172,13 +170,10 @@ def decode(job: Job, settings: Settings) -> Picture:
 def finish(item: Item, settings: Settings) -> Outcome:
     """Bring the matte to full size, make what is wanted, and write it."""
     picture = item.picture
-    trimap = settings.trimaps.get(item.job.source) if settings.trimaps else None
-    if trimap:
-        alpha = refine_in_trimap(picture.color, item.matte, _read_trimap(trimap, picture))
-    else:
-        alpha = refine(picture.color, item.matte, settings.refine)
-    if picture.alpha is not None:
-        alpha *= to_unit(picture.alpha)
+    trimap = None
+    if path := settings.trimaps.get(item.job.source):
+        trimap = fit_trimap(read_alpha(path), picture, str(path))
+    alpha = full_size_alpha(picture, item.matte, settings.refine, trimap)
     results = cut(picture.color, alpha, settings.cut)
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
     for kind, path in item.job.outputs.items():
@@ -193,16 +188,3 @@ def finish(item: Item, settings: Settings) -> Outcome:
         write_result(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None
     return Outcome(item.job, "ok", preview=preview)
-
-
-def _read_trimap(path: Path, picture: Picture) -> np.ndarray:
-    """Read a trimap at the size of its photo; another size is well, another shape is a mistake."""
-    trimap = to_unit(read_alpha(path))
-    height, width = picture.color.shape[:2]
-    proportions = width / height
-    if abs(trimap.shape[1] / trimap.shape[0] - proportions) > 0.02 * proportions:
-        raise MatteError(
-            f"{path} is {trimap.shape[1]}x{trimap.shape[0]} but its photo {width}x{height}: "
-            "a trimap has the proportions of its photo"
-        )
-    return cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)

@@ -11,6 +11,16 @@ REGIONS = ("whole", "unknown", "detail")
 DETAIL_RADIUS = 10
 
 
+def region_mask(region: str, truth: np.ndarray, trimap: np.ndarray | None) -> np.ndarray | None:
+    """The pixels of the ``unknown`` or ``detail`` region, or None for the ``whole`` image.
+
+    `trimap` is needed for ``unknown`` only.
+    """
+    if region == "unknown":
+        return unknown_region(trimap)
+    return detail_region(truth) if region == "detail" else None
+
+
 def unknown_region(trimap: np.ndarray) -> np.ndarray:
     """The pixels that a trimap leaves open: exactly 128 (32896 in 16 bits).
 

@@ -20,7 +20,7 @@ from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.metrics.connectivity import connectivity_error
 from mattecli.core.metrics.matching import Entry
 from mattecli.core.metrics.pixels import comparable, pixel_count
-from mattecli.core.metrics.regions import detail_region, unknown_region
+from mattecli.core.metrics.regions import region_mask
 from mattecli.core.metrics.scores import Scores, score
 
 if TYPE_CHECKING:
@@ -97,14 +97,11 @@ def read_job(job: Job) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     truth = read_alpha(entry.truth)
     prediction = read_alpha(entry.prediction) if job.alpha is None else job.alpha
     _check_size(prediction, entry.prediction, truth, entry.truth)
-    region = None
+    trimap = None
     if job.region == "unknown":
         trimap = read_alpha(entry.trimap)
         _check_size(trimap, entry.trimap, truth, entry.truth)
-        region = unknown_region(trimap)
-    elif job.region == "detail":
-        region = detail_region(truth)
-    return *comparable(prediction, truth), region
+    return *comparable(prediction, truth), region_mask(job.region, truth, trimap)
 
 
 def _check_size(array: np.ndarray, path: Any, truth: np.ndarray, truth_path: Any) -> None:

@@ -1,0 +1,239 @@
+"""What ``import mattecli`` offers: the commands for pictures that are in memory, or in files."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.accepting import ImageLike, as_matte, as_picture
+from mattecli.core.imaging.composing import Layout, check_transparent, compose, load_background
+from mattecli.core.imaging.placing import parse_position
+from mattecli.core.imaging.reading import Picture, to_8_bit, to_bits, to_unit
+from mattecli.core.inference.cutting import Cut, cut, flatten
+from mattecli.core.inference.matting import fit_trimap, full_size_alpha
+from mattecli.core.metrics.pixels import comparable
+from mattecli.core.metrics.regions import region_mask
+from mattecli.core.metrics.scores import Scores, score
+
+if TYPE_CHECKING:
+    from mattecli.core.inference.predictor import Predictor
+
+__all__ = ["ImageLike", "MatteError", "Scores", "composite", "cutout", "evaluate", "predict"]
+
+Refine = Literal["none", "fast", "best"]
+_WHITE = np.ones(3, np.float32)
+
+
+def predict(
+    image: ImageLike,
+    *,
+    refine: Refine = "fast",
+    trimap: ImageLike | None = None,
+    size: int | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> np.ndarray:
+    """Find the alpha matte of a photo.
+
+    The network is loaded at the first call and kept for later ones.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL.Image.Image, numpy.ndarray or torch.Tensor
+        Arrays have the shape (H, W, 3) and tensors (3, H, W); numbers are uint8, uint16 or floats
+        in [0, 1]. Orientation and colour profile of files and Pillow's images are applied. What is
+        transparent already stays so.
+    refine : {"fast", "best", "none"}
+        How the matte is brought to the photo's size; ``best`` takes seconds.
+    trimap : as `image`, optional
+        Black and white in it are known, the rest is solved.
+    size : int, optional
+        Long side in pixels at which the network sees the photo.
+    weights : path, optional
+        A weights file, or any network as ``.onnx``; by default the bundled weights.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    precision : {"auto", "fp32", "fp16", "bf16"}
+
+    Returns
+    -------
+    float32 ndarray of shape (H, W), in [0, 1]
+
+    Raises
+    ------
+    MatteError
+        If something is no picture, or weights or device are not there.
+    """
+    picture = _opaque(as_picture(image))
+    given = None if trimap is None else fit_trimap(as_matte(trimap), picture)
+    predictor = _predictor(weights, device, precision, size)
+    (matte,) = predictor.run([predictor.shrink(to_8_bit(picture.color))])
+    return full_size_alpha(picture, matte, refine, given)
+
+
+def cutout(
+    image: ImageLike,
+    alpha: ImageLike | None = None,
+    *,
+    crop: float | None = None,
+    bits: Literal[8, 16] = 8,
+    refine: Refine = "fast",
+    trimap: ImageLike | None = None,
+    size: int | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> np.ndarray:
+    """Cut the subject out of a photo, with colours that are free of its old background.
+
+    Parameters
+    ----------
+    image, refine, trimap, size, weights, device, precision
+        See `predict`.
+    alpha : as `image`, optional
+        A matte of the photo's size; by default it is predicted.
+    crop : float, optional
+        Crop to the subject and leave room around it, as a share of its longer side.
+    bits : {8, 16}
+        Depth of the result.
+
+    Returns
+    -------
+    uint8 or uint16 ndarray of shape (H, W, 4)
+        RGBA with straight colours, as ``PIL.Image.fromarray`` takes it.
+
+    Raises
+    ------
+    MatteError
+        As `predict`, or if the sizes of photo and matte differ.
+    """
+    picture = as_picture(image)
+    if alpha is None:
+        unit = predict(
+            image,
+            refine=refine,
+            trimap=trimap,
+            size=size,
+            weights=weights,
+            device=device,
+            precision=precision,
+        )
+    else:
+        unit = to_unit(as_matte(alpha))
+        if unit.shape != picture.color.shape[:2]:
+            sizes = [f"{shape[1]}x{shape[0]}" for shape in (unit.shape, picture.color.shape)]
+            raise MatteError(f"the matte is {sizes[0]} but its photo {sizes[1]}")
+    return cut(_opaque(picture).color, unit, Cut(bits=bits, crop=crop))["cutout"]
+
+
+def composite(
+    cutout: ImageLike,
+    background: ImageLike,
+    *,
+    canvas: Literal["foreground", "background"] = "foreground",
+    fit: Literal["cover", "contain", "stretch"] | None = None,
+    scale: float = 1.0,
+    position: str | tuple[float, float] = "center",
+    linear: bool = False,
+    match: bool = False,
+    shadow: bool = False,
+    bits: Literal[8, 16] = 8,
+) -> np.ndarray:
+    """Lay a cutout onto a colour or another picture.
+
+    Parameters
+    ----------
+    cutout : path, bytes, PIL.Image.Image, numpy.ndarray or torch.Tensor
+        With transparency and straight colours, as `cutout` gives it.
+    background : str, or as `cutout`
+        A colour such as ``white`` or ``#f4f1ea``, or a picture.
+    canvas : {"foreground", "background"}
+        Whose frame the result has; a colour takes on the cutout's.
+    fit : {"cover", "contain", "stretch"}, optional
+        How the other one is fitted into that frame; by default ``cover``, or ``contain`` into the
+        background's.
+    scale : float
+        Factor on the size of the cutout after fitting.
+    position : str or tuple of float
+        ``center``, ``top``, ``bottom-left``…, or shares of the free room (x, y).
+    linear : bool
+        Mix light instead of sRGB values.
+    match, shadow : bool
+        Bring the cutout's light nearer to the background; draw a shadow where it stands.
+    bits : {8, 16}
+        Depth of the result.
+
+    Returns
+    -------
+    uint8 or uint16 ndarray of shape (height, width, 3)
+
+    Raises
+    ------
+    MatteError
+        If something is no picture, or the cutout has no transparency.
+    """
+    picture = as_picture(cutout)
+    check_transparent(picture)
+    if isinstance(background, str):
+        behind = load_background(background)
+    else:
+        behind = to_unit(_opaque(as_picture(background)).color)
+    place = parse_position(position) if isinstance(position, str) else position
+    layout = Layout(canvas, fit, scale, place, linear, match, shadow)
+    return to_bits(compose(picture, behind, layout), bits)
+
+
+def evaluate(
+    prediction: ImageLike,
+    truth: ImageLike,
+    *,
+    trimap: ImageLike | None = None,
+    region: Literal["whole", "unknown", "detail"] | None = None,
+) -> Scores:
+    """Score a matte against the truth.
+
+    Parameters
+    ----------
+    prediction, truth : path, bytes, PIL.Image.Image, numpy.ndarray or torch.Tensor
+        Mattes, or cutouts, whose alpha counts.
+    trimap : as `truth`, optional
+        Only its pixels of 128 count, unless `region` says otherwise.
+    region : {"whole", "unknown", "detail"}, optional
+        Pixels that count: all, the trimap's unknown ones, or those near soft pixels and edges of
+        the truth.
+
+    Returns
+    -------
+    Scores
+        SAD, MSE, MAD, Grad and Conn, scaled as the field's tables are; lower is better.
+
+    Raises
+    ------
+    MatteError
+        If something is no picture, sizes differ, or ``unknown`` comes without a trimap.
+    """
+    region = region or ("whole" if trimap is None else "unknown")
+    if region == "unknown" and trimap is None:
+        raise MatteError("the region 'unknown' needs a trimap")
+    pair = comparable(as_matte(prediction), as_matte(truth))
+    unknown = None if trimap is None else to_8_bit(as_matte(trimap))
+    return score(*pair, region_mask(region, pair[1], unknown))
+
+
+def _opaque(picture: Picture) -> Picture:
+    """Lay what is transparent onto white, as the network knows no transparency."""
+    return Picture(flatten(picture, _WHITE), picture.alpha)
+
+
+@lru_cache(maxsize=2)
+def _predictor(
+    weights: str | Path | None, device: str, precision: str, size: int | None
+) -> Predictor:
+    from mattecli.core.inference.predictor import Predictor
+
+    return Predictor.load(Path(weights) if weights else None, device, precision, size)

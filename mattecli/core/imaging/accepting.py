@@ -1,0 +1,100 @@
+"""Pictures as Python programs hold them: arrays, tensors, Pillow's images, paths, bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.reading import (
+    MAX_PIXELS,
+    Picture,
+    matte_of,
+    picture_of,
+    read_picture,
+    to_bits,
+    to_srgb,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+#: A path, the bytes of a file, a Pillow image, an array of shape (H, W), (H, W, 1), (H, W, 3) or
+#: (H, W, 4), or a tensor of shape (H, W), (C, H, W) or (1, C, H, W). Numbers are uint8, uint16 or
+#: floats in [0, 1]; channels are RGB or RGBA with straight colours, in sRGB.
+ImageLike: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray | torch.Tensor"
+
+
+def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Turn anything that holds a picture into an upright one in sRGB.
+
+    Raises
+    ------
+    MatteError
+        If it is no picture.
+    """
+    if isinstance(image, (str, Path)):
+        return to_srgb(read_picture(Path(image), max_pixels))
+    if isinstance(image, bytes):
+        return to_srgb(read_picture(image, max_pixels))
+    if isinstance(image, Image.Image):
+        return to_srgb(picture_of(image))
+    array = image if isinstance(image, np.ndarray) else _from_tensor(image)
+    return _from_array(array)
+
+
+def as_matte(image: ImageLike) -> np.ndarray:
+    """Turn anything that holds a matte into uint8 or uint16 H×W, as `read_alpha` does a file.
+
+    Raises
+    ------
+    MatteError
+        If it is no picture.
+    """
+    return matte_of(as_picture(image))
+
+
+def _from_array(array: np.ndarray) -> Picture:
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype.kind == "f":
+        if array.size and not (array.min() >= 0 and array.max() <= 1):
+            raise MatteError(
+                f"an array of floats has values in [0, 1], not {array.min():g} to {array.max():g}"
+            )
+        array = to_bits(array.astype(np.float32), 16)
+    if array.ndim == 2:
+        array = array[..., None]
+    if (
+        array.dtype not in (np.uint8, np.uint16)
+        or array.ndim != 3
+        or array.shape[2] not in (1, 3, 4)
+        or not array.size
+    ):
+        raise MatteError(
+            "a picture is an array of shape (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or "
+            f"floats, not {array.shape} of {array.dtype}"
+        )
+    color = np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
+    alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
+    return Picture(np.ascontiguousarray(color), alpha)
+
+
+def _from_tensor(tensor: Any) -> np.ndarray:
+    """Tensors have their channels first; only those of PyTorch are known."""
+    if not (hasattr(tensor, "detach") and hasattr(tensor, "cpu")):
+        raise MatteError(
+            "a picture is a path, bytes, a Pillow image, a NumPy array or a PyTorch tensor, "
+            f"not {type(tensor).__name__}"
+        )
+    tensor = tensor.detach().cpu()
+    tensor = tensor.float() if tensor.is_floating_point() else tensor
+    tensor = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
+    if tensor.ndim == 3:
+        if tensor.shape[0] not in (1, 3, 4):
+            raise MatteError(f"a picture is a tensor of shape (C, H, W), not {tuple(tensor.shape)}")
+        tensor = tensor.permute(1, 2, 0)
+    return tensor.numpy()
