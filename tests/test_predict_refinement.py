@@ -9,6 +9,7 @@ import pytest
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference import closed_form
 from mattecli.core.inference.refinement import refine
+from mattecli.core.inference.windows import ColorWindows
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,6 @@ def test_laplacian_is_that_of_levin():
             inverse = np.linalg.inv(centred.T @ centred / 9 + closed_form._FLAT * np.eye(3))
             laplacian[np.ix_(index, index)] += np.eye(9) - (1 + centred @ inverse @ centred.T) / 9
     expected = (laplacian @ alpha.ravel()).reshape(8, 9) / 9
-    inverse, mean = closed_form._window_statistics(image)
-    product = closed_form._laplacian(alpha, image, mean, inverse)
+    product = closed_form._laplacian(alpha, ColorWindows(image, 1, closed_form._FLAT))
     # Pixels whose windows reach over the border are treated apart.
     np.testing.assert_allclose(product[2:-2, 2:-2], expected[2:-2, 2:-2], atol=1e-4)

@@ -166,63 +166,65 @@ def _relax(
 
     Neighbours always have the other colour of a chessboard, so one half is updated at once.
     """
-    # Only these pixels and their neighbours are looked at, numbered from 0 in planes of their own:
-    # gathering single values is quicker than gathering short rows.
+    # Only these pixels and their neighbours are looked at. They are numbered so that those updated
+    # together follow one another: they are a slice, and only their neighbours are gathered.
     height, width = alpha.shape
-    active = np.flatnonzero(_dilate(unknown, 1))
-    number = np.empty(alpha.size, np.int32)
-    number[active] = np.arange(len(active))
-    planes = [array.reshape(-1, 3)[active].T.copy() for array in (foreground, background, image)]
-    active_alpha = alpha.reshape(-1)[active]
-
     pixels = np.flatnonzero(unknown)
     rows, columns = np.divmod(pixels, width)
     is_black = ((rows + columns) & 1).astype(bool)
+    halves = pixels[is_black], pixels[~is_black]
+    rim = np.flatnonzero(_dilate(unknown, 1) != unknown)
+    active = np.concatenate([*halves, rim])
+    number = np.empty(alpha.size, np.int32)
+    number[active] = np.arange(len(active))
+
+    def planes(picture: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(picture.reshape(-1, 3)[active].T)
+
+    colors, given = np.vstack([planes(foreground), planes(background)]), planes(image)
+    active_alpha = alpha.reshape(-1)[active]
     systems = []
-    for half in (is_black, ~is_black):
-        here, row, column = pixels[half], rows[half], columns[half]
-        for start in range(0, len(here), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            i, y, x = here[part], row[part], column[part]
-            neighbours = [
-                number[j].astype(np.intp)
-                for j in (
-                    np.where(x > 0, i - 1, i),
-                    np.where(x < width - 1, i + 1, i),
-                    np.where(y > 0, i - width, i),
-                    np.where(y < height - 1, i + width, i),
-                )
-            ]
-            i = number[i].astype(np.intp)
-            a = active_alpha[i]
-            weights = [np.abs(a - active_alpha[j]) + _SMOOTHNESS for j in neighbours]
-            total = sum(weights)
-            gain = 1 / (a * a + (1 - a) * (1 - a) + total)
-            systems.append((i, neighbours, [w / total for w in weights], a, gain))
+    start = 0
+    for i in (i for half in halves for i in np.array_split(half, len(half) // _CHUNK + 1)):
+        part = slice(start, start := start + len(i))
+        y, x = np.divmod(i, width)
+        neighbours = [
+            number[j].astype(np.intp)
+            for j in (
+                np.where(x > 0, i - 1, i),
+                np.where(x < width - 1, i + 1, i),
+                np.where(y > 0, i - width, i),
+                np.where(y < height - 1, i + width, i),
+            )
+        ]
+        a = active_alpha[part]
+        weights = [np.abs(a - active_alpha[j]) + _SMOOTHNESS for j in neighbours]
+        total = sum(weights)
+        gain = 1 / (a * a + (1 - a) * (1 - a) + total)
+        systems.append((part, neighbours, [w / total for w in weights], a, gain))
 
     for _ in range(sweeps):
-        for i, neighbours, weights, a, gain in systems:
-            for f_plane, b_plane, i_plane in zip(*planes, strict=True):
-                f_mean = _weighted_mean(f_plane, neighbours, weights)
-                b_mean = _weighted_mean(b_plane, neighbours, weights)
-                rest = (i_plane.take(i) - composite(a, f_mean, b_mean)) * gain
-                for plane, mean, share in ((f_plane, f_mean, a), (b_plane, b_mean, 1 - a)):
-                    old = plane.take(i)
-                    new = old + _OVER_RELAXATION * (mean + share * rest - old)
-                    plane[i] = np.clip(new, 0, 1, out=new)
+        for part, neighbours, weights, a, gain in systems:
+            mean = _weighted_mean(colors, neighbours, weights)
+            rest = (given[:, part] - composite(a, mean[:3], mean[3:])) * gain
+            mean[:3] += a * rest
+            mean[3:] += (1 - a) * rest
+            old = colors[:, part]
+            mean -= old
+            mean *= _OVER_RELAXATION
+            mean += old
+            np.clip(mean, 0, 1, out=old)
 
-    for array, plane in zip((foreground, background), planes[:2], strict=True):
-        array.reshape(-1, 3)[active] = plane.T
+    for picture, solved in ((foreground, colors[:3]), (background, colors[3:])):
+        picture.reshape(-1, 3)[active] = solved.T
 
 
 def _weighted_mean(
-    plane: np.ndarray, neighbours: list[np.ndarray], weights: list[np.ndarray]
+    planes: np.ndarray, neighbours: list[np.ndarray], weights: list[np.ndarray]
 ) -> np.ndarray:
-    mean = plane.take(neighbours[0])
-    mean *= weights[0]
-    for j, weight in zip(neighbours[1:], weights[1:], strict=True):
-        mean += plane.take(j) * weight
-    return mean
+    # Every index is valid; in this mode none is checked.
+    values = (planes.take(j, axis=1, mode="clip") for j in neighbours)
+    return sum(np.multiply(value, w, out=value) for value, w in zip(values, weights, strict=True))
 
 
 def _blur_fusion(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
+
+from mattecli.core.inference.windows import ColorWindows
 
 # Contrast (squared) below which a 3x3 window counts as flat.
 _FLAT = 1e-6
@@ -33,16 +34,16 @@ def solve_closed_form(image: np.ndarray, first: np.ndarray, unsure: np.ndarray) 
     -------
     float32 ndarray of shape (H, W), in [0, 1]
     """
-    inverse, mean_image = _window_statistics(image)
+    windows = ColorWindows(image, 1, _FLAT)
     hold = np.where(unsure, np.float32(_HOLD_UNSURE), np.float32(_HOLD_SURE))
     # The diagonal of L is about 1 − 1/9 · (1 + contrast term), between 0.4 and 0.9.
     precondition = 1 / (hold + np.float32(0.7))
 
     def multiply(alpha: np.ndarray) -> np.ndarray:
-        return _laplacian(alpha, image, mean_image, inverse) + hold * alpha
+        return _laplacian(alpha, windows) + hold * alpha
 
     alpha = first.copy()
-    residual = -_laplacian(alpha, image, mean_image, inverse)
+    residual = -_laplacian(alpha, windows)
     step = precondition * residual
     direction = step.copy()
     energy = first_energy = float(np.vdot(residual, step))
@@ -59,49 +60,7 @@ def solve_closed_form(image: np.ndarray, first: np.ndarray, unsure: np.ndarray) 
     return np.clip(alpha, 0, 1)
 
 
-def _window_statistics(image: np.ndarray) -> tuple[list[list[np.ndarray]], np.ndarray]:
-    """Give each window's inverse colour covariance, entry by entry, and its mean colour."""
-    # In double precision: a variance is a small difference of large numbers.
-    planes = [np.ascontiguousarray(image[..., i], dtype=np.float64) for i in range(3)]
-    means = [_box(plane) for plane in planes]
-
-    def covariance(i: int, j: int) -> np.ndarray:
-        return _box(planes[i] * planes[j]) - means[i] * means[j]
-
-    rr, gg, bb = (covariance(i, i) + _FLAT for i in range(3))
-    rg, rb, gb = covariance(0, 1), covariance(0, 2), covariance(1, 2)
-    # The adjugate of a symmetric 3x3 matrix, over its determinant.
-    adjugate = {
-        (0, 0): gg * bb - gb * gb,
-        (0, 1): rb * gb - rg * bb,
-        (0, 2): rg * gb - rb * gg,
-        (1, 1): rr * bb - rb * rb,
-        (1, 2): rg * rb - rr * gb,
-        (2, 2): rr * gg - rg * rg,
-    }
-    determinant = rr * adjugate[0, 0] + rg * adjugate[0, 1] + rb * adjugate[0, 2]
-    inverse = [
-        [(adjugate[min(i, j), max(i, j)] / determinant).astype(np.float32) for j in range(3)]
-        for i in range(3)
-    ]
-    return inverse, np.dstack(means).astype(np.float32)
-
-
-def _laplacian(
-    alpha: np.ndarray,
-    image: np.ndarray,
-    mean_image: np.ndarray,
-    inverse: list[list[np.ndarray]],
-) -> np.ndarray:
+def _laplacian(alpha: np.ndarray, windows: ColorWindows) -> np.ndarray:
     """Multiply by the matting Laplacian, scaled so that its diagonal is just below 1."""
-    mean_alpha = _box(alpha)
-    covariance = _box(image * alpha[..., None]) - mean_image * mean_alpha[..., None]
-    slope = np.empty_like(image)
-    for i in range(3):
-        slope[..., i] = sum(inverse[i][j] * covariance[..., j] for j in range(3))
-    offset = mean_alpha - np.einsum("hwc,hwc->hw", slope, mean_image)
-    return alpha - np.einsum("hwc,hwc->hw", _box(slope), image) - _box(offset)
-
-
-def _box(array: np.ndarray) -> np.ndarray:
-    return cv2.blur(array, (3, 3), borderType=cv2.BORDER_REFLECT)
+    slope, offset = windows.fit(alpha)
+    return alpha - np.einsum("hwc,hwc->hw", slope, windows.image) - offset

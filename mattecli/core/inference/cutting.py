@@ -18,6 +18,7 @@ KINDS = ("cutout", "alpha", "foreground", "composite")
 # a cutout mixes in no black; farther out it is cleared, which hides the old background and packs
 # well.
 _RIM = 8
+_NEAR = np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8)
 # Smaller alpha is stored as 0 in 8 bits.
 _VISIBLE = 0.5 / 255
 
@@ -69,8 +70,8 @@ def cut(color: np.ndarray, alpha: np.ndarray, wanted: Cut) -> dict[str, np.ndarr
             result = to_bits(alpha, wanted.bits)
         elif kind == "cutout":
             result = np.zeros((*frame, 4), to_bits(alpha[:1, :1], wanted.bits).dtype)
-            near = cv2.dilate((alpha[box] > _VISIBLE).astype(np.uint8), _disc(_RIM)).astype(bool)
-            result[box][near, :3] = to_bits(foreground[near], wanted.bits)
+            near = cv2.dilate((alpha[box] > _VISIBLE).view(np.uint8), _NEAR)
+            result[box][..., :3] = cv2.copyTo(to_bits(foreground, wanted.bits), near)
             result[..., 3] = to_bits(alpha, wanted.bits)
         elif kind == "foreground":
             result = _beyond(to_bits(foreground, wanted.bits), box, frame)
@@ -119,10 +120,6 @@ def subject_box(alpha: np.ndarray, margin: int) -> tuple[slice, slice]:
         slice(max(0, int(found[0]) - margin), min(length, int(found[-1]) + 1 + margin))
         for found, length in zip((rows, columns), alpha.shape, strict=True)
     )
-
-
-def _disc(radius: int) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
 def _beyond(inner: np.ndarray, box: tuple[slice, slice], frame: tuple[int, int]) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import to_unit
 from mattecli.core.inference.closed_form import solve_closed_form
+from mattecli.core.inference.windows import ColorWindows
 
 # Window radius at the network's size, and the contrast (squared) below which a window is flat.
 _RADIUS, _FLAT = 2, 1e-5
@@ -120,9 +121,9 @@ def _guided(color: np.ndarray, matte: np.ndarray) -> np.ndarray:
     if alpha.size <= matte.size:
         return alpha
     height, width = alpha.shape
-    functions = _linear_functions(to_unit(resize(color, *matte.shape)), matte)
+    guide = to_unit(resize(color, *matte.shape))
     unsure = cv2.blur(_is_unsure(matte).astype(np.float32), (3, 3))
-    layers = np.dstack([functions, unsure])
+    layers = np.dstack([*ColorWindows(guide, _RADIUS, _FLAT).fit(matte), unsure])
     for start in range(0, height, _STRIP):
         rows = np.arange(start, min(start + _STRIP, height))
         strip = _enlarge_rows(layers, rows, height, width)
@@ -137,32 +138,6 @@ def _guided(color: np.ndarray, matte: np.ndarray) -> np.ndarray:
 
 def _is_unsure(matte: np.ndarray) -> np.ndarray:
     return (matte > _SURE) & (matte < 1 - _SURE)
-
-
-def _linear_functions(guide: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Fit ``alpha = slope · colour + offset`` in every window, averaged over a pixel's windows.
-
-    Returns
-    -------
-    float32 ndarray of shape (h, w, 4)
-        Three slopes and the offset.
-    """
-
-    def mean(array: np.ndarray) -> np.ndarray:
-        side = 2 * _RADIUS + 1
-        return cv2.blur(array, (side, side), borderType=cv2.BORDER_REFLECT)
-
-    # Means in double precision: a variance is a small difference of large numbers.
-    guide, matte = guide.astype(np.float64), matte.astype(np.float64)
-    mean_guide, mean_matte = mean(guide), mean(matte)
-    covariance = mean(guide * matte[..., None]) - mean_guide * mean_matte[..., None]
-    products = mean((guide[..., :, None] * guide[..., None, :]).reshape(*matte.shape, 9))
-    variance = products.reshape(*matte.shape, 3, 3)
-    variance -= mean_guide[..., :, None] * mean_guide[..., None, :]
-    variance += _FLAT * np.eye(3)
-    slope = np.linalg.solve(variance, covariance[..., None])[..., 0]
-    offset = mean_matte - (slope * mean_guide).sum(axis=-1)
-    return mean(np.dstack([slope, offset]).astype(np.float32))
 
 
 def _enlarge_rows(
