@@ -54,8 +54,9 @@ def predict(
         Black and white in it are known, the rest is solved.
     size : int, optional
         Long side in pixels at which the network sees the photo.
-    weights : path, optional
-        A weights file, or any network as ``.onnx``; by default the bundled weights.
+    weights : str or path, optional
+        A weights file, any network as ``.onnx``, or a name that ``matte weights`` lists; by default
+        the bundled weights.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     precision : {"auto", "fp32", "fp16", "bf16"}
@@ -236,4 +237,4 @@ def _predictor(
 ) -> Predictor:
     from mattecli.core.inference.predictor import Predictor
 
-    return Predictor.load(Path(weights) if weights else None, device, precision, size)
+    return Predictor.load(weights, device, precision, size)

@@ -17,8 +17,9 @@ from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.inference.predictor import Predictor, snap
-from mattecli.core.network.weights import bundled_weights, load_network
+from mattecli.core.network.weights import load_network
 from mattecli.core.onnx.exporting import export
+from mattecli.core.store import find_weights
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -29,7 +30,7 @@ def matte(*arguments: object):
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
-    return load_network(bundled_weights())
+    return load_network(find_weights())
 
 
 @pytest.fixture(scope="module")

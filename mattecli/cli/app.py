@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mattecli import __version__
-from mattecli.cli import build_dataset, composite, evaluate, export, predict, train
+from mattecli.cli import build_dataset, composite, evaluate, export, predict, train, weights
 from mattecli.core.errors import MatteError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command("train")(train.train)
 app.command("build-dataset")(build_dataset.build_dataset)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:

@@ -105,7 +105,11 @@ def build_dataset(
     ] = 0.9,
     weights: Annotated[
         Path | None,
-        typer.Option(help="With --from-photos: the network.", show_default="the bundled one"),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="With --from-photos: the network.",
+            show_default="the bundled one",
+        ),
     ] = None,
     device: Annotated[
         str | None,

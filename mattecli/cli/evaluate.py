@@ -36,7 +36,9 @@ def evaluate(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Predict the mattes of the photos in PRED with this file."),
+        typer.Option(
+            metavar="NAME|FILE", help="Predict the mattes of the photos in PRED with these."
+        ),
     ] = None,
     trimap: Annotated[
         Path | None, typer.Option(help="Trimaps: score only their pixels of 128.")

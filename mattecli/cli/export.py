@@ -12,7 +12,9 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Weights to export.", show_default="the bundled ones"),
+        typer.Option(
+            metavar="NAME|FILE", help="Weights to export.", show_default="the bundled ones"
+        ),
     ] = None,
     opset: Annotated[int, typer.Option(min=11, max=20, help="Version of ONNX's operators.")] = 17,
     size: Annotated[
@@ -41,10 +43,11 @@ def export(
         raise typer.BadParameter("--rembg has a size of its own")
     fixed = _parse_size(size) if size else None
 
-    from mattecli.core.network.weights import bundled_weights, load_network
+    from mattecli.core.network.weights import load_network
     from mattecli.core.onnx.exporting import export as export_network
+    from mattecli.core.store import find_weights
 
-    network = load_network(weights or bundled_weights())
+    network = load_network(find_weights(weights))
     done = export_network(network, out, opset=opset, size=fixed, rembg=rembg)
     typer.echo(
         f"{out}: {done.size / 1e6:.1f} MB, opset {opset}, at most {done.difference:.1e} from "

@@ -112,7 +112,11 @@ def predict(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Weights to use.", show_default="the bundled ones"),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Weights to use: a file, any network as .onnx, or a name of `matte weights`.",
+            show_default="the bundled ones",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[

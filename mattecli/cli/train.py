@@ -99,7 +99,7 @@ def train(
     start_from: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
+            metavar="NAME|FILE",
             help="Weights to go on from, network included.",
             rich_help_panel=_NETWORK,
         ),
@@ -200,6 +200,7 @@ def train(
     if steps and epochs:
         raise typer.BadParameter("give --steps or --epochs, not both")
     losses = dict(_loss(text) for text in loss or [])
+    from mattecli.core.store import find_weights
     from mattecli.core.training.trainer import train as run_training
 
     settings = {
@@ -238,7 +239,7 @@ def train(
         out,
         validation=val,
         encoder_weights=encoder_weights,
-        start_from=start_from,
+        start_from=find_weights(start_from) if start_from else None,
         pretrained=pretrained,
         resume=resume,
         device=device,

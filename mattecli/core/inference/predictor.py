@@ -12,6 +12,7 @@ from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
 from mattecli.core.network.folding import fold_batch_norm
 from mattecli.core.ranks import local_rank, rank_and_world
+from mattecli.core.store import find_weights
 
 _STRIDE = 32
 # A sigmoid never quite reaches 0 or 1; what is this close is taken as there. Without it bodies are
@@ -54,26 +55,27 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        weights: Path | None = None,
+        weights: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
         size: int | None = None,
     ) -> Predictor:
-        """Load a weights file, the bundled one if none is named, onto a device.
+        """Load weights, by name or as a file and by default the bundled ones, onto a device.
 
         Under torchrun ``auto`` and ``cuda`` mean this process's own GPU. An ``.onnx`` file may hold
         any network; it brings its own precision.
         """
-        if weights and weights.suffix == ".onnx":
+        path = find_weights(weights)
+        if path.suffix == ".onnx":
             from mattecli.core.onnx.predictor import OnnxPredictor
 
-            return OnnxPredictor(weights, device, size)
-        from mattecli.core.network.weights import bundled_weights, load_network
+            return OnnxPredictor(path, device, size)
+        from mattecli.core.network.weights import load_network
 
         chosen = choose_device(device)
         if chosen.type == "cuda" and chosen.index is None and rank_and_world()[1] > 1:
             chosen = choose_device(f"cuda:{local_rank()}")
-        network = load_network(weights or bundled_weights(), chosen)
+        network = load_network(path, chosen)
         return cls(network, chosen, choose_precision(precision, chosen), size)
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:

@@ -17,27 +17,6 @@ from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NetworkConfig
 
 FORMAT = "mattecli-1"
-#: Inside an installed package, and at the top of the repository for editable installs.
-_BUNDLED = (
-    Path(__file__).parents[2] / "weights",
-    Path(__file__).parents[3] / "weights",
-)
-
-
-def bundled_weights(name: str = "default") -> Path:
-    """Path of weights that ship with the program.
-
-    Raises
-    ------
-    MatteError
-        If there are none of that name.
-    """
-    for folder in _BUNDLED:
-        path = folder / f"{name}.safetensors"
-        if path.is_file():
-            return path
-    have = sorted({p.stem for folder in _BUNDLED for p in folder.glob("*.safetensors")})
-    raise MatteError(f"no bundled weights '{name}' (there are: {', '.join(have) or 'none'})")
 
 
 def save_network(

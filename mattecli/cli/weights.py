@@ -1,0 +1,67 @@
+"""``matte weights``: what there is to predict with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List the weights that have a name, add some, check them.")
+
+
+@app.callback(invoke_without_command=True)
+def list_all(context: typer.Context) -> None:
+    """List the weights that have a name: any of them goes with --weights NAME."""
+    if context.invoked_subcommand:
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mattecli.core import store
+
+    table = Table("name", "MB", "licence", "figures", "from", box=None, pad_edge=False)
+    for weights in store.list_weights().values():
+        size = f"{weights.path.stat().st_size / 1e6:.1f}" if weights.path.is_file() else "gone"
+        record = weights.record
+        origin = "bundled" if weights.bundled else "added"
+        table.add_row(*map(escape, (weights.name, size, record.licence, record.figures, origin)))
+    Console().print(table)
+    typer.echo(f"added ones are in {store.cache_folder()}")
+
+
+@app.command()
+def verify() -> None:
+    """Compare every file with its checksum."""
+    from mattecli.core.store import is_sound, list_weights
+
+    damaged = False
+    for weights in list_weights().values():
+        sound = is_sound(weights)
+        damaged |= not sound
+        state = "as it should be" if sound else "damaged or gone"
+        typer.echo(f"{weights.name}: {state} ({weights.path})", err=not sound)
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def add(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE|URL", help="A .safetensors file of ours, or any .onnx one."),
+    ],
+    sha256: Annotated[
+        str | None, typer.Option(help="Checksum that the file must have; an address needs one.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call it.", show_default="the file's name")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="A note for the list.")] = "",
+    figures: Annotated[str, typer.Option(help="A note for the list.")] = "",
+) -> None:
+    """Copy or download weights into the cache, so that --weights NAME finds them."""
+    from mattecli.core.store import add_weights
+
+    added = add_weights(source, sha256=sha256, name=name, licence=licence, figures=figures)
+    typer.echo(f"added: --weights {added.name} ({added.path}, SHA-256 {added.record.sha256})")

@@ -1,0 +1,219 @@
+"""Weights by name: those that ship with the program, and those in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from mattecli.core.errors import MatteError, nearest
+from mattecli.core.toml import from_table, read_toml
+
+SUFFIXES = (".safetensors", ".onnx")
+_INDEX = "index.toml"
+#: Inside an installed package, and at the top of the repository for editable installs.
+_BUNDLED = (Path(__file__).parents[1] / "weights", Path(__file__).parents[2] / "weights")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the index beside the files says of one of them."""
+
+    file: str
+    sha256: str
+    licence: str = ""
+    figures: str = ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that have a name."""
+
+    name: str
+    path: Path
+    record: Record
+    bundled: bool
+
+
+def cache_folder() -> Path:
+    """Where the user's weights are: ``$MATTE_WEIGHTS``, or the platform's folder for caches."""
+    if folder := os.environ.get("MATTE_WEIGHTS"):
+        return Path(folder)
+    import platformdirs
+
+    return platformdirs.user_cache_path("mattecli") / "weights"
+
+
+def list_weights() -> dict[str, Weights]:
+    """All weights that have a name, the bundled ones first."""
+    bundled = next((path for path in _BUNDLED if (path / _INDEX).is_file()), _BUNDLED[0])
+    found = {}
+    for folder, ships in ((bundled, True), (cache_folder(), False)):
+        for name, record in _read_index(folder).items():
+            found.setdefault(name, Weights(name, folder / record.file, record, ships))
+    return found
+
+
+def find_weights(weights: str | Path | None = None) -> Path:
+    """Turn the path of a weights file, or a name, into a path; None stands for ``default``.
+
+    Raises
+    ------
+    MatteError
+        If there is no such file, or no weights of that name.
+    """
+    path = Path(weights or "default")
+    if weights and path.is_file():
+        return path
+    if path.suffix in SUFFIXES or len(path.parts) != 1:
+        raise MatteError(f"{path}: no such weights file")
+    known = list_weights()
+    if path.name not in known:
+        raise MatteError(
+            f"no weights file and no weights of the name '{path}': "
+            f"{nearest(path.name, known)} ('matte weights' lists them)"
+        )
+    if not known[path.name].path.is_file():
+        raise MatteError(f"{known[path.name].path} is gone: add the weights '{path}' again")
+    return known[path.name].path
+
+
+def is_sound(weights: Weights) -> bool:
+    """Tell whether the file is there and has the checksum that the index says."""
+    return weights.path.is_file() and _digest(_read(weights.path)) == weights.record.sha256
+
+
+def add_weights(
+    source: str,
+    *,
+    sha256: str | None = None,
+    name: str | None = None,
+    licence: str = "",
+    figures: str = "",
+) -> Weights:
+    """Copy or download a weights file into the cache, under a name.
+
+    Parameters
+    ----------
+    source : str
+        A path, whose TOML file comes along where it has one, or an http(s) address.
+    sha256 : str, optional
+        What the file must have; an address needs one.
+    name : str, optional
+        By default the file's own, without suffix.
+    licence, figures : str
+        Noted in the index.
+
+    Raises
+    ------
+    MatteError
+        If the file cannot be had, is no weights file or not the right one, or the name is taken;
+        the cache is then as it was.
+    """
+    remote = urlsplit(source).scheme in ("http", "https")
+    file = Path(urlsplit(source).path if remote else source)
+    name = name or file.stem
+    if file.suffix not in SUFFIXES:
+        raise MatteError(f"{source} is no weights file: it must end in {' or '.join(SUFFIXES)}")
+    if remote and not sha256:
+        raise MatteError("weights from an address need --sha256, which its page should name")
+    if not remote and not file.is_file():
+        raise MatteError(f"{source}: no such weights file")
+    if Path(name).name != name or name == Path(_INDEX).stem:
+        raise MatteError(f"'{name}' cannot be the name of weights")
+    if name in list_weights():
+        raise MatteError(f"there are weights of the name '{name}' already: choose another name")
+
+    folder = cache_folder()
+    partial = folder / f".{name}.{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as target:
+            found = _digest(_written(_download(source) if remote else _read(file), target))
+        if sha256 and found != sha256.lower():
+            raise MatteError(f"{source} has the SHA-256 {found}, not {sha256}: it is another file")
+        _check_readable(partial, file.suffix, source)
+        record = Record(name + file.suffix, found, licence, figures)
+        os.replace(partial, folder / record.file)
+        if not remote and file.with_suffix(".toml").is_file():
+            shutil.copyfile(file.with_suffix(".toml"), folder / f"{name}.toml")
+        _write_index(folder, {**_read_index(folder), name: record})
+    except OSError as error:
+        raise MatteError(f"cannot add {source} to {folder}: {error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return Weights(name, folder / record.file, record, bundled=False)
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(_CHUNK), b"")
+
+
+def _download(url: str) -> Iterator[bytes]:
+    from mattecli.core.progress import progress
+
+    try:
+        with closing(urllib.request.urlopen(url, timeout=30)) as answer:
+            size = int(answer.headers.get("Content-Length", 0))
+            with progress(total=-(-size // _CHUNK) or None, unit="MB") as bar:
+                while chunk := answer.read(_CHUNK):
+                    yield chunk
+                    bar.update()
+    except OSError as error:
+        raise MatteError(
+            f"cannot download {url} ({error}): fetch it where that works, and run "
+            "'matte weights add FILE' here"
+        ) from None
+
+
+def _written(chunks: Iterator[bytes], target: BinaryIO) -> Iterator[bytes]:
+    for chunk in chunks:
+        target.write(chunk)
+        yield chunk
+
+
+def _digest(chunks: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_readable(path: Path, suffix: str, source: str) -> None:
+    """Refuse what is no weights file of ours; what an ONNX file is worth is seen when it runs."""
+    if suffix == ".onnx":
+        return
+    from mattecli.core.network.weights import read_header
+
+    try:
+        read_header(path)
+    except MatteError as error:
+        raise MatteError(str(error).replace(str(path), source)) from None
+
+
+def _read_index(folder: Path) -> dict[str, Record]:
+    path = folder / _INDEX
+    if not path.is_file():
+        return {}
+    try:
+        return {name: from_table(Record, entry) for name, entry in read_toml(path).items()}
+    except ValueError as error:
+        raise MatteError(f"{path}: {error}") from None
+
+
+def _write_index(folder: Path, records: dict[str, Record]) -> None:
+    import tomli_w
+
+    from mattecli.core.imaging.writing import write_atomically
+
+    text = tomli_w.dumps({name: asdict(record) for name, record in records.items()})
+    write_atomically(folder / _INDEX, text.encode())
