@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mattecli import __version__
-from mattecli.cli import build_dataset, composite, evaluate, export, predict, train, weights
+from mattecli.cli import build_dataset, composite, doctor, evaluate, export, predict, train, weights
 from mattecli.core.errors import MatteError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command("train")(train.train)
 app.command("build-dataset")(build_dataset.build_dataset)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("doctor")(doctor.doctor)
 app.add_typer(weights.app, name="weights")
 
 
@@ -52,6 +53,9 @@ def main() -> None:
         app()
     except MatteError as error:
         typer.secho(f"matte: {error}", fg="red", err=True)
+        sys.exit(1)
+    except ImportError as error:
+        typer.secho(f"matte: {error} ('matte doctor' says what to do)", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("matte: interrupted", fg="yellow", err=True)
