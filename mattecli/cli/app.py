@@ -9,7 +9,10 @@ import typer
 
 from mattecli import __version__
 from mattecli.cli import build_dataset, composite, doctor, evaluate, export, predict, train, weights
+from mattecli.cli.defaults import read_defaults
 from mattecli.core.errors import MatteError
+
+_PICTURES, _NETWORKS, _PROGRAM = "Pictures", "Networks", "This program"
 
 app = typer.Typer(
     name="matte",
@@ -27,6 +30,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -34,17 +38,17 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    pass
+    context.default_map = read_defaults(context)
 
 
-app.command("predict")(predict.predict)
-app.command("composite")(composite.composite)
-app.command("train")(train.train)
-app.command("build-dataset")(build_dataset.build_dataset)
-app.command("evaluate")(evaluate.evaluate)
-app.command("export")(export.export)
-app.command("doctor")(doctor.doctor)
-app.add_typer(weights.app, name="weights")
+app.command("predict", rich_help_panel=_PICTURES)(predict.predict)
+app.command("composite", rich_help_panel=_PICTURES)(composite.composite)
+app.command("train", rich_help_panel=_NETWORKS)(train.train)
+app.command("build-dataset", rich_help_panel=_NETWORKS)(build_dataset.build_dataset)
+app.command("evaluate", rich_help_panel=_NETWORKS)(evaluate.evaluate)
+app.command("export", rich_help_panel=_NETWORKS)(export.export)
+app.add_typer(weights.app, name="weights", rich_help_panel=_NETWORKS)
+app.command("doctor", rich_help_panel=_PROGRAM)(doctor.doctor)
 
 
 def main() -> None:
