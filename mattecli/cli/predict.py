@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from enum import Enum
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -150,6 +151,13 @@ def predict(
             "interrupted.",
         ),
     ] = True,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Go on with photos as they appear in IN or change there, until Ctrl-C.",
+        ),
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append one line of JSON for each photo."),
@@ -190,7 +198,9 @@ def predict(
         predict_all,
         skip_finished,
     )
+    from mattecli.core.inference.watching import watch as watched
     from mattecli.core.progress import progress
+    from mattecli.core.ranks import rank_and_world
 
     started = time.perf_counter()
     kinds = tuple(dict.fromkeys(kind.value for kind in save))
@@ -198,8 +208,15 @@ def predict(
     into_folder = is_folder(source, out)
     suffix = result_suffix(out, image_format, into_folder)
     _check_usage(kinds, background, bits, suffix, into_folder)
+    if watch and (trimap or not Path(source).is_dir() or rank_and_world()[1] > 1):
+        raise typer.BadParameter("--watch takes a folder, no --trimap, and a single process")
 
-    jobs, ignored = plan_jobs(Path(source), Path(out), kinds, suffix, into_folder=into_folder)
+    plan = partial(
+        *(plan_jobs, Path(source), Path(out), kinds, suffix),
+        into_folder=into_folder,
+        may_be_empty=watch,
+    )
+    jobs, ignored = plan()
     settings = Settings(
         cut=Cut(
             kinds,
@@ -219,17 +236,22 @@ def predict(
     )
     jobs = own_share(jobs)
     total, skipped = len(jobs), []
-    if not overwrite:
+    if not (overwrite or watch):
         jobs, skipped = skip_finished(jobs)
+    rounds = [jobs]
 
     rows = []
     with (
         Report(report, sys.stderr if json_log else None) as log,
-        progress(total=total, quiet=quiet or json_log) as bar,
+        progress(total=None if watch else total, quiet=quiet or json_log) as bar,
         interrupt_finishes_what_is_begun() as stopped,
     ):
+        if watch:
+            rounds = watched(
+                lambda: plan()[0] if overwrite else skip_finished(plan()[0])[0], stopped
+            )
         outcomes = predict_all(
-            jobs,
+            rounds,
             settings,
             weights=weights,
             device=device,
@@ -248,7 +270,8 @@ def predict(
                     bar.write(f"matte: {outcome.reason}", file=sys.stderr)
             if outcome.preview is not None and len(rows) < MOST_ROWS:
                 rows.append(outcome.preview)
-        interrupted = stopped()
+        # Ctrl-C is how a watch ends.
+        interrupted = stopped() and not watch
     if preview is not None and rows:
         write_image(preview, contact_sheet(rows))
     if not (quiet or json_log):

@@ -59,7 +59,7 @@ def bench_pipeline(photos: Path, weights: Path | None, device: str) -> None:
                 settings = Settings(Cut(kinds), level)
                 jobs, _ = plan_jobs(photos, Path(out), kinds, ".png", into_folder=True)
                 start = time.perf_counter()
-                for outcome in predict_all(jobs, settings, weights=weights, device=device):
+                for outcome in predict_all([jobs], settings, weights=weights, device=device):
                     assert outcome.status == "ok", outcome.reason
                 wall = time.perf_counter() - start
             print(

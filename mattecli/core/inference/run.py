@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,7 +47,13 @@ class Settings:
 
 
 def plan_jobs(
-    source: Path, out: Path, kinds: tuple[str, ...], suffix: str, *, into_folder: bool
+    source: Path,
+    out: Path,
+    kinds: tuple[str, ...],
+    suffix: str,
+    *,
+    into_folder: bool,
+    may_be_empty: bool = False,
 ) -> tuple[list[Job], int]:
     """Find the photos and name their outputs.
 
@@ -57,6 +63,8 @@ def plan_jobs(
         A file, a folder, or ``-`` for standard input and output.
     into_folder : bool
         Whether `out` is a folder for results or the one result itself.
+    may_be_empty : bool
+        Whether it is no mistake that there are no photos.
 
     Returns
     -------
@@ -76,7 +84,7 @@ def plan_jobs(
     if into_folder and source.is_dir() and out.resolve() != source.resolve():
         inside = out.resolve()
         images = [image for image in images if inside not in image.resolve().parents]
-    if not images:
+    if not images and not may_be_empty:
         raise MatteError(f"{source} holds no pictures")
     if not into_folder:
         outputs = [{kinds[0]: out}]
@@ -127,7 +135,7 @@ def skip_finished(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
 
 
 def predict_all(
-    jobs: list[Job],
+    rounds: Iterable[list[Job]],
     settings: Settings,
     *,
     weights: Path | None = None,
@@ -138,22 +146,24 @@ def predict_all(
     workers: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Cut photos; see `Predictor.load` and `run_pipeline` for the parameters."""
-    if not jobs:
-        return
-    # Not before there is work: importing torch takes as long as cutting several photos.
-    from mattecli.core.inference.predictor import Predictor
+    """Cut photos, round by round; see `Predictor.load` and `run_pipeline` for the parameters."""
+    predictor = None
+    for jobs in rounds:
+        if not jobs:
+            continue
+        # Not before there is work: importing torch takes as long as cutting several photos.
+        from mattecli.core.inference.predictor import Predictor
 
-    predictor = Predictor.load(weights, device, precision, size)
-    yield from run_pipeline(
-        jobs,
-        predictor,
-        lambda job: decode(job, settings),
-        lambda item: finish(item, settings),
-        batch_size=batch_size or (1 if predictor.device.type == "cpu" else 8),
-        workers=workers or min(os.cpu_count() or 1, 8),
-        stopped=stopped,
-    )
+        predictor = predictor or Predictor.load(weights, device, precision, size)
+        yield from run_pipeline(
+            jobs,
+            predictor,
+            lambda job: decode(job, settings),
+            lambda item: finish(item, settings),
+            batch_size=batch_size or (1 if predictor.device.type == "cpu" else 8),
+            workers=workers or min(os.cpu_count() or 1, 8),
+            stopped=stopped,
+        )
 
 
 def decode(job: Job, settings: Settings) -> Picture:
