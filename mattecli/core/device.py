@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-
-import torch
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mattecli.core.errors import MatteError
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# Importing torch takes longer than cutting out a photo, so it waits until it is needed.
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -21,6 +29,8 @@ def choose_device(name: str = "auto") -> torch.device:
     MatteError
         If the name is unknown or this machine has no such device.
     """
+    import torch
+
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -40,17 +50,54 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def is_cpu(name: str) -> bool:
+    """Tell whether `choose_device` gives the CPU, without importing torch where that is plain.
+
+    Raises
+    ------
+    MatteError
+        As `choose_device`.
+    """
+    if name == "cpu" or (name == "auto" and not _may_have_gpu()):
+        return True
+    return choose_device(name).type == "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """Tell whether there is a driver that torch could find a GPU by."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def usable_cores() -> int:
+    """Count the CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """Turn ``auto``, ``fp32``, ``fp16`` or ``bf16`` into a dtype; ``auto`` is fp16 on CUDA only."""
+    import torch
+
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in PRECISIONS:
         raise MatteError(f"unknown precision '{name}': use auto, {', '.join(PRECISIONS)}")
-    return PRECISIONS[name]
+    return getattr(torch, PRECISIONS[name])
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager:
     """Mixed precision on `device`, or nothing at all for float32."""
+    import torch
+
     if dtype is torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)

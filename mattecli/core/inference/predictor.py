@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from mattecli.core.device import autocast, choose_device, choose_precision
+from mattecli.core.device import autocast, choose_device, choose_precision, is_cpu
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
-from mattecli.core.network.folding import fold_batch_norm
 from mattecli.core.ranks import local_rank, rank_and_world
 from mattecli.core.store import find_weights
+
+# Importing torch takes longer than cutting out a photo, and on the CPU it is not needed.
+if TYPE_CHECKING:
+    import torch
 
 _STRIDE = 32
 # A sigmoid never quite reaches 0 or 1; what is this close is taken as there. Without it bodies are
@@ -33,8 +36,8 @@ class Predictor:
     network : torch.nn.Module
         Maps a float B×3×H×W image in [0, 1] to a B×1×H×W alpha in [0, 1]; already on `device`.
     device : torch.device
-    dtype : torch.dtype
-        float32, or the type that the network runs in under autocast.
+    dtype : torch.dtype, optional
+        The type that the network runs in under autocast; float32 if not given.
     size : int, optional
         Long side, in pixels, at which the network sees a photo; by default what the network was
         made for.
@@ -44,12 +47,17 @@ class Predictor:
         self,
         network: torch.nn.Module,
         device: torch.device,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         size: int | None = None,
     ) -> None:
+        import torch
+
+        from mattecli.core.network.folding import fold_batch_norm
+
         self.network = fold_batch_norm(network).to(memory_format=torch.channels_last)
         self.device = device
-        self.dtype = dtype
+        self.device_type = device.type
+        self.dtype = dtype or torch.float32
         self.size = size or network.config.predict_size
 
     @classmethod
@@ -63,13 +71,19 @@ class Predictor:
         """Load weights, by name or as a file and by default the bundled ones, onto a device.
 
         Under torchrun ``auto`` and ``cuda`` mean this process's own GPU. An ``.onnx`` file may hold
-        any network; it brings its own precision.
+        any network; it brings its own precision. On the CPU networks of the usual architecture
+        run without PyTorch.
         """
         path = find_weights(weights)
         if path.suffix == ".onnx":
             from mattecli.core.onnx.predictor import OnnxPredictor
 
             return OnnxPredictor(path, device, size)
+        if precision in ("auto", "fp32") and is_cpu(device):
+            from mattecli.core.onnx.without_torch import load_without_torch
+
+            if predictor := load_without_torch(path, size):
+                return predictor
         from mattecli.core.network.weights import load_network
 
         chosen = choose_device(device)
@@ -100,6 +114,8 @@ class Predictor:
         list of float32 ndarray
             One matte in [0, 1] for every photo, of the photo's size.
         """
+        import torch
+
         try:
             return self._forward(images)
         except torch.cuda.OutOfMemoryError:
@@ -123,13 +139,14 @@ class Predictor:
                 mattes[i] = refine(images[i], matte)
         return mattes
 
-    @torch.inference_mode()
     def _forward(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        import torch
+
         # Stacked as B×H×W×3 and viewed as B×3×H×W this already has the channels last.
         batch = torch.from_numpy(np.stack(images))
         if self.device.type == "cuda":
             batch = batch.pin_memory()
         batch = batch.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
-        with autocast(self.device, self.dtype):
+        with torch.inference_mode(), autocast(self.device, self.dtype):
             alpha = self.network(batch)
         return list(snap(alpha[:, 0].float()).cpu().numpy())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.reading import (
@@ -24,6 +24,7 @@ from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.cutting import Cut, cut, flatten
 from mattecli.core.inference.matting import fit_trimap, full_size_alpha
 from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
+from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
 from mattecli.core.ranks import rank_and_world
 
@@ -151,17 +152,14 @@ def predict_all(
     for jobs in rounds:
         if not jobs:
             continue
-        # Not before there is work: importing torch takes as long as cutting several photos.
-        from mattecli.core.inference.predictor import Predictor
-
         predictor = predictor or Predictor.load(weights, device, precision, size)
         yield from run_pipeline(
             jobs,
             predictor,
             lambda job: decode(job, settings),
             lambda item: finish(item, settings),
-            batch_size=batch_size or (1 if predictor.device.type == "cpu" else 8),
-            workers=workers or min(os.cpu_count() or 1, 8),
+            batch_size=batch_size or (1 if predictor.device_type == "cpu" else 8),
+            workers=workers or min(usable_cores(), 8),
             stopped=stopped,
         )
 

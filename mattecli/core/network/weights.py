@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import nn
 
 from mattecli.core.errors import MatteError
-from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NetworkConfig
+
+# Importing torch takes longer than cutting out a photo, and reading a header does not need it.
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 FORMAT = "mattecli-1"
 
@@ -32,6 +33,8 @@ def save_network(
     half : bool
         Store floating-point tensors as float16, which halves the file.
     """
+    from safetensors.torch import save
+
     tensors = {}
     for key, value in network.state_dict().items():
         value = value.detach().cpu().contiguous()
@@ -58,7 +61,7 @@ def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
     if not path.is_file():
         raise MatteError(f"{path}: no such weights file")
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "np") as file:
             header = file.metadata() or {}
     except SafetensorError:
         raise MatteError(
@@ -79,6 +82,8 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
     MatteError
         If the file is not ours, or its tensors do not fit its configuration.
     """
+    from mattecli.core.network.building import build_network
+
     config, _ = read_header(path)
     network = build_network(config)
     with safe_open(path, "pt") as file:

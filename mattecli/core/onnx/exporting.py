@@ -6,6 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from mattecli import __version__
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_atomically
 from mattecli.core.inference.predictor import snap
+from mattecli.core.network.building import build_network
+from mattecli.core.network.config import NetworkConfig
 from mattecli.core.onnx.convention import METADATA_KEY, PRESETS, Convention
 from mattecli.core.onnx.session import open_session
 
@@ -103,9 +106,51 @@ def export(
     return Exported(len(data), difference, sum(len(batch) for batch in pictures))
 
 
-def _trace(network: nn.Module, opset: int, size: tuple[int, int] | None) -> bytes:
+def export_graph(config: NetworkConfig) -> bytes:
+    """Give the graph of a network without its weights, for `load_without_torch`.
+
+    It takes pictures whose sides are multiples of 32. The initializers have the names of the
+    network's own parameters, behind the prefix ``network.``.
+    """
+    import onnx
+
+    network = build_network(config).eval()
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point():
+            # The exporter would make one of two initializers that hold the same.
+            tensor.uniform_()
+    # As PyTorch computes it, parameter by parameter: onnxruntime folds the batch norms itself.
+    traced = _trace(
+        _Portable(network, (0, 0, 0), (1, 1, 1)).eval(),
+        17,
+        None,
+        (2, 3, 96, 128),
+        training=torch.onnx.TrainingMode.PRESERVE,
+        do_constant_folding=False,
+    )
+    model = onnx.load_from_string(traced)
+    parameters = {f"network.{name}" for name in network.state_dict()}
+    for tensor in model.graph.initializer:
+        if tensor.name in parameters:
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="weights")
+    for node in model.graph.node:
+        node.ClearField("name")
+    convention = Convention(size=config.predict_size, square=False)
+    onnx.helper.set_model_props(model, {METADATA_KEY: convention.to_json()})
+    return model.SerializeToString()
+
+
+def _trace(
+    network: nn.Module,
+    opset: int,
+    size: tuple[int, int] | None,
     # No multiple of 32, or the padding would be left out of the trace.
-    shape = (1, 3, *size) if size else (2, 3, 90, 120)
+    seen: tuple[int, ...] = (2, 3, 90, 120),
+    **options: Any,
+) -> bytes:
+    shape = (1, 3, *size) if size else seen
     free = None if size else {0: "batch", 2: "height", 3: "width"}
     file = io.BytesIO()
     with warnings.catch_warnings():
@@ -121,6 +166,7 @@ def _trace(network: nn.Module, opset: int, size: tuple[int, int] | None) -> byte
             input_names=["image"],
             output_names=["alpha"],
             dynamic_axes=free and {"image": free, "alpha": free},
+            **options,
         )
     return file.getvalue()
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from mattecli.core.errors import MatteError
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.onnx.convention import find_convention
 from mattecli.core.onnx.session import open_session
+
+if TYPE_CHECKING:
+    import torch
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -26,6 +29,8 @@ class OnnxPredictor(Predictor):
         See `open_session`.
     size : int, optional
         Overrides the size of the file's convention.
+    weights : dict of ndarray, optional
+        What the file has only names for.
 
     Raises
     ------
@@ -33,8 +38,14 @@ class OnnxPredictor(Predictor):
         If the file cannot be loaded, or is no network of that kind.
     """
 
-    def __init__(self, path: Path, device: str = "auto", size: int | None = None) -> None:
-        self.session = open_session(path, device)
+    def __init__(
+        self,
+        path: Path,
+        device: str = "auto",
+        size: int | None = None,
+        weights: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        self.session = open_session(path, device, weights)
         self.path = path
         self.convention = find_convention(
             path, self.session.get_modelmeta().custom_metadata_map or {}
@@ -62,7 +73,14 @@ class OnnxPredictor(Predictor):
             )
         self.size = size or self.convention.size
         on_cuda = "CUDAExecutionProvider" in self.session.get_providers()
-        self.device = torch.device("cuda" if on_cuda else "cpu")
+        self.device_type = "cuda" if on_cuda else "cpu"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs, in PyTorch's terms."""
+        import torch
+
+        return torch.device(self.device_type)
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Give the (height, width) at which the network sees a photo."""
@@ -79,7 +97,8 @@ class OnnxPredictor(Predictor):
         height, width = self.network_size(*image.shape[:2])
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
-    def _forward(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Run the network on uint8 photos that share one network size."""
         batch = np.stack([self._normalise(image) for image in images])
         parts = np.split(batch, len(batch)) if self.one_by_one else [batch]
         wanted = [self.session.get_outputs()[self.convention.output].name]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.ranks import local_rank
 
@@ -12,30 +16,39 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-def open_session(model: Path | bytes, device: str = "cpu") -> onnxruntime.InferenceSession:
+def open_session(
+    model: Path | bytes, device: str = "cpu", weights: dict[str, np.ndarray] | None = None
+) -> onnxruntime.InferenceSession:
     """Load an ONNX file, or the bytes of one.
 
     Parameters
     ----------
     device : str
         ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where onnxruntime has it.
+    weights : dict of ndarray, optional
+        Initializers that `model` has only names for.
 
     Raises
     ------
     MatteError
-        If onnxruntime is missing, cannot use the device, or cannot load the model.
+        If onnxruntime cannot use the device, or cannot load the model.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MatteError("ONNX files need onnxruntime: pip install 'mattecli[onnx]'") from None
+    import onnxruntime
 
     name = "the model" if isinstance(model, bytes) else str(model)
     if not isinstance(model, bytes) and not model.is_file():
         raise MatteError(f"{model}: no such weights file")
+    options = onnxruntime.SessionOptions()
+    # Left to itself it takes every core of the machine, though this process may use a few only.
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = int(threads) if threads.isdigit() else usable_cores()
+    if weights:
+        values = map(onnxruntime.OrtValue.ortvalue_from_numpy, weights.values())
+        options.add_external_initializers(list(weights), list(values))
     try:
         return onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model),
+            options,
             providers=_providers(device, onnxruntime.get_available_providers()),
         )
     except MatteError:
