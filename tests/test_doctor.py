@@ -26,7 +26,7 @@ def matte():
 
 
 def test_all_is_well(monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     result = matte()
     assert result.exit_code == 0, result.output
     assert f"torch            {torch.__version__}" in result.output

@@ -22,13 +22,12 @@ _PACKAGES = {
     "cv2": False,
     "PIL": False,
     "safetensors": False,
-    "onnxruntime": True,
+    "onnxruntime": False,
     "onnx": True,
     "pillow_heif": True,
 }
 _DISTRIBUTIONS = {"cv2": ("opencv-python", "opencv-python-headless"), "PIL": ("pillow",)}
 _WHAT_EXTRAS_DO = {
-    "onnxruntime": "ONNX weights: pip install 'mattecli[onnx]'",
     "onnx": "matte export: pip install 'mattecli[onnx]'",
     "pillow_heif": "HEIC photos: pip install pillow-heif",
 }
@@ -127,8 +126,8 @@ def _look_at_weights() -> Iterator[Finding]:
 def _try_out() -> Finding:
     """Cut a disc out of a megapixel, and take the time, the first go apart."""
     import numpy as np
-    import torch
 
+    from mattecli.core.device import usable_cores
     from mattecli.core.inference.predictor import Predictor
 
     height, width = 833, 1200
@@ -145,7 +144,7 @@ def _try_out() -> Finding:
     found = alpha[disc].mean() - alpha[~disc].mean()
     where = str(predictor.device)
     if where == "cpu":
-        where = f"{torch.get_num_threads()} CPU thread(s)"
+        where = f"{usable_cores()} CPU core(s)"
     if not found > 0.5:
         return Finding("self-test", f"wrong matte on {where}", False, "matte weights verify")
     return Finding(
