@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture
 from mattecli.core.imaging.writing import encode, write_image
 from mattecli.core.inference import run
@@ -482,3 +483,11 @@ def test_json_log_is_nothing_but_json(photo, tmp_path):
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert {line["status"] for line in lines} == {"ok", "failed"}
     assert len(lines) == 2
+
+
+def test_a_photo_from_stdin_has_no_name_that_a_trimap_could_share(photo, tmp_path):
+    write_image(tmp_path / "trimaps" / "a.png", photo)
+    result = matte(
+        "-", tmp_path / "x.png", "--trimap", tmp_path / "trimaps", stdin=encode(photo, ".png")
+    )
+    assert isinstance(result.exception, MatteError) and "no trimap" in str(result.exception)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -34,12 +34,12 @@ def choose_recipe(
     from mattecli.core.dataset.recipe import check_recipe, load_recipe
 
     recipe = load_recipe(name)
-    changes = {
+    wanted: dict[str, Any] = {
         "placement": placement and placement.value,
         "bits": bits,
         "light": "linear" if linear_light else None,
     }
-    changes = {key: value for key, value in changes.items() if value is not None}
+    changes = {key: value for key, value in wanted.items() if value is not None}
     if recipe.published and (changes or per_foreground or splits):
         raise typer.BadParameter(f"recipe {recipe.name} is published, and built as it is")
     if outputs is not None:
@@ -86,13 +86,13 @@ def find_roots(
     backgrounds: Path | None,
 ) -> Roots:
     """Name the folders that references start from, and refuse what does not go together."""
-    given = {
+    named = {
         "foregrounds": foregrounds,
         "alphas": alphas,
         "photos": photos,
         "backgrounds": backgrounds,
     }
-    given = {name: path for name, path in given.items() if path is not None}
+    given = {name: path for name, path in named.items() if path is not None}
     if recipe.names_folders:
         if given:
             raise typer.BadParameter(

@@ -78,5 +78,5 @@ def result_suffix(out: str, image_format: Format | None, into_folder: bool) -> s
     suffix = Path(out).suffix.lower()
     alike = {".jpeg": ".jpg", ".tif": ".tiff"}
     if chosen and chosen != alike.get(suffix, suffix):
-        raise typer.BadParameter(f"--format {image_format.value} contradicts {out}")
+        raise typer.BadParameter(f"--format {chosen[1:]} contradicts {out}")
     return suffix

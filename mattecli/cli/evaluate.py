@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -144,7 +144,7 @@ def evaluate(
     if csv_file:
         files.write_csv(csv_file, evaluations)
     if html:
-        predict = predictor and (
+        predict: Any = predictor and (
             lambda entry: evaluation.predict_alpha(predictor, [entry.prediction])[0]
         )
         typer.echo(f"page: {page.write_page(html, evaluations, examples, predict)}")

@@ -5,15 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from enum import Enum
-from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mattecli.cli.destination import FormatOption, QualityOption, is_folder, result_suffix
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from mattecli.core.inference.pipeline import Job, Outcome
 
 
 class Kind(str, Enum):
@@ -211,11 +217,10 @@ def predict(
     if watch and (trimap or not Path(source).is_dir() or rank_and_world()[1] > 1):
         raise typer.BadParameter("--watch takes a folder, no --trimap, and a single process")
 
-    plan = partial(
-        *(plan_jobs, Path(source), Path(out), kinds, suffix),
-        into_folder=into_folder,
-        may_be_empty=watch,
-    )
+    def plan():
+        place = Path(source), Path(out)
+        return plan_jobs(*place, kinds, suffix, into_folder=into_folder, may_be_empty=watch)
+
     jobs, ignored = plan()
     settings = Settings(
         cut=Cut(
@@ -235,12 +240,12 @@ def predict(
         trimaps=find_trimaps(trimap, Path(source), jobs) if trimap else {},
     )
     jobs = own_share(jobs)
-    total, skipped = len(jobs), []
+    total = len(jobs)
+    skipped: list[Outcome] = []
     if not (overwrite or watch):
         jobs, skipped = skip_finished(jobs)
-    rounds = [jobs]
-
-    rows = []
+    rounds: Iterable[list[Job]] = [jobs]
+    rows: list[np.ndarray] = []
     with (
         Report(report, sys.stderr if json_log else None) as log,
         progress(total=None if watch else total, quiet=quiet or json_log) as bar,

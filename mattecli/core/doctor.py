@@ -136,7 +136,7 @@ def _try_out() -> Finding:
     picture = np.where(disc[..., None], (230, 120, 40), (60, 90, 130)).astype(np.uint8)
     predictor = Predictor.load()
     predictor.predict([picture])
-    times = []
+    times: list[float] = []
     while sum(times) < 1 and len(times) < 20:
         started = time.perf_counter()
         (alpha,) = predictor.predict([picture])

@@ -55,7 +55,7 @@ def cache_folder() -> Path:
 def list_weights() -> dict[str, Weights]:
     """All weights that have a name, the bundled ones first."""
     bundled = next((path for path in _BUNDLED if (path / _INDEX).is_file()), _BUNDLED[0])
-    found = {}
+    found: dict[str, Weights] = {}
     for folder, ships in ((bundled, True), (cache_folder(), False)):
         for name, record in _read_index(folder).items():
             found.setdefault(name, Weights(name, folder / record.file, record, ships))

@@ -7,7 +7,7 @@ import sys
 import types
 import typing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mattecli.core.errors import MatteError, nearest
 
@@ -16,7 +16,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Kind = TypeVar("Kind")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -81,7 +84,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if arguments[-1] is not ... and len(value) != len(arguments):
             raise ValueError(f"'{where}' needs {len(arguments)} values: got {len(value)}")
         return tuple(_convert(arguments[0], item, where) for item in value)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_table(hint, value, f"{where}.")
     if hint is float and type(value) in (int, float):
         return float(value)

@@ -150,7 +150,7 @@ def check_dataset(root: Path, workers: int, quiet: bool = False) -> Report:
     splits = {name: records[name]["split"] if name in records else _folder(name) for name in whole}
     findings.append(Finding("foreground in two splits", True, _leaks(looks, records, splits)))
     findings.append(Finding("image nearly equal to another", False, _doubles(looks)))
-    counts = defaultdict(int)
+    counts: defaultdict[str, int] = defaultdict(int)
     for split in splits.values():
         counts[split] += 1
     return Report(len(whole), dict(counts), [finding for finding in findings if finding.names])
@@ -234,7 +234,7 @@ def _doubles(looks: list[_Look]) -> list[str]:
     seen = [look for look in looks if look.image_hash is not None]
     if not seen:
         return []
-    hashes = np.stack([look.image_hash for look in seen]).astype(np.float32)
+    hashes = np.array([look.image_hash for look in seen], np.float32)
     doubles = []
     for start in range(0, len(hashes), 1024):
         stop = min(start + 1024, len(hashes))

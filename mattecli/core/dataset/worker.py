@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from mattecli import __version__
-from mattecli.core.dataset.layers import LayerReader
+from mattecli.core.dataset.layers import Layer, LayerReader
 from mattecli.core.dataset.plan import Sample
 from mattecli.core.dataset.render import compose, lay_out, pictures_of
 from mattecli.core.dataset.scene import draw
@@ -70,7 +70,7 @@ class Worker:
     ) -> Iterator[tuple[dict, dict[str, np.ndarray]] | str]:
         """Give each sample's record and pictures, or why it failed; composed in one batch."""
         recipe = self._builder.recipe
-        laid_out: list[tuple | str] = []
+        laid_out: list[tuple[dict, Layer, np.ndarray] | str] = []
         for sample in samples:
             try:
                 record = draw(sample, recipe, self._reader)

@@ -229,7 +229,7 @@ def _is_deep_color(image: Image.Image, data: bytes) -> bool:
     if image.format == "PNG":
         bits, color_type = data[24], data[25]
         return bits == 16 and color_type in (2, 4, 6)
-    if image.format == "TIFF":
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         bits = image.tag_v2.get(258, (1,))
         # OpenCV mixes up planes that are stored one after the other (tag 284).
         interleaved = image.tag_v2.get(284, 1) == 1
@@ -243,12 +243,13 @@ def _decode_deep_color(image: Image.Image, data: bytes) -> Picture | None:
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 3 or array.shape[2] not in (3, 4):
         return None
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     # OpenCV turns TIFF files upright, but leaves PNG files as they are.
-    orientation = 1 if image.format == "TIFF" else _orientation(image)
+    orientation = _orientation(image) if tags is None else 1
     array = _upright(_to_16_bit(array), orientation)
     color = np.ascontiguousarray(array[..., 2::-1])
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
-    if alpha is not None and image.format == "TIFF" and image.tag_v2.get(338, (0,))[0] == 1:
+    if alpha is not None and tags is not None and tags.get(338, (0,))[0] == 1:
         color = _straight(color, alpha)
     return Picture(color, alpha, _rgb_profile(image.info.get("icc_profile")), _lasting_exif(image))
 

@@ -44,7 +44,7 @@ class Settings:
     matte_color: np.ndarray = field(default_factory=lambda: np.ones(3, np.float32))
     max_pixels: int = MAX_PIXELS
     preview: bool = False
-    trimaps: dict[Path, Path] = field(default_factory=dict)
+    trimaps: dict[Path | bytes, Path] = field(default_factory=dict)
 
 
 def plan_jobs(
@@ -100,7 +100,7 @@ def plan_jobs(
     return jobs, ignored
 
 
-def find_trimaps(trimaps: Path, source: Path, jobs: list[Job]) -> dict[Path, Path]:
+def find_trimaps(trimaps: Path, source: Path, jobs: list[Job]) -> dict[Path | bytes, Path]:
     """Find the trimaps of photos: the same name in the same place below `trimaps`.
 
     Raises
@@ -111,7 +111,9 @@ def find_trimaps(trimaps: Path, source: Path, jobs: list[Job]) -> dict[Path, Pat
     if trimaps.is_file():
         return {job.source: trimaps for job in jobs}
     named = by_stem(trimaps)
-    stems = {job.source: relative_stem(job.source, source) for job in jobs if job.source != PIPE}
+    photos = [job.source for job in jobs if isinstance(job.source, Path)]
+    stems = {photo: relative_stem(photo, source) for photo in photos}
+    found: dict[Path | bytes, Path]
     found = {photo: named[stem] for photo, stem in stems.items() if stem in named}
     if not found:
         raise MatteError(f"no trimap in {trimaps} has the name of a photo in {source}")

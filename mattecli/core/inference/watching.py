@@ -25,18 +25,17 @@ def watch(find_jobs: Callable[[], list[Job]], stopped: Callable[[], bool]) -> It
     stopped : callable
         Asked before each look; once true, the watch ends.
     """
-    before: dict[Path, tuple[int, int] | None] = {}
-    given: dict[Path, tuple[int, int] | None] = {}
+    before: dict[str, tuple[int, int] | None] = {}
+    given: dict[str, tuple[int, int] | None] = {}
     while not stopped():
         jobs = find_jobs()
-        now = {job.source: _state(job.source) for job in jobs if isinstance(job.source, Path)}
+        now = {job.name: _state(Path(job.name)) for job in jobs}
         ripe = [
             job
             for job in jobs
-            if now[job.source]
-            and now[job.source] == before.get(job.source) != given.get(job.source)
+            if now[job.name] and now[job.name] == before.get(job.name) != given.get(job.name)
         ]
-        given |= {job.source: now[job.source] for job in ripe}
+        given |= {job.name: now[job.name] for job in ripe}
         before = now
         if ripe:
             yield ripe

@@ -218,4 +218,4 @@ def _flush(batch: list[tuple[Job, tuple]], device: torch.device) -> Iterator[tup
     for job, row, conn, truth, region in zip(
         jobs, rows.tolist(), connectivity, truths, regions, strict=True
     ):
-        yield job, Scored(Scores(*row, conn), pixel_count(truth, region))
+        yield job, Scored(Scores._make([*row, conn]), pixel_count(truth, region))

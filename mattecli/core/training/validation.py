@@ -31,7 +31,8 @@ def validate(
     """
     predictor = Predictor(network, processes.device)
     files = [file for source in pairs for file in source.files]
-    sums, rows = [0.0, 0.0], []
+    sums = [0.0, 0.0]
+    rows: list[np.ndarray] = []
     for image, truth in files[processes.rank :: processes.world]:
         color, matte = read_color(image), read_alpha(truth)
         (alpha,) = predictor.run([predictor.shrink(color)])
