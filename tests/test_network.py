@@ -14,6 +14,7 @@ from mattecli.core.network.discriminator import PatchDiscriminator
 from mattecli.core.network.encoders import Encoder, load_encoder_weights
 from mattecli.core.network.folding import fold_batch_norm
 from mattecli.core.network.weights import load_network, read_header, save_network
+from mattecli.core.store import find_weights
 
 #: The paper's layout at a size that a test can afford.
 SMALL_PAPER = {"encoder": "resnet18", "pyramid_channels": 16}
@@ -223,3 +224,16 @@ def test_encoder_normalises_with_its_own_statistics():
 def test_what_cannot_be_built_says_why(build, message):
     with pytest.raises(MatteError, match=message):
         build()
+
+
+def test_the_weights_that_ship_tell_no_machines_folders():
+    def texts(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list):
+            return [text for part in value for text in texts(part)]
+        return [value] if isinstance(value, str) else []
+
+    said = texts(read_header(find_weights())[1])
+    assert "photos/imagenet=0.42" in said, "what they were trained on is told"
+    assert not [text for text in said if text.startswith(("/", "~")) or ":\\" in text]
