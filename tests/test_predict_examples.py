@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.imaging.reading import image_size, read_color, read_picture
+from mattecli.core.inference.predictor import Predictor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -44,3 +47,23 @@ def test_subject_is_in_and_background_is_out(cutouts, name):
     opaque = cutout.alpha == 255
     difference = cutout.color[opaque].astype(int) - read_color(EXAMPLES / f"{name}.jpg")[opaque]
     assert np.abs(difference).max() <= 8
+
+
+def test_cutouts_are_mined_with_the_weights_that_ship(tmp_path):
+    shutil.copy(EXAMPLES / "grace-hopper.jpg", tmp_path)
+    result = CliRunner().invoke(
+        app, ["build-dataset", str(tmp_path / "out"), "--from-photos", str(tmp_path)]
+    )
+    assert result.exit_code == 0, (result.output, result.exception)
+    (line,) = map(json.loads, (tmp_path / "out/mined.jsonl").read_text().splitlines())
+    assert line["photo"] == "grace-hopper"
+    assert 0.3 < line["area"] < 0.8
+    assert 0.5 < line["agreement"] < 1, "the three views are not one and the same"
+
+
+def test_another_size_leaves_the_predictor_as_it_was():
+    predictor = Predictor.load(device="cpu")
+    before = predictor.network_size(600, 400)
+    smaller = predictor.at_size(predictor.size // 2)
+    assert predictor.network_size(600, 400) == before
+    assert max(smaller.network_size(600, 400)) < max(before)

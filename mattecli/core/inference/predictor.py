@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,12 @@ class Predictor:
             chosen = choose_device(f"cuda:{local_rank()}")
         network = load_network(path, chosen)
         return cls(network, chosen, choose_precision(precision, chosen), size)
+
+    def at_size(self, size: int) -> Predictor:
+        """Give the same network, looking at photos at another long side in pixels."""
+        other = copy.copy(self)
+        other.size = size
+        return other
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Give the (height, width) at which the network sees a photo: multiples of 32."""
