@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mattecli.core.errors import MatteError
+from mattecli.core.ranks import local_rank, rank_and_world
 
 # Importing torch takes longer than cutting out a photo, so it waits until it is needed.
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 def choose_device(name: str = "auto") -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` into a device that is really there.
 
-    ``auto`` takes the first of CUDA, MPS and CPU that answers.
+    ``auto`` takes the first of CUDA, MPS and CPU that answers. Where torchrun started several
+    processes, CUDA without a number is each one's own GPU.
 
     Raises
     ------
@@ -37,7 +39,9 @@ def choose_device(name: str = "auto") -> torch.device:
         "cpu": True,
     }
     if name == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
+        name = next(kind for kind, there in available.items() if there)
+    if name == "cuda" and rank_and_world()[1] > 1:
+        name = f"cuda:{local_rank()}"
     try:
         device = torch.device(name)
     except RuntimeError:

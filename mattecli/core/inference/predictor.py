@@ -11,7 +11,6 @@ import numpy as np
 from mattecli.core.device import autocast, choose_device, choose_precision, is_cpu
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
-from mattecli.core.ranks import local_rank, rank_and_world
 from mattecli.core.store import find_weights
 
 # Importing torch takes longer than cutting out a photo, and on the CPU it is not needed.
@@ -71,9 +70,8 @@ class Predictor:
     ) -> Predictor:
         """Load weights, by name or as a file and by default the bundled ones, onto a device.
 
-        Under torchrun ``auto`` and ``cuda`` mean this process's own GPU. An ``.onnx`` file may hold
-        any network; it brings its own precision. On the CPU networks of the usual architecture
-        run without PyTorch.
+        An ``.onnx`` file may hold any network; it brings its own precision. On the CPU networks
+        of the usual architecture run without PyTorch.
         """
         path = find_weights(weights)
         if path.suffix == ".onnx":
@@ -88,8 +86,6 @@ class Predictor:
         from mattecli.core.network.weights import load_network
 
         chosen = choose_device(device)
-        if chosen.type == "cuda" and chosen.index is None and rank_and_world()[1] > 1:
-            chosen = choose_device(f"cuda:{local_rank()}")
         network = load_network(path, chosen)
         return cls(network, chosen, choose_precision(precision, chosen), size)
 

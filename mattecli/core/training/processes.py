@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mattecli.core.device import choose_device
-from mattecli.core.ranks import local_rank, rank_and_world
+from mattecli.core.ranks import rank_and_world
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Processes:
         """Whether this process writes files and shows progress."""
         return self.rank == 0
 
-    def wrap(self, network: nn.Module, *, some_unused: bool = False) -> nn.Module:
+    def wrap(self, network: nn.Module) -> nn.Module:
         """Average `network`'s gradients over the processes; a single one needs nothing."""
         if self.world == 1:
             return network
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=ids, find_unused_parameters=some_unused)
+        return DistributedDataParallel(network, device_ids=ids)
 
     def total(self, values: list[float]) -> list[float]:
         """Sum every value over the processes."""
@@ -57,17 +57,13 @@ class Processes:
 
 @contextlib.contextmanager
 def join_processes(device: str) -> Iterator[Processes]:
-    """Join the processes that torchrun started, if any: NCCL on GPUs, Gloo elsewhere.
-
-    Under torchrun ``auto`` and ``cuda`` mean this process's own GPU.
-    """
+    """Join the processes that torchrun started, if any: NCCL on GPUs, Gloo elsewhere."""
     rank, world = rank_and_world()
     target = choose_device(device)
     if world == 1:
         yield Processes(0, 1, target)
         return
-    if target.type == "cuda" and target.index is None:
-        target = choose_device(f"cuda:{local_rank()}")
+    if target.type == "cuda":
         torch.cuda.set_device(target)
     distributed.init_process_group("nccl" if target.type == "cuda" else "gloo")
     try:
