@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,7 +132,9 @@ def build_dataset(
     The published recipes reproduce Composition-1k and Distinctions-646 from their raw parts; your
     own cutouts and backgrounds become varied scenes. Under torchrun the ranks share the work.
     """
-    workers = workers or os.cpu_count() or 1
+    from mattecli.core.device import usable_cores
+
+    workers = workers or usable_cores()
     if check is not None:
         if out is not None:
             raise typer.BadParameter("--check looks at a set that is there: leave OUT out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mattecli.core.dataset.compositing import composite
+from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.colors import is_color, linear_to_srgb, parse_color, srgb_to_linear
 from mattecli.core.imaging.harmonising import contact_shadow, match_color
@@ -93,10 +93,10 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
         whole = np.zeros(frame, np.float32)
         whole[target] = alpha[source]
         canvas = composite(contact_shadow(whole), np.zeros(3, np.float32), canvas)
-    if layout.linear:
-        canvas = srgb_to_linear(canvas)
-    canvas[target] = composite(alpha[source], color[source], canvas[target])
-    return linear_to_srgb(canvas) if layout.linear else canvas
+    behind = srgb_to_linear(canvas[target]) if layout.linear else canvas[target]
+    mixed = composite(alpha[source], color[source], behind)
+    canvas[target] = linear_to_srgb(mixed) if layout.linear else mixed
+    return canvas
 
 
 def check_transparent(cutout: Picture, name: object = "the cutout") -> None:
@@ -207,7 +207,7 @@ def compose_all(
             return str(error)
         return None
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as executor:
+    with ThreadPoolExecutor(min(usable_cores(), 8)) as executor:
         try:
             yield from executor.map(work, jobs)
         finally:

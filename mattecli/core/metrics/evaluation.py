@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.metrics.matching import Entry, Matching
@@ -102,7 +102,7 @@ def evaluate(
         evaluation.problems += [f"{path}: no ground truth of this name" for path in matching.extra]
         evaluation.problems += [f"{name}: no trimap" for name in matching.without_trimap]
     if workers is None:
-        workers = (os.cpu_count() or 1) if count >= WORTH_WORKERS else 1
+        workers = usable_cores() if count >= WORTH_WORKERS else 1
 
     if device is not None and device.type != "cuda":
         device = None
@@ -170,7 +170,7 @@ def _jobs(
         if predictor is None:
             yield from (Job(method, entry, region) for entry in matching.entries)
             continue
-        batch = 8 if predictor.device.type == "cuda" else 1
+        batch = 8 if predictor.device_type == "cuda" else 1
         for start in range(0, len(matching.entries), batch):
             entries = matching.entries[start : start + batch]
             mattes = predict_alpha(predictor, [entry.prediction for entry in entries])
