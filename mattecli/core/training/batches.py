@@ -26,7 +26,9 @@ def build_dataset(config: TrainingConfig, cache: Path) -> TrainingSet:
         On folders that are missing or empty, or do not fit together.
     """
     sources = [source for folder in config.data for source in find_sources(folder)]
-    backgrounds = [file for folder in config.backgrounds for file in _background_files(folder)]
+    backgrounds = [
+        file for folder in config.backgrounds for file in find_backgrounds(Path(folder)).files
+    ]
     if not backgrounds and any(source.kind == "cutouts" for source in sources):
         raise MatteError("training on cutouts needs --backgrounds to put them on")
     return TrainingSet(
@@ -74,10 +76,6 @@ def batches(
         drop_last=True,
     )
     return iter(loader)
-
-
-def _background_files(folder: str) -> list:
-    return find_backgrounds(Path(folder)).files
 
 
 def _quiet_worker(_: int) -> None:

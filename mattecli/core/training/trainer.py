@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def train(
                         log.write(done, {k: _short(v) for k, v in (line | figures).items()})
                     bar.set_postfix(loss=_short(figures["total"]))
                 if judged and (done % config.validate_every == 0 or last):
-                    started -= _validate(state, judged, processes, log, run, config, start_from)
+                    paused = time.monotonic()
+                    _validate(state, judged, processes, log, run, config, start_from)
+                    started += time.monotonic() - paused
                 if processes.first and (done % config.checkpoint_every == 0 or last):
                     save_checkpoint(checkpoint, state.state_dict())
                     provenance = _provenance(state, config, start_from)
@@ -143,7 +146,7 @@ def train(
 def _step(
     state: TrainingState,
     model: nn.Module,
-    stream,
+    stream: Iterator[dict[str, Tensor]],
     config: TrainingConfig,
     weights: dict[str, float],
     processes: Processes,
@@ -200,9 +203,8 @@ def _validate(
     run: Path,
     config: TrainingConfig,
     start_from: Path | None,
-) -> float:
-    """Judge the averaged weights and keep the best; returns the seconds it took, negated."""
-    started = time.monotonic()
+) -> None:
+    """Judge the averaged weights and keep the best."""
     previews = _PREVIEWS if config.tensorboard and processes.first else 0
     figures, rows = validate(state.average.network, judged, processes, previews=previews)
     better = figures["sad"] < state.best
@@ -213,7 +215,6 @@ def _validate(
         if better:
             provenance = _provenance(state, config, start_from)
             save_network(state.average.network, run / "best.safetensors", provenance=provenance)
-    return started - time.monotonic()
 
 
 def _freeze_batch_norm(network: nn.Module) -> None:
