@@ -55,7 +55,7 @@ class Predictor:
         from mattecli.core.network.folding import fold_batch_norm
 
         self.network = fold_batch_norm(network).to(memory_format=torch.channels_last)
-        self.device = device
+        self._device = device
         self.device_type = device.type
         self.dtype = dtype or torch.float32
         self.size = size or network.config.predict_size
@@ -88,6 +88,11 @@ class Predictor:
         chosen = choose_device(device)
         network = load_network(path, chosen)
         return cls(network, chosen, choose_precision(precision, chosen), size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self._device
 
     def at_size(self, size: int) -> Predictor:
         """Give the same network, looking at photos at another long side in pixels."""
