@@ -67,14 +67,17 @@ def resize_to(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def jitter_color(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarray:
     """Random gain a channel, brightness, contrast, gamma and saturation; float32 RGB in [0, 1]."""
-    gain = 1 + strength * rng.uniform(-0.08, 0.08, 3).astype(np.float32)
-    contrast = np.float32(1 + strength * rng.uniform(-0.25, 0.25))
-    brightness = np.float32(strength * rng.uniform(-0.12, 0.12))
-    saturation = np.float32(1 + strength * rng.uniform(-0.4, 0.4))
-    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., None]
-    image = (grey + (image - grey) * saturation) * gain
-    image = (image - 0.5) * contrast + 0.5 + brightness
-    image = np.clip(image, 0, 1)
+    gain = 1 + strength * rng.uniform(-0.08, 0.08, 3)
+    contrast = 1 + strength * rng.uniform(-0.25, 0.25)
+    brightness = strength * rng.uniform(-0.12, 0.12)
+    saturation = 1 + strength * rng.uniform(-0.4, 0.4)
+    # All of it is linear in the colour: grey is a weighted sum, contrast turns around 0.5.
+    saturate = saturation * np.eye(3) + (1 - saturation) * np.float64([0.299, 0.587, 0.114])
+    matrix = np.column_stack(
+        [contrast * gain[:, None] * saturate, np.full(3, 0.5 - 0.5 * contrast + brightness)]
+    )
+    image = cv2.transform(np.ascontiguousarray(image), matrix)
+    np.clip(image, 0, 1, out=image)
     if rng.random() < 0.3:
         image = image ** np.float32(np.exp(strength * rng.uniform(-0.4, 0.4)))
     return image

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from mattecli.core.dataset import augmentation
 from mattecli.core.dataset.compositing import composite
+from mattecli.core.dataset.fine_structure import cut_openwork, grow_hair
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source
 
@@ -28,11 +29,15 @@ class Mixture:
         Share of composites with another subject behind the first (alpha is their union).
     empty : float
         Share of samples that are a background alone, with alpha zero.
+    hair, openwork : float
+        Shares of composites whose subject gets hair, or holes, that are drawn.
     """
 
     recompose: float = 0.35
     second_subject: float = 0.15
     empty: float = 0.04
+    hair: float = 0.25
+    openwork: float = 0.08
 
 
 class TrainingSet(Dataset):
@@ -117,6 +122,10 @@ class TrainingSet(Dataset):
             color, behind = background, np.zeros((self.size, self.size), np.float32)
         foreground, alpha = augmentation.place_subject(cutout, self.size, rng)
         foreground = augmentation.jitter_color(foreground, rng, 0.6)
+        if rng.random() < self.mixture.openwork:
+            alpha = cut_openwork(alpha, rng)
+        if rng.random() < self.mixture.hair:
+            foreground, alpha = grow_hair(foreground, alpha, rng)
 
         # Two subjects are one foreground: its alpha is the union, its colour their own mixture.
         union = alpha + (1 - alpha) * behind
