@@ -17,7 +17,6 @@ from mattecli.core.store import find_weights
 if TYPE_CHECKING:
     import torch
 
-_STRIDE = 32
 # A sigmoid never quite reaches 0 or 1; what is this close is taken as there. Without it bodies are
 # slightly transparent and backgrounds slightly visible.
 _SNAP = 0.03
@@ -59,6 +58,7 @@ class Predictor:
         self.device_type = device.type
         self.dtype = dtype or torch.float32
         self.size = size or network.config.predict_size
+        self.multiple = network.config.multiple
 
     @classmethod
     def load(
@@ -101,10 +101,11 @@ class Predictor:
         return other
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
-        """Give the (height, width) at which the network sees a photo: multiples of 32."""
+        """Give the (height, width) at which the network sees a photo: multiples of `multiple`."""
         scale = self.size / max(height, width)
         return tuple(
-            max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (height, width)
+            max(self.multiple, round(side * scale / self.multiple) * self.multiple)
+            for side in (height, width)
         )
 
     def shrink(self, image: np.ndarray) -> np.ndarray:

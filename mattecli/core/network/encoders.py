@@ -43,8 +43,12 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
         """Features by stride for `image`, float Bx3xHxW in [0, 1], H and W multiples of 32."""
-        features = self.body((image - self.mean) / self.std)
+        features = self.body(self.normalise(image))
         return dict(zip(self.strides, features, strict=True))
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Bring `image`, in [0, 1], to the mean and deviation that the encoder knows."""
+        return (image - self.mean) / self.std
 
     @property
     def deepest(self) -> int:

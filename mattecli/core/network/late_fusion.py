@@ -66,7 +66,7 @@ class LateFusion(nn.Module):
             nn.Conv2d(width, 1, 3, padding=1),
         )
 
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
+    def forward(self, image: Tensor, _: None = None) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Alpha of `image`, as :meth:`HAttMatting.forward`; the sentries are F and 1 - B."""
         size = image.shape[-2:]
         image = pad_to_multiple(image, 32)
@@ -76,7 +76,7 @@ class LateFusion(nn.Module):
         of_background, background = self.background(features, deepest)
 
         seen = resize(self.reduce(torch.cat([of_foreground, of_background], 1)), image.shape[-2:])
-        normalised = (image - self.encoder.mean) / self.encoder.std
+        normalised = self.encoder.normalise(image)
         weight = torch.sigmoid(self.fusion(torch.cat([seen, normalised], 1)))
         sides = [foreground, 1 - background]
         inside, outside = (resize(side, image.shape[-2:]) for side in sides)

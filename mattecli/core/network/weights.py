@@ -74,8 +74,16 @@ def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
     return config, json.loads(header.get("provenance", "{}"))
 
 
-def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
+def load_network(
+    path: Path, device: torch.device | str = "cpu", *, changes: dict[str, Any] | None = None
+) -> nn.Module:
     """Rebuild the network stored at `path`, in float32 and eval mode.
+
+    Parameters
+    ----------
+    changes : dict, optional
+        Settings that the network is to have instead of its own; a detail stage that the file
+        lacks starts fresh.
 
     Raises
     ------
@@ -84,10 +92,13 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
     """
     from mattecli.core.network.building import build_network
 
-    config, _ = read_header(path)
+    stored, _ = read_header(path)
+    config = NetworkConfig.from_dict(stored.to_dict() | (changes or {}))
     network = build_network(config)
     with safe_open(path, "pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    if config.stage_channels and not stored.stage_channels:
+        state |= {f"stage.{key}": value for key, value in network.stage.state_dict().items()}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -25,6 +25,8 @@ class Convention:
         Side of the square that pictures are squeezed to, or with ``square = false`` their long
         side. Sizes that are fixed in the file itself win.
     square : bool
+    multiple : int
+        What the sides are rounded to a multiple of, in pixels, if not square.
     resample : {"area", "lanczos"}
         How pictures are made smaller.
     channels : {"rgb", "bgr"}
@@ -42,6 +44,7 @@ class Convention:
 
     size: int = 512
     square: bool = True
+    multiple: int = 32
     resample: str = field(default="area", metadata={"choices": ("area", "lanczos")})
     channels: str = field(default="rgb", metadata={"choices": ("rgb", "bgr")})
     divide_by_max: bool = False

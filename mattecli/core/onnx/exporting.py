@@ -83,7 +83,7 @@ def export(
     if opset not in OPSETS:
         raise MatteError(f"opset {opset}: use {OPSETS[0]} to {OPSETS[-1]}")
 
-    convention = Convention(size=network.config.predict_size, square=False)
+    convention = _own_convention(network.config)
     if rembg:
         convention = PRESETS["u2net"]
         size = (convention.size, convention.size)
@@ -109,7 +109,7 @@ def export(
 def export_graph(config: NetworkConfig) -> bytes:
     """Give the graph of a network without its weights, for `load_without_torch`.
 
-    It takes pictures whose sides are multiples of 32. The initializers have the names of the
+    It takes pictures whose sides are multiples of 64. The initializers have the names of the
     network's own parameters, behind the prefix ``network.``.
     """
     import onnx
@@ -124,7 +124,7 @@ def export_graph(config: NetworkConfig) -> bytes:
         _Portable(network, (0, 0, 0), (1, 1, 1)).eval(),
         17,
         None,
-        (2, 3, 96, 128),
+        (2, 3, 128, 192),
         training=torch.onnx.TrainingMode.PRESERVE,
         do_constant_folding=False,
     )
@@ -137,9 +137,13 @@ def export_graph(config: NetworkConfig) -> bytes:
             tensor.external_data.add(key="location", value="weights")
     for node in model.graph.node:
         node.ClearField("name")
-    convention = Convention(size=config.predict_size, square=False)
+    convention = _own_convention(config)
     onnx.helper.set_model_props(model, {METADATA_KEY: convention.to_json()})
     return model.SerializeToString()
+
+
+def _own_convention(config: NetworkConfig) -> Convention:
+    return Convention(size=config.predict_size, square=False, multiple=config.multiple)
 
 
 def _trace(

@@ -13,12 +13,13 @@ from mattecli.core.network.config import NETWORKS, NetworkConfig
 from mattecli.core.network.weights import read_header
 from mattecli.core.onnx.predictor import OnnxPredictor
 
-#: The graph of the network `matte`, made by `export_graph`. Its weights come from a weights file.
-GRAPH = Path(__file__).with_name("matte.onnx")
+#: Networks whose graphs, made by `export_graph`, ship as NAME.onnx. Their weights come from a
+#: weights file.
+NAMES = ("matte", "matte-fast")
 
 
 def load_without_torch(path: Path, size: int | None = None) -> OnnxPredictor | None:
-    """Load a weights file into the graph that ships with the program, if it is of that network.
+    """Load a weights file into the graph that ships with the program, if there is one.
 
     Parameters
     ----------
@@ -31,8 +32,10 @@ def load_without_torch(path: Path, size: int | None = None) -> OnnxPredictor | N
         If the file is not ours, or its tensors do not fit.
     """
     config, _ = read_header(path)
-    if _graph_of(config) != _graph_of(NETWORKS["matte"]):
+    alike = [name for name in NAMES if _graph_of(config) == _graph_of(NETWORKS[name])]
+    if not alike:
         return None
+    graph = Path(__file__).with_name(f"{alike[0]}.onnx")
     with safe_open(path, "np") as file:
         weights = {
             f"network.{key}": file.get_tensor(key).astype(np.float32)
@@ -40,7 +43,7 @@ def load_without_torch(path: Path, size: int | None = None) -> OnnxPredictor | N
             if not (key.startswith("sentries.") or key.endswith("num_batches_tracked"))
         }
     try:
-        return OnnxPredictor(GRAPH, "cpu", size or config.predict_size, weights)
+        return OnnxPredictor(graph, "cpu", size or config.predict_size, weights)
     except MatteError as error:
         raise MatteError(f"{path}: tensors do not fit the configuration ({error})") from None
 

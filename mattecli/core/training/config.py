@@ -36,6 +36,9 @@ class TrainingConfig:
         Sides of squares that are cut out of pairs at their own size and resized to `crop_size`; a
         flip is then all that is changed. None: `crop_size` shows more or less of the picture, and
         its colours and sharpness vary.
+    windows, window_size : int
+        With a detail stage: windows of a picture in which its alpha is worked out and judged, and
+        their side in pixels (at most `crop_size`); all of it would cost several times as much.
     optimizer : "adamw" or "sgd" (momentum 0.9)
     encoder_lr : float
         Learning rate of the encoder as a share of `lr`.
@@ -67,6 +70,8 @@ class TrainingConfig:
     accumulate: int = 1
     crop_size: int = 320
     crops: list[int] = field(default_factory=list)
+    windows: int = 2
+    window_size: int = 192
     optimizer: str = "adamw"
     lr: float = 1e-3
     encoder_lr: float = 0.3
@@ -109,6 +114,8 @@ class TrainingConfig:
         for name in positive.split():
             if getattr(self, name) < 1:
                 raise MatteError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.window_size % 8:
+            raise MatteError(f"window_size must be a multiple of 8, not {self.window_size}")
         if self.crop_size % 32:
             raise MatteError(f"crop_size must be a multiple of 32, not {self.crop_size}")
 

@@ -112,15 +112,16 @@ def build_state(
     )
 
 
+# What can be changed of a network that training starts from.
+_CHANGES = ("predict_size", "stage_channels")
+
+
 def _start_network(
     config: TrainingConfig, encoder_weights: Path | None, start_from: Path | None, pretrained: bool
 ) -> nn.Module:
     settings = dict(config.network)
     if start_from is not None:
-        network = load_network(start_from)
-        if size := settings.get("predict_size"):
-            network.config = replace(network.config, predict_size=size)
-        return network
+        return load_network(start_from, changes={k: settings[k] for k in _CHANGES if k in settings})
     chosen = network_config(settings.pop("name"), **settings)
     download = pretrained and encoder_weights is None
     try:

@@ -15,6 +15,7 @@ from mattecli.core.dataset.sources import Source, find_sources
 from mattecli.core.device import autocast, choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.weights import read_header, save_network
+from mattecli.core.network.windows import choose_windows, windows_of
 from mattecli.core.progress import progress
 from mattecli.core.training.batches import batches, build_dataset, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
@@ -163,15 +164,20 @@ def _step(
         image = batch["image"].contiguous(memory_format=torch.channels_last)
         waiting = part + 1 < config.accumulate and processes.world > 1
         with model.no_sync() if waiting else contextlib.nullcontext():
+            whole = windows = None
+            if network.config.stage_channels:
+                side = min(config.window_size, config.crop_size)
+                windows = choose_windows(batch["alpha"], config.windows, side)
+                whole, batch = batch, windows_of(batch, windows)
             with autocast(processes.device, precision):
-                alpha, intermediate = model(image)
-                values = loss_values(alpha, intermediate, batch, weights)
+                alpha, intermediate = model(image, windows)
+                values = loss_values(alpha, intermediate, batch, weights, whole)
                 if adversary and weights.get("adversarial"):
-                    values["adversarial"] = adversary.fooled(image, alpha)
+                    values["adversarial"] = adversary.fooled(batch["image"], alpha)
                 values["total"] = weighted_sum(values, weights)
             state.scaler.scale(share * values["total"]).backward()
         if adversary:
-            values["critic"] = adversary.learn(image, alpha, batch["alpha"], share)
+            values["critic"] = adversary.learn(batch["image"], alpha, batch["alpha"], share)
         for name, value in values.items():
             means[name] = means.get(name, 0) + share * value.detach()
 
