@@ -30,8 +30,9 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
             "--backgrounds",
             data / "backgrounds",
         ),
-        *("--val", data / "pairs", "--out", run, "--steps", 40, "--predict-size", 64, "--lr", 3e-3),
-        *("--batch-size=4", "--crop-size=64", *PLAIN),
+        *("--val", data / "pairs", "--out", run, "--steps", 40, "--predict-size", 128, "--lr", 3e-3),
+        # The network behind the detail stage sees half of it.
+        *("--batch-size=4", "--crop-size=128", *PLAIN),
     )
     assert code == 0, error
     lines = log_of(run)
@@ -41,7 +42,7 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
     assert any("val_sad" in line for line in lines)
     assert 'name = "matte"' in (run / "config.toml").read_text()
     network = load_network(run / "best.safetensors")
-    assert network.config.predict_size == 64
+    assert network.config.predict_size == 128
     provenance = read_header(run / "best.safetensors")[1]
     assert provenance["settings"]["data"] == [
         f"{data.name}/pairs",
