@@ -30,9 +30,9 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
             "--backgrounds",
             data / "backgrounds",
         ),
-        *("--val", data / "pairs", "--out", run, "--steps", 40, "--predict-size", 128, "--lr", 3e-3),
+        *("--val", data / "pairs", "--out", run, "--steps", 40, "--lr", 3e-3, "--batch-size=4"),
         # The network behind the detail stage sees half of it.
-        *("--batch-size=4", "--crop-size=128", *PLAIN),
+        *("--predict-size", 128, "--crop-size=128", *PLAIN),
     )
     assert code == 0, error
     lines = log_of(run)
@@ -109,6 +109,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(data, tmp_path
         (["{data}/pairs", "--network", "unet"], "unknown network 'unet'"),
         (["{data}/pairs", "--crop-size", "100"], "multiple of 32"),
         (["{data}/pairs=x"], "must be a number"),
+        (["{data}/pairs=0"], "must be above 0"),
         (["{data}/pairs", "--resume"], "nothing to resume from"),
         (["{data}/pairs", "--device", "warp"], "unknown device 'warp'"),
         (["{data}/pairs", "--gan", "wgan"], "use lsgan or bce"),
@@ -124,13 +125,57 @@ def test_what_cannot_be_trained_says_why_in_one_line(data, tmp_path, arguments, 
     assert len(error.strip().splitlines()) == 1
 
 
-def test_mismatched_pairs_are_listed(data, tmp_path):
-    rgb = np.zeros((8, 8, 3), np.uint8)
-    write_image(tmp_path / "image/a.png", rgb)
-    write_image(tmp_path / "image/b.png", rgb)
-    write_image(tmp_path / "alpha/a.png", rgb[..., 0])
-    code, error = matte("train", tmp_path, "--out", tmp_path / "run", *FAST)
-    assert code == 1 and "b.png" in error
+def write_pair(folder, name, image=(8, 8, 3), alpha=(8, 8)):
+    for kind, shape in (("image", image), ("alpha", alpha)):
+        if shape:
+            write_image(folder / kind / f"{name}.png", np.zeros(shape, np.uint8))
+
+
+def refused(tmp_path, *arguments):
+    code, error = matte("train", *arguments, "--out", tmp_path / "run", *FAST)
+    assert code == 1 and len(error.strip().splitlines()) == 1, error
+    return error
+
+
+def test_pictures_without_a_matte_are_listed(tmp_path):
+    for name in "abcd":
+        write_pair(tmp_path, name, alpha=(8, 8) if name == "a" else None)
+    error = refused(tmp_path, tmp_path)
+    assert "3 file(s)" in error and "b.png" in error and "d.png" in error
+
+
+def test_mattes_of_another_size_are_listed(tmp_path):
+    for name in "abc":
+        write_pair(tmp_path, name, alpha=(8, 8) if name == "b" else (6, 9))
+    error = refused(tmp_path, tmp_path)
+    assert "2 file(s)" in error and "a.png (8x8, its matte 9x6)" in error and "c.png" in error
+
+
+def test_cutouts_without_alpha_are_listed(data, tmp_path):
+    write_pair(tmp_path / "set", "a", alpha=None)
+    error = refused(tmp_path, tmp_path / "set/image", "--backgrounds", data / "backgrounds")
+    assert "a.png (no alpha channel)" in error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_turns_out_bad_is_named_in_one_line(data, tmp_path, workers):
+    """A cutout's header says nothing of what is in it."""
+    empty = tmp_path / "set/empty.png"
+    write_image(empty, np.zeros((8, 8, 4), np.uint8))
+    more = ("--backgrounds", data / "backgrounds", "--workers", workers)
+    code, error = matte("train", tmp_path / "set", "--out", tmp_path / "run", *FAST, *more)
+    assert code == 1
+    assert error.strip() == f"matte: {empty}: this cutout is fully transparent"
+
+
+def test_composites_that_a_script_numbered_share_their_matte(tmp_path):
+    for name in ("hat_1", "hat_2", "cat_0"):
+        write_pair(tmp_path, name, alpha=None)
+    for name in ("hat", "cat"):
+        write_pair(tmp_path, name, image=None)
+    (pairs,) = find_sources(tmp_path)
+    names = {image.stem: alpha.stem for image, alpha in pairs.files}
+    assert names == {"hat_1": "hat", "hat_2": "hat", "cat_0": "cat"}
 
 
 @pytest.mark.parametrize(

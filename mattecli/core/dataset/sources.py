@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.walking import find_images, pair_by_stem
+from mattecli.core.imaging.reading import has_alpha, image_size, read_picture
+from mattecli.core.imaging.walking import by_stem, find_images
+
+#: Pictures of a source whose headers are looked at beforehand, spread evenly: what does not fit
+#: together comes in crowds, and all headers of a large set would take minutes.
+_LOOKS = 1000
+_NUMBER = re.compile(r"_\d+$")
 
 #: Folder names that sets are published with, in the order in which they are looked for.
 FOLDERS = {
@@ -47,14 +55,9 @@ def find_sources(specification: str | Path) -> list[Source]:
     Raises
     ------
     MatteError
-        If the folder is missing or empty, or photos and mattes do not match.
+        If the folder is missing or empty, or photos and mattes do not match in name or size.
     """
-    text, _, weight = str(specification).partition("=")
-    root = Path(text)
-    try:
-        share = float(weight) if weight else 1.0
-    except ValueError:
-        raise MatteError(f"{specification}: the weight after '=' must be a number") from None
+    root, share = _split_weight(str(specification))
     if not root.is_dir():
         raise MatteError(f"{root}: no such folder of training data")
 
@@ -72,7 +75,9 @@ def find_sources(specification: str | Path) -> list[Source]:
         raise MatteError(
             f"{root}: no training data; expected image/ and alpha/ folders, or RGBA cutouts"
         )
-    return [replace(s, weight=share * len(s.files) / total) for s in found if s.files]
+    found = [replace(s, weight=share * len(s.files) / total) for s in found if s.files]
+    _check_headers(root, found)
+    return found
 
 
 def find_backgrounds(root: Path) -> Source:
@@ -104,13 +109,68 @@ def _named_folders(root: Path) -> dict[str, Path]:
     return found
 
 
+def _split_weight(specification: str) -> tuple[Path, float]:
+    if Path(specification).is_dir():
+        return Path(specification), 1.0
+    root, _, weight = specification.rpartition("=")
+    if not root:
+        return Path(specification), 1.0
+    try:
+        share = float(weight)
+    except ValueError:
+        raise MatteError(f"{specification}: the weight after '=' must be a number") from None
+    if not 0 < share < float("inf"):
+        raise MatteError(f"{specification}: the weight after '=' must be above 0")
+    return Path(root), share
+
+
 def _read_pairs(image: Path, alpha: Path) -> list[tuple[Path, Path]]:
-    pairing = pair_by_stem(image, alpha)
-    if pairing.only_first or pairing.only_second:
-        lonely = [*pairing.only_first, *pairing.only_second]
-        names = ", ".join(str(path) for path in lonely[:3])
+    """Pair by name; composites that a published script numbered (x_0, x_1, ...) share matte x."""
+    images, mattes = by_stem(image), by_stem(alpha)
+    mine = {}
+    for stem in images:
+        whole = _NUMBER.sub("", stem)
+        mine[stem] = stem if stem in mattes or whole in images else whole
+    lonely = [images[stem] for stem, matte in mine.items() if matte not in mattes]
+    lonely += [mattes[stem] for stem in mattes.keys() - set(mine.values())]
+    if lonely:
         raise MatteError(
             f"{len(lonely)} file(s) in {image} and {alpha} have no partner of the same name, "
-            f"first: {names}"
+            f"first: {_first(sorted(lonely))}"
         )
-    return pairing.pairs
+    return [(path, mattes[mine[stem]]) for stem, path in images.items()]
+
+
+def _check_headers(root: Path, sources: list[Source]) -> None:
+    """Refuse mattes of another size than their pictures, and cutouts that carry no alpha."""
+    files = [pair for source in sources for pair in source.files]
+    wrong = []
+    for image, alpha in files[:: -(-len(files) // _LOOKS)]:
+        if alpha is None:
+            if not _has_alpha(image):
+                wrong.append(f"{image} (no alpha channel)")
+        elif (size := _size(image)) != (other := _size(alpha)):
+            wrong.append(f"{image} ({size[0]}x{size[1]}, its matte {other[0]}x{other[1]})")
+    if wrong:
+        raise MatteError(
+            f"{root}: {len(wrong)} file(s) cannot be trained on: photos need mattes of their size "
+            f"in image/ and alpha/, cutouts an alpha channel; first: {_first(wrong)}"
+        )
+
+
+def _first(names: list) -> str:
+    return ", ".join(str(name) for name in names[:3])
+
+
+def _size(path: Path) -> tuple[int, int]:
+    # Kinds whose header Pillow cannot read are decoded, and what nobody can read is refused.
+    with contextlib.suppress(MatteError):
+        return image_size(path)
+    height, width = read_picture(path).color.shape[:2]
+    return width, height
+
+
+def _has_alpha(path: Path) -> bool:
+    with contextlib.suppress(MatteError):
+        return has_alpha(path)
+    return read_picture(path).alpha is not None

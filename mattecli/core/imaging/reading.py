@@ -144,6 +144,12 @@ def image_size(path: Path) -> tuple[int, int]:
         return (height, width) if turned else (width, height)
 
 
+def has_alpha(path: Path) -> bool:
+    """Tell whether a picture has an alpha channel or a transparent colour, without decoding it."""
+    with _readable(path), Image.open(path) as image:
+        return image.has_transparency_data
+
+
 def _name(source: Path | bytes) -> str:
     return "standard input" if isinstance(source, bytes) else str(source)
 

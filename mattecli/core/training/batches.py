@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
@@ -67,15 +68,45 @@ def batches(
     """
     first, end = (step * config.batch_size for step in (first_step, config.steps))
     loader = DataLoader(
-        dataset,
+        _Safe(dataset),
         batch_size=config.batch_size // (processes.world * config.accumulate),
         sampler=range(first + processes.rank, end, processes.world),
         num_workers=config.workers,
+        collate_fn=partial(_collate, layers=config.uses("composition")),
         worker_init_fn=_quiet_worker,
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
     )
-    return iter(loader)
+    for batch in loader:
+        if isinstance(batch, MatteError):
+            raise batch
+        yield batch
+
+
+class _Safe(Dataset):
+    """Hands on what a sample's file is refused for: torch wraps a worker's errors in tracebacks."""
+
+    def __init__(self, dataset: TrainingSet) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor] | MatteError:
+        try:
+            return self.dataset[number]
+        except MatteError as error:
+            return error
+
+
+def _collate(
+    samples: list[dict[str, Tensor] | MatteError], *, layers: bool
+) -> dict[str, Tensor] | MatteError:
+    """Stack samples, their layers only where a loss asks for them."""
+    if errors := [sample for sample in samples if isinstance(sample, MatteError)]:
+        return errors[0]
+    names = [name for name in samples[0] if layers or name in ("image", "alpha")]
+    return default_collate([{name: sample[name] for name in names} for sample in samples])
 
 
 def _quiet_worker(_: int) -> None:
