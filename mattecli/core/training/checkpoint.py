@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mattecli.core.errors import MatteError
 
@@ -28,11 +29,10 @@ class AveragedNetwork:
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards `network`; batch norm statistics and counters are copied."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        mine = dict(self.network.named_parameters())
-        averages = [mine[name] for name, _ in network.named_parameters()]
-        torch._foreach_lerp_(averages, [p.detach() for p in network.parameters()], 1 - decay)
-        for average, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
-            average.copy_(buffer)
+        torch._foreach_lerp_(
+            list(self.network.parameters()), [p.detach() for p in network.parameters()], 1 - decay
+        )
+        torch._foreach_copy_(list(self.network.buffers()), list(network.buffers()))
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -44,11 +44,12 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         If the disk has no room for it; what was there before stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    needed = 2 * path.stat().st_size if path.exists() else 256 * 2**20
-    free = shutil.disk_usage(path.parent).free
+    # Weights for prediction are written next, and half again is room for what other programs do.
+    needed = math.ceil(1.5 * _bytes(state) / 2**20)
+    free = shutil.disk_usage(path.parent).free // 2**20
     if free < needed:
         raise MatteError(
-            f"{path.parent}: {free // 2**20} MiB free, a checkpoint needs {needed // 2**20} MiB; "
+            f"{path.parent}: {free} MiB free, a checkpoint needs {needed} MiB; "
             "make room and continue with --resume"
         )
     partial = path.with_name(f".{path.name}.part")
@@ -57,6 +58,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def _bytes(state: Any) -> int:
+    """Size of all tensors in nested dictionaries and lists."""
+    if isinstance(state, Tensor):
+        return state.nbytes
+    if isinstance(state, dict):
+        state = list(state.values())
+    return sum(map(_bytes, state)) if isinstance(state, list) else 0
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
