@@ -17,7 +17,7 @@ from mattecli.core.inference.predictor import Predictor
 class RedOnTheRight(torch.nn.Module):
     """Alpha is the red channel, but a green pixel counts only in the right half of the picture."""
 
-    config = SimpleNamespace(predict_size=64)
+    config = SimpleNamespace(predict_size=64, multiple=32)
 
     def forward(self, image):
         right = torch.arange(image.shape[3]) >= image.shape[3] / 2

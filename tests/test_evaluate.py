@@ -326,7 +326,7 @@ def test_page_of_several_methods_survives_hostile_names(folders):
 class RedIsSubject(torch.nn.Module):
     """Alpha is the red channel."""
 
-    config = SimpleNamespace(predict_size=64)
+    config = SimpleNamespace(predict_size=64, multiple=32)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image[:, :1]

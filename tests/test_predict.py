@@ -28,7 +28,7 @@ from mattecli.core.inference.predictor import Predictor
 class RedIsSubject(torch.nn.Module):
     """Alpha is the red channel."""
 
-    config = SimpleNamespace(predict_size=64)
+    config = SimpleNamespace(predict_size=64, multiple=32)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image[:, :1]
