@@ -80,3 +80,27 @@ def result_suffix(out: str, image_format: Format | None, into_folder: bool) -> s
     if chosen and chosen != alike.get(suffix, suffix):
         raise typer.BadParameter(f"--format {chosen[1:]} contradicts {out}")
     return suffix
+
+
+def clip_suffix(out: str, image_format: Format | None) -> str:
+    """Choose what a clip becomes: another clip if OUT is one by its name, else pictures.
+
+    Raises
+    ------
+    typer.BadParameter
+        If OUT is neither a clip that can be written nor a folder.
+    """
+    from mattecli.core.imaging.clip_writing import CONTAINERS
+
+    path = Path(out)
+    suffix = path.suffix.lower()
+    if path.is_dir() or out.endswith("/") or not (suffix or out == "-"):
+        return f".{image_format.value}" if image_format else ".png"
+    if suffix not in CONTAINERS:
+        raise typer.BadParameter(
+            f"a clip becomes a {', '.join(CONTAINERS)} file, or pictures in a folder, whose name "
+            f"may end in /, not {out}"
+        )
+    if image_format:
+        raise typer.BadParameter(f"--format {image_format.value} contradicts {out}")
+    return suffix

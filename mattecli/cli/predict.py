@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli.destination import FormatOption, QualityOption, is_folder, result_suffix
+from mattecli.cli.destination import (
+    FormatOption,
+    QualityOption,
+    clip_suffix,
+    is_folder,
+    result_suffix,
+)
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.predict_clip import predict_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,13 +57,15 @@ class Precision(str, Enum):
 
 def predict(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="A photo, a folder of photos, or - for stdin.")
+        str,
+        typer.Argument(metavar="IN", help="A photo, a folder of photos, a clip, or - for stdin."),
     ],
     out: Annotated[
         str,
         typer.Argument(
             metavar="OUT",
-            help="A folder, - for stdout, or for a single photo a file such as cutout.png.",
+            help="A folder, - for stdout, for a single photo a file such as cutout.png, for a clip "
+            "a .mov, .webm or .mp4 file or a folder for its frames.",
         ),
     ],
     save: Annotated[
@@ -164,6 +173,10 @@ def predict(
             help="Go on with photos as they appear in IN or change there, until Ctrl-C.",
         ),
     ] = False,
+    smooth: Annotated[
+        bool,
+        typer.Option(help="Average the mattes of a clip's frames as far as they show the same."),
+    ] = True,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append one line of JSON for each photo."),
@@ -185,11 +198,13 @@ def predict(
         bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
     ] = False,
 ) -> None:
-    """Cut the subjects out of photos.
+    """Cut the subjects out of photos and clips.
 
     A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
+    from mattecli.core.imaging.clip_writing import CONTAINERS
+    from mattecli.core.imaging.clips import is_clip
     from mattecli.core.imaging.colors import parse_color
     from mattecli.core.imaging.composing import load_background
     from mattecli.core.imaging.writing import write_image
@@ -211,9 +226,18 @@ def predict(
     started = time.perf_counter()
     kinds = tuple(dict.fromkeys(kind.value for kind in save))
     kinds = kinds or (("composite",) if background else ("cutout",))
-    into_folder = is_folder(source, out)
-    suffix = result_suffix(out, image_format, into_folder)
+    of_clip = is_clip(source)
+    if of_clip:
+        suffix = clip_suffix(out, image_format)
+        into_folder = suffix not in CONTAINERS
+    else:
+        into_folder = is_folder(source, out)
+        suffix = result_suffix(out, image_format, into_folder)
     _check_usage(kinds, background, bits, suffix, into_folder)
+    if of_clip and (crop or trimap or watch or preview or rank_and_world()[1] > 1):
+        raise typer.BadParameter(
+            "a clip is cut without --crop, --trimap, --watch and --preview, by a single process"
+        )
     if watch and (trimap or not Path(source).is_dir() or rank_and_world()[1] > 1):
         raise typer.BadParameter("--watch takes a folder, no --trimap, and a single process")
 
@@ -221,7 +245,7 @@ def predict(
         place = Path(source), Path(out)
         return plan_jobs(*place, kinds, suffix, into_folder=into_folder, may_be_empty=watch)
 
-    jobs, ignored = plan()
+    jobs, ignored = ([], 0) if of_clip else plan()
     settings = Settings(
         cut=Cut(
             kinds,
@@ -239,6 +263,24 @@ def predict(
         preview=preview is not None,
         trimaps=find_trimaps(trimap, Path(source), jobs) if trimap else {},
     )
+    if of_clip:
+        predict_clip(
+            Path(source),
+            Path(out),
+            settings,
+            weights=weights,
+            device=device,
+            precision=precision.value,
+            size=size,
+            batch_size=batch_size,
+            workers=workers,
+            even_out=smooth,
+            overwrite=overwrite,
+            report=report,
+            json_log=json_log,
+            quiet=quiet,
+        )
+        return
     jobs = own_share(jobs)
     total = len(jobs)
     skipped: list[Outcome] = []
@@ -292,6 +334,7 @@ def _check_usage(
 ) -> None:
     """Refuse at once what could only fail photo by photo."""
     from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
     from mattecli.core.imaging.writing import check_format
 
     if bits not in (8, 16):
@@ -301,6 +344,9 @@ def _check_usage(
     if len(kinds) > 1 and not into_folder:
         raise typer.BadParameter("several kinds need a folder for results")
     try:
-        check_format(suffix, bits, transparent="cutout" in kinds)
+        if suffix in CONTAINERS:
+            check_clip_format(suffix, transparent="cutout" in kinds)
+        else:
+            check_format(suffix, bits, transparent="cutout" in kinds)
     except MatteError as error:
         raise typer.BadParameter(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -9,6 +10,7 @@ import struct
 import sys
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +131,16 @@ def write_result(path: Path, data: bytes) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name beside `path`, then rename: `path` never holds half a file.
+    """Write all at once; see `whole_file` for what may go wrong."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`, to be renamed to it: `path` never holds half a file.
+
+    It is renamed when the block is left well, and removed when it is not.
 
     Raises
     ------
@@ -144,16 +155,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The prefix hides what a killed run leaves behind; the name does not grow with `path`'s,
         # which may have the full 255 bytes.
-        descriptor, temporary = tempfile.mkstemp(prefix=".matte-", suffix=".tmp", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor, name = tempfile.mkstemp(prefix=".matte-", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.chmod(temporary, 0o666 & ~_UMASK)
         os.replace(temporary, path)
     except BaseException as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             kind = OutputUnusable if error.errno in _HOPELESS else MatteError
             raise kind(f"cannot write {path}: {error.strerror or error}") from None

@@ -1,0 +1,183 @@
+"""Cutting a clip frame by frame, into another clip or into a folder of pictures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mattecli.core.device import usable_cores
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_writing import CONTAINERS, ClipWriter
+from mattecli.core.imaging.clips import ClipReader, Frame
+from mattecli.core.imaging.reading import Picture, to_8_bit
+from mattecli.core.imaging.writing import whole_file
+from mattecli.core.inference.cutting import cut
+from mattecli.core.inference.matting import full_size_alpha
+from mattecli.core.inference.pipeline import Item, Job
+from mattecli.core.inference.run import Settings, finish
+from mattecli.core.inference.smoothing import Matted, smooth
+
+if TYPE_CHECKING:
+    from mattecli.core.inference.predictor import Predictor
+
+
+class Stopped(Exception):
+    """A clip was left because it was asked to."""
+
+
+def clip_job(source: Path, out: Path, kinds: tuple[str, ...], suffix: str) -> Job:
+    """Name what becomes of a clip: a file, or folders for pictures, one for each kind of several.
+
+    Raises
+    ------
+    MatteError
+        If the clip would be overwritten by its own result.
+    """
+    if out.resolve() == source.resolve():
+        raise MatteError(f"{out} would overwrite the clip: choose another place for output")
+    if suffix in CONTAINERS:
+        return Job(source, {kinds[0]: out})
+    return Job(source, {kind: out / kind if len(kinds) > 1 else out for kind in kinds})
+
+
+def cut_clip(
+    job: Job,
+    clip: ClipReader,
+    predictor: Predictor,
+    settings: Settings,
+    *,
+    even_out: bool = True,
+    overwrite: bool = True,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[int]:
+    """Cut a clip; gives the number of each frame that is done, from 1 on.
+
+    Frames are decoded, seen by the network and encoded in this thread and in their order; worker
+    threads bring their mattes to full size, cut and convert them. Only the frames that are on
+    their way are in memory.
+
+    Parameters
+    ----------
+    job : Job
+        As `clip_job` gives it.
+    clip : ClipReader
+        That of the job's source.
+    even_out : bool
+        Whether to `smooth` the mattes.
+    overwrite : bool
+        Whether pictures that are there are made again.
+    batch_size, workers : int, optional
+        Frames that the network sees at once, and threads.
+    stopped : callable
+        Asked before each frame.
+
+    Raises
+    ------
+    MatteError
+        If the clip is damaged, or the result cannot be written; a file is then not there.
+    Stopped
+        If `stopped` said so; a file is then not there.
+    """
+    workers = workers or min(usable_cores(), 8)
+    with (
+        _open_sink(job, clip, settings, overwrite) as sink,
+        ThreadPoolExecutor(workers, "finish") as pool,
+    ):
+        frames = _matted(
+            clip.frames(sink.take_audio),
+            predictor,
+            batch_size or (1 if predictor.device_type == "cpu" else 8),
+        )
+        making: deque[Future] = deque()
+        done = 0
+        try:
+            for number, seen in enumerate(smooth(frames) if even_out else frames, 1):
+                if stopped():
+                    raise Stopped
+                making.append(pool.submit(sink.make, number, seen))
+                if len(making) > workers:
+                    sink.take(making.popleft().result())
+                    yield (done := done + 1)
+            while making:
+                sink.take(making.popleft().result())
+                yield (done := done + 1)
+        finally:
+            for future in making:
+                future.cancel()
+
+
+@contextmanager
+def _open_sink(
+    job: Job, clip: ClipReader, settings: Settings, overwrite: bool
+) -> Iterator[_IntoClip | _IntoPictures]:
+    if settings.suffix not in CONTAINERS:
+        yield _IntoPictures(job, settings, overwrite)
+        return
+    ((kind, path),) = job.outputs.items()
+    with (
+        whole_file(path) as temporary,
+        ClipWriter(
+            temporary,
+            settings.suffix,
+            clip,
+            transparent=kind == "cutout",
+            quality=settings.quality,
+            keep_metadata=settings.keep_metadata,
+        ) as writer,
+    ):
+        yield _IntoClip(writer, kind, settings)
+
+
+class _IntoClip:
+    """Frames become frames."""
+
+    def __init__(self, writer: ClipWriter, kind: str, settings: Settings) -> None:
+        self._writer = writer
+        self._kind = kind
+        self._refine = settings.refine
+        self._cut = replace(settings.cut, bits=writer.bits)
+        self.take, self.take_audio = writer.write, writer.write_audio
+
+    def make(self, _: int, seen: Matted[Frame]) -> Any:
+        alpha = full_size_alpha(Picture(seen.tag.color), seen.matte, self._refine)
+        result = cut(seen.tag.color, alpha, self._cut)[self._kind]
+        return self._writer.convert(result, seen.tag)
+
+
+class _IntoPictures:
+    """Frames become pictures that are named by their numbers."""
+
+    take_audio = None
+
+    def __init__(self, job: Job, settings: Settings, overwrite: bool) -> None:
+        self._job, self._settings, self._overwrite = job, settings, overwrite
+
+    def make(self, number: int, seen: Matted[Frame]) -> None:
+        outputs = {
+            kind: folder / f"{number:06}{self._settings.suffix}"
+            for kind, folder in self._job.outputs.items()
+        }
+        if self._overwrite or not all(path.exists() for path in outputs.values()):
+            job = Job(self._job.source, outputs)
+            finish(Item(job, Picture(seen.tag.color), seen.image, seen.matte), self._settings)
+
+    def take(self, _: None) -> None:
+        """There is nothing left to do."""
+
+
+def _matted(
+    frames: Iterable[Frame], predictor: Predictor, batch_size: int
+) -> Iterator[Matted[Frame]]:
+    frames = iter(frames)
+    while batch := list(islice(frames, batch_size)):
+        images = [predictor.shrink(to_8_bit(frame.color)) for frame in batch]
+        for frame, image, matte in zip(batch, images, predictor.run(images), strict=True):
+            yield Matted(frame, image, matte)
