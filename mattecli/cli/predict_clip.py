@@ -79,14 +79,11 @@ def predict_clip(
                 raise typer.Exit(1) from None
             raise
         seconds = time.perf_counter() - started
-        log.add(Outcome(job, "ok", seconds=seconds, size=(clip.width, clip.height)))
-    if json_log:
-        return
-    if done < 0.95 * (clip.frame_count or 0) - 1:
-        typer.echo(
-            f"matte: {source}: {done} of about {clip.frame_count} frames were there, it may be cut "
-            "off",
-            err=True,
-        )
-    if not quiet:
+        reason = "; ".join(clip.problems)
+        log.add(Outcome(job, "ok", reason, seconds, (clip.width, clip.height)))
+    if reason and not json_log:
+        typer.echo(f"matte: {source}: {reason}", err=True)
+    if not (quiet or json_log):
         typer.echo(f"{done} frames in {seconds:.1f} s", err=True)
+    if reason:
+        raise typer.Exit(1)

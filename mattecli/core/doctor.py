@@ -25,11 +25,13 @@ _PACKAGES = {
     "onnxruntime": False,
     "onnx": True,
     "pillow_heif": True,
+    "av": True,
 }
 _DISTRIBUTIONS = {"cv2": ("opencv-python", "opencv-python-headless"), "PIL": ("pillow",)}
 _WHAT_EXTRAS_DO = {
     "onnx": "matte export: pip install 'mattecli[onnx]'",
     "pillow_heif": "HEIC photos: pip install pillow-heif",
+    "av": "clips: pip install 'mattecli[video]'",
 }
 
 

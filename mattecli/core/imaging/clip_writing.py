@@ -136,12 +136,7 @@ class ClipWriter:
         context.thread_type = "AUTO"
         if keep_metadata:
             self._container.metadata.update(like.metadata)
-        self._audio = {
-            stream.index: stream_of
-            for stream in like.audio
-            if (stream_of := self._stream_like(stream)) is not None
-        }
-        self.lost = [stream for stream in like.audio if stream.index not in self._audio]
+        self._audio = {stream.index: self._stream_like(stream) for stream in like.audio}
 
     @property
     def bits(self) -> int:
@@ -177,9 +172,7 @@ class ClipWriter:
 
     def write_audio(self, packet: Packet) -> None:
         """Write a packet of sound of the other clip, as it is where the container takes it."""
-        stream = self._audio.get(packet.stream.index)
-        if stream is None:
-            return
+        stream = self._audio[packet.stream.index]
         if self._is_kept(packet.stream):
             packet.stream = stream
             self._container.mux(packet)
@@ -202,9 +195,7 @@ class ClipWriter:
         return stream.codec_context.codec.canonical_name in self._form.kept
 
     def _stream_like(self, stream: Any) -> Any:
-        """Add a stream for the sound of another; None if nothing here can decode that."""
-        if stream.codec_context is None:
-            return None
+        """Add a stream for the sound of another."""
         if self._is_kept(stream):
             return self._container.add_stream_from_template(stream)
         opus = self._form.audio == "libopus"
@@ -218,9 +209,9 @@ class ClipWriter:
     def _flush_audio(self) -> None:
         """Encode what decoders and encoders of sound still hold."""
         for stream in self._like.audio:
-            added = self._audio.get(stream.index)
-            if added is None or self._is_kept(stream):
+            if self._is_kept(stream):
                 continue
+            added = self._audio[stream.index]
             for frame in stream.codec_context.decode(None):
                 self._container.mux(added.encode(frame))
             self._container.mux(added.encode())

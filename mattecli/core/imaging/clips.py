@@ -76,7 +76,10 @@ class ClipReader:
     frame_count : int or None
         What the file says, or its duration suggests.
     audio : list of av.AudioStream
+        Those that can be decoded.
     metadata : dict of str
+    problems : list of str
+        What was wrong, but not so much that `frames` had to end, once it has come to its end.
 
     Raises
     ------
@@ -111,7 +114,11 @@ class ClipReader:
         self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self.time_base: Fraction = stream.time_base or 1 / self.rate
         self.frame_count = stream.frames or self._count_by_duration()
-        self.audio = list(self._container.streams.audio)
+        sound = self._container.streams.audio
+        self.audio = [stream for stream in sound if stream.codec_context is not None]
+        self.problems: list[str] = []
+        if len(self.audio) < len(sound):
+            self.problems.append("there is no decoder for its sound")
         self.metadata: dict[str, str] = dict(self._container.metadata)
 
     def frames(self, take_audio: Callable[[Packet], None] | None = None) -> Iterator[Frame]:
@@ -126,7 +133,7 @@ class ClipReader:
         """
         step = max(1, round(1 / (self.rate * self.time_base)))
         last: int | None = None
-        count = 0
+        count = damaged = 0
         try:
             for packet in self._container.demux(
                 [self._stream, *(self.audio if take_audio else [])]
@@ -144,8 +151,15 @@ class ClipReader:
                     yield Frame(self._upright(frame), time, frame.duration or 0)
                     last = time
                     count += 1
+                    damaged += frame.is_corrupt
         except self._av.FFmpegError as error:
             raise self._damaged(count, error) from None
+        if damaged:
+            self.problems.append(f"{damaged} of its {count} frames are damaged")
+        # Matroska files end without a word where they are cut off.
+        declared, end = self._declared_seconds(), float((last or 0) * self.time_base)
+        if end < 0.9 * declared - float(1 / self.rate):
+            self.problems.append(f"it ends after {end:.1f} of {declared:.1f} seconds")
 
     def __enter__(self) -> ClipReader:
         return self
@@ -183,6 +197,14 @@ class ClipReader:
         if self._container.duration:
             return round(Fraction(self._container.duration, self._av.time_base) * self.rate)
         return None
+
+    def _declared_seconds(self) -> float:
+        """What a Matroska file says in its header of the length of its video; otherwise 0."""
+        parts = self._stream.metadata.get("DURATION", "0").split(":")
+        try:
+            return sum(float(part) * 60**i for i, part in enumerate(reversed(parts)))
+        except ValueError:
+            return 0.0
 
     def _damaged(self, count: int, error: Exception) -> MatteError:
         where = f"after {count} frames" if count else "at its first frame"

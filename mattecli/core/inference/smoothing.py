@@ -18,19 +18,19 @@ _SAME_SCENE = 0.5
 # Long side at which frames are compared.
 _COMPARED = 384
 
-Tag = TypeVar("Tag")
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
-class Matted(Generic[Tag]):
+class Matted(Generic[Thing]):
     """What the network saw of a frame, uint8 h×w×3, and its matte, float32 h×w, of anything."""
 
-    tag: Tag
+    of: Thing
     image: np.ndarray
     matte: np.ndarray
 
 
-def smooth(frames: Iterable[Matted[Tag]], reach: int = REACH) -> Iterator[Matted[Tag]]:
+def smooth(frames: Iterable[Matted[Thing]], reach: int = REACH) -> Iterator[Matted[Thing]]:
     """Average each matte with those of the frames around it, as far as they show the same.
 
     Every pixel is looked for in the other frames where it was and where optical flow (Kroeger et
@@ -41,7 +41,7 @@ def smooth(frames: Iterable[Matted[Tag]], reach: int = REACH) -> Iterator[Matted
 
     Frames come out in their order, `reach` later than they went in.
     """
-    window: list[_Frame[Tag]] = []
+    window: list[_Frame[Thing]] = []
     current = 0
     for matted in frames:
         window.append(_Frame(matted))
@@ -55,10 +55,10 @@ def smooth(frames: Iterable[Matted[Tag]], reach: int = REACH) -> Iterator[Matted
         yield _evened(window[i], window[max(0, i - reach) :])
 
 
-class _Frame(Generic[Tag]):
+class _Frame(Generic[Thing]):
     """A frame, and how it is compared."""
 
-    def __init__(self, matted: Matted[Tag]) -> None:
+    def __init__(self, matted: Matted[Thing]) -> None:
         self.matted = matted
         height, width = matted.matte.shape
         scale = min(1.0, _COMPARED / max(height, width))
@@ -68,7 +68,7 @@ class _Frame(Generic[Tag]):
         self.color = cv2.blur(small.astype(np.float32) / 255, (3, 3))
 
 
-def _evened(frame: _Frame[Tag], window: list[_Frame[Tag]]) -> Matted[Tag]:
+def _evened(frame: _Frame[Thing], window: list[_Frame[Thing]]) -> Matted[Thing]:
     height, width = frame.matted.matte.shape
     total, weights = frame.matted.matte.copy(), np.ones((height, width), np.float32)
     for other in window:

@@ -147,9 +147,9 @@ class _IntoClip:
         self.take, self.take_audio = writer.write, writer.write_audio
 
     def make(self, _: int, seen: Matted[Frame]) -> Any:
-        alpha = full_size_alpha(Picture(seen.tag.color), seen.matte, self._refine)
-        result = cut(seen.tag.color, alpha, self._cut)[self._kind]
-        return self._writer.convert(result, seen.tag)
+        alpha = full_size_alpha(Picture(seen.of.color), seen.matte, self._refine)
+        result = cut(seen.of.color, alpha, self._cut)[self._kind]
+        return self._writer.convert(result, seen.of)
 
 
 class _IntoPictures:
@@ -167,7 +167,7 @@ class _IntoPictures:
         }
         if self._overwrite or not all(path.exists() for path in outputs.values()):
             job = Job(self._job.source, outputs)
-            finish(Item(job, Picture(seen.tag.color), seen.image, seen.matte), self._settings)
+            finish(Item(job, Picture(seen.of.color), seen.image, seen.matte), self._settings)
 
     def take(self, _: None) -> None:
         """There is nothing left to do."""
