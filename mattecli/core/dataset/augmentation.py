@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mattecli.core.dataset.scene import cut_sides
 from mattecli.core.imaging.reading import read_picture, to_bits, to_unit
 from mattecli.core.imaging.writing import encode
 
@@ -117,17 +118,37 @@ def place_subject(cutout: np.ndarray, size: int, rng: Rng) -> tuple[np.ndarray, 
     """
     if rng.random() < 0.5:
         cutout = cutout[:, ::-1]
+    # As in the builder's scenes, a straight cut lies at the border of the frame, never inside it.
+    # Cutouts are trimmed, so what is round or stands on its feet touches their borders too.
+    cut = cut_sides(cutout[..., 3], 0.3)
     scale = size * np.exp(rng.uniform(np.log(0.4), np.log(1.3))) / max(cutout.shape[:2])
     stretch = np.exp(rng.uniform(-0.15, 0.15))
     width = max(2, round(cutout.shape[1] * scale * stretch))
     height = max(2, round(cutout.shape[0] * scale / stretch))
+    for side, (near, far) in zip((width, height), cut, strict=True):
+        if near and far and side < size:
+            width, height = (max(2, round(part * size / side)) for part in (width, height))
     cutout = resize_to(cutout, (width, height))
-    angle = rng.normal(0, 8) if rng.random() < 0.4 else 0.0
+    angle = rng.normal(0, 8) if rng.random() < 0.4 and not any(map(any, cut)) else 0.0
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
-    # Its centre lies anywhere in the picture's middle.
-    matrix[:, 2] += size * rng.uniform(0.2, 0.8, 2) - (width / 2, height / 2)
+    matrix[:, 2] += [
+        _start(side, size, *cuts, rng) for side, cuts in zip((width, height), cut, strict=True)
+    ]
 
     frame = (size, size)
     color = cv2.warpAffine(cutout[..., :3], matrix, frame, borderMode=cv2.BORDER_REPLICATE)
     alpha = cv2.warpAffine(cutout[..., 3], matrix, frame)
     return color.astype(np.float32) / 255, alpha.astype(np.float32) / 255
+
+
+def _start(side: int, size: int, near: bool, far: bool, rng: Rng) -> float:
+    """Where a subject of this side begins in a frame of `size`, so that cuts are out of sight."""
+    if near and far:
+        return rng.uniform(size - side, 0)
+    hidden = rng.uniform(0, 0.3) * side
+    if near:
+        return -hidden
+    if far:
+        return size - side + hidden
+    # Its centre lies anywhere in the picture's middle.
+    return size * rng.uniform(0.2, 0.8) - side / 2

@@ -39,7 +39,7 @@ def grow_hair(foreground: np.ndarray, alpha: np.ndarray, rng: Rng) -> tuple[np.n
     inside = ((outline > 2) & (outline < size - 3)).all(axis=1)
     if inside.sum() < 40:
         return foreground, alpha
-    length = size * np.exp(rng.uniform(np.log(0.012), np.log(0.22)))
+    length = size * np.exp(rng.uniform(np.log(0.012), np.log(0.16)))
     part = rng.uniform(0.15, 1.0)
     first = rng.integers(len(outline))
     arc = np.roll(np.arange(len(outline)), -first)[: max(20, round(part * len(outline)))]

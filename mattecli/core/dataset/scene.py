@@ -84,7 +84,7 @@ def _draw_place(
     the frame, since a straight cut in the middle of a scene never happens in a photograph.
     """
     flip = bool(rng.random() < scene.flip)
-    cut = _cut_sides(layer.alpha)
+    cut = cut_sides(layer.alpha)
     if flip:
         cut[0] = cut[0][::-1]
     tilted = scene.tilt is not None and rng.random() < scene.tilt.chance
@@ -136,11 +136,14 @@ def _draw_start(
     return int(rng.integers(min(lowest, highest), highest + 1))
 
 
-def _cut_sides(alpha: np.ndarray) -> list[tuple[bool, bool]]:
-    """Tell for x and y whether the subject runs into the near and the far border of its picture."""
+def cut_sides(alpha: np.ndarray, share: float = 0.1) -> list[tuple[bool, bool]]:
+    """Tell for x and y whether the subject runs into the near and the far border of its picture.
+
+    It does where it takes more than `share` of that border.
+    """
     top = np.iinfo(alpha.dtype).max
     left, right, upper, lower = (
-        bool((edge > top / 2).mean() > 0.1)
+        bool((edge > top / 2).mean() > share)
         for edge in (alpha[:, 0], alpha[:, -1], alpha[0], alpha[-1])
     )
     return [(left, right), (upper, lower)]

@@ -164,11 +164,15 @@ class TrainingSet(Dataset):
 
 
 def _trim(rgba: np.ndarray) -> np.ndarray:
-    """Cut HxWx4 down to where alpha is not zero; an empty matte is left as it is."""
+    """Cut HxWx4 down to where alpha is not zero, and a pixel around; an empty matte stays whole.
+
+    That pixel tells where the subject ends by itself, and not at the border of its picture.
+    """
     rows, columns = (np.flatnonzero((rgba[..., 3] > 2).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return rgba
-    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    top, left = max(0, rows[0] - 1), max(0, columns[0] - 1)
+    return rgba[top : rows[-1] + 2, left : columns[-1] + 2]
 
 
 def _item(
