@@ -169,7 +169,7 @@ def _trace(
             opset_version=opset,
             input_names=["image"],
             output_names=["alpha"],
-            dynamic_axes=free and {"image": free, "alpha": free},
+            dynamic_axes={"image": free, "alpha": free} if free else None,
             **options,
         )
     return file.getvalue()
