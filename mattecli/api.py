@@ -183,7 +183,7 @@ def composite(
     if isinstance(background, str):
         behind = load_background(background)
     else:
-        behind = to_unit(_opaque(as_picture(background)).color)
+        behind = _opaque(as_picture(background)).color
     place = parse_position(position) if isinstance(position, str) else position
     layout = Layout(canvas, fit, scale, place, linear, match, shadow)
     return to_bits(compose(picture, behind, layout), bits)

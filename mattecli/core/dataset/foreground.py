@@ -6,14 +6,15 @@ import cv2
 import numpy as np
 
 from mattecli.core.dataset.compositing import composite
+from mattecli.core.imaging.blocks import blocks, grown
+from mattecli.core.imaging.reading import to_bits, to_unit
 
 METHODS = ("multilevel", "blur-fusion")
 
 # Smoothness where alpha is flat (Germer 2020). Sweeps of each level: the coarsest one starts from
-# nothing and is cheap, the finest one costs most and starts from a good guess. Over-relaxation
-# reaches in these few sweeps what would take dozens.
+# nothing and is cheap. Over-relaxation reaches in these few sweeps what would take dozens.
 _SMOOTHNESS = np.float32(1e-5)
-_COARSEST_SWEEPS, _SWEEPS, _FINEST_SWEEPS = 30, 10, 6
+_COARSEST_SWEEPS, _SWEEPS = 30, 6
 _OVER_RELAXATION = np.float32(1.7)
 # Longest side, in pixels, of the coarsest level.
 _COARSEST_SIZE = 32
@@ -21,10 +22,14 @@ _COARSEST_SIZE = 32
 # left to do.
 _DENSE_SIZE = 128
 _MARGIN = 1
+# The full size, and every level of more pixels than this, is not solved but unmixed.
+_MOST_SOLVED = 8_000_000
 # Alpha nearer to 0 or 1 than an 8-bit step can say is taken as 0 or 1.
 _NEARLY = 1 / 512
 # Pixels updated at a time: a few arrays of this length stay in the cache.
 _CHUNK = 16384
+# Rows and columns unmixed at a time, for the same reason; both even.
+_BLOCK = 64, 256
 
 
 def estimate_foreground(
@@ -37,18 +42,20 @@ def estimate_foreground(
 
     Parameters
     ----------
-    image : float32 H×W×3, range [0, 1]
+    image : H×W×3, uint8, uint16, or float32 in the range [0, 1]
         The photograph.
     alpha : float32 H×W, range [0, 1]
         Its matte.
     method : {"multilevel", "blur-fusion"}
         ``multilevel`` minimises the energy of Germer et al., "Fast Multi-Level Foreground
-        Estimation", 2020 (arXiv 2006.14970). ``blur-fusion`` is the quick approximation of Forte
-        and Pitié, "Approximate Fast Foreground Colour Estimation", ICIP 2021.
+        Estimation", 2020 (arXiv 2006.14970), up to half the size, and at full size changes the
+        colours found there as little as makes them add up to the image. ``blur-fusion`` is the
+        quick approximation of Forte and Pitié, "Approximate Fast Foreground Colour Estimation",
+        ICIP 2021.
 
     Returns
     -------
-    float32 H×W×3, range [0, 1]
+    H×W×3, type and range of `image`
 
     Raises
     ------
@@ -57,12 +64,13 @@ def estimate_foreground(
     """
     if image.ndim != 3 or image.shape[2] != 3 or alpha.shape != image.shape[:2]:
         raise ValueError(f"image {image.shape} and alpha {alpha.shape} do not belong together")
-    image = np.ascontiguousarray(image, dtype=np.float32)
+    if image.dtype.kind == "f":
+        image = np.ascontiguousarray(image, dtype=np.float32)
     alpha = np.ascontiguousarray(alpha, dtype=np.float32)
     if method == "multilevel":
         return _multilevel(image, alpha)
     if method == "blur-fusion":
-        return _blur_fusion(image, alpha)
+        return _stored(_blur_fusion(_unit(image), alpha), image.dtype)
     raise ValueError(f"unknown method '{method}': use {' or '.join(METHODS)}")
 
 
@@ -93,30 +101,91 @@ def extend_foreground(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     for premultiplied, weight in reversed(levels):
         mean = premultiplied / np.maximum(weight, 1e-6)[..., None]
         if extended is not None:
-            np.copyto(mean, _enlarge(extended, weight.shape), where=weight[..., None] <= 1e-6)
+            enlarged = _double(extended)[: weight.shape[0], : weight.shape[1]]
+            np.copyto(mean, enlarged, where=weight[..., None] <= 1e-6)
         extended = mean
     return np.where(visible[..., None], color, np.rint(extended).astype(color.dtype))
 
 
 def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """From coarse to fine: enlarge the colours of the level below, then sweep over this level."""
-    levels = [(image, _snapped(alpha))]
+    """From coarse to fine: enlarge the colours of the level below, then make them fit this one."""
+    dtype = image.dtype
+    levels = [(image, alpha)]
     while max(levels[-1][1].shape) > _COARSEST_SIZE:
-        image, alpha = levels[-1]
-        # Rounding leaves means of many ones just below 1.
-        levels.append((_halve(image), _snapped(_halve(alpha))))
+        levels.append(tuple(_halve(array) for array in levels[-1]))
 
-    image, alpha = levels[-1]
-    foreground, background = _mean_color(image, alpha), _mean_color(image, 1 - alpha)
-    schedule = [_COARSEST_SWEEPS, *[_SWEEPS] * (len(levels) - 2), _FINEST_SWEEPS]
-    for (image, alpha), sweeps in zip(reversed(levels), schedule, strict=False):
-        foreground = _enlarge(foreground, alpha.shape)
-        background = _enlarge(background, alpha.shape)
+    image, alpha = levels.pop()
+    image, alpha = _unit(image), _snapped(alpha)
+    ones = np.ones((*alpha.shape, 1), np.float32)
+    foreground, background = (_mean_color(image, weight) * ones for weight in (alpha, 1 - alpha))
+    _relax(foreground, background, image, alpha, np.ones(alpha.shape, np.uint8), _COARSEST_SWEEPS)
+    while levels:
+        image, alpha = levels.pop()
+        if not levels or alpha.size > _MOST_SOLVED:
+            # The last background is of no use.
+            coarse = (foreground, background)
+            foreground, background = _unmix(image, alpha, *coarse, 2 if levels else 1)
+            continue
+        # Rounding leaves means of many ones just below 1.
+        alpha = _snapped(alpha)
+        foreground, background = (
+            np.ascontiguousarray(_double(colors)[: alpha.shape[0], : alpha.shape[1]])
+            for colors in (foreground, background)
+        )
         unknown = np.ones(alpha.shape, np.uint8)
         if max(alpha.shape) > _DENSE_SIZE:
             unknown = _dilate(((alpha > 0) & (alpha < 1)).view(np.uint8), _MARGIN)
-        _relax(foreground, background, image, alpha, unknown, sweeps)
-    return cv2.copyTo(image, (alpha == 1).view(np.uint8), foreground)
+        _relax(foreground, background, _unit(image), alpha, unknown, _SWEEPS)
+    return _stored(foreground, dtype)
+
+
+def _unmix(
+    image: np.ndarray,
+    alpha: np.ndarray,
+    foreground: np.ndarray,
+    background: np.ndarray,
+    wanted: int = 2,
+) -> list[np.ndarray | None]:
+    """Enlarge the colours F' and B' of the level below, and make them add up to this level's image.
+
+    Of all F and B with ``αF + (1−α)B = I`` these are nearest to F' and B' ::
+
+        r = (I − αF' − (1−α)B') / (α² + (1−α)²),   F = F' + αr,   B = B' + (1−α)r
+
+    Neighbours have no say, so a block at a time is done. With `wanted` 1 there is no B.
+    """
+    results = [np.empty_like(image) for _ in range(wanted)]
+    for block in blocks(alpha.shape, *_BLOCK):
+        a = _snapped(alpha[block])
+        if wanted == 1 and a.min() == 1:
+            results[0][block] = image[block]
+            continue
+        height, width = a.shape
+        # Blocks start at even pixels, so halves start at whole ones.
+        half = tuple(slice(part.start // 2, (part.stop + 1) // 2) for part in block)
+        outer, inner = grown(half, 1, foreground.shape)
+        top, left = (2 * part.start for part in inner)
+        fore, back = (
+            _double(_unit(colors[outer]))[top : top + height, left : left + width]
+            for colors in (foreground, background)
+        )
+        if a.max() > 0:
+            # In three layers: NumPy is slow where one layer meets three.
+            a = cv2.merge((a, a, a))
+            rest = _unit(image[block]) - composite(a, fore, back)
+            rest /= a * a + (1 - a) * (1 - a)
+            fore, back = fore + a * rest, back + (1 - a) * rest
+        for result, colors in zip(results, (fore, back), strict=False):
+            result[block] = _stored(np.clip(colors, 0, 1), image.dtype)
+    return [*results, None][:2]
+
+
+def _unit(colors: np.ndarray) -> np.ndarray:
+    return colors if colors.dtype.kind == "f" else to_unit(colors)
+
+
+def _stored(colors: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return colors if colors.dtype == dtype else to_bits(colors, 8 * dtype.itemsize)
 
 
 def _snapped(alpha: np.ndarray) -> np.ndarray:
@@ -133,15 +202,18 @@ def _mean_color(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _halve(array: np.ndarray) -> np.ndarray:
+    """Means of 2×2 pixels; an odd last row or column is taken twice."""
     height, width = array.shape[:2]
+    if height % 2 or width % 2:
+        array = cv2.copyMakeBorder(array, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     size = ((width + 1) // 2, (height + 1) // 2)
     halved = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
     return halved.reshape(size[1], size[0], *array.shape[2:])
 
 
-def _enlarge(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    enlarged = cv2.resize(array, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return enlarged.reshape(*shape, 3)
+def _double(array: np.ndarray) -> np.ndarray:
+    height, width = array.shape[:2]
+    return cv2.resize(array, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
 
 
 def _dilate(mask: np.ndarray, radius: int) -> np.ndarray:
@@ -178,10 +250,10 @@ def _relax(
     number = np.empty(alpha.size, np.int32)
     number[active] = np.arange(len(active))
 
-    def planes(picture: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(picture.reshape(-1, 3)[active].T)
-
-    colors, given = np.vstack([planes(foreground), planes(background)]), planes(image)
+    colors = np.empty((9, len(active)), np.float32)
+    for i, picture in enumerate((foreground, background, image)):
+        colors[3 * i : 3 * i + 3] = picture.reshape(-1, 3).take(active, axis=0).T
+    colors, given = colors[:6], colors[6:]
     active_alpha = alpha.reshape(-1)[active]
     systems = []
     start = 0

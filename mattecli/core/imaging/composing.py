@@ -67,8 +67,9 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     ----------
     cutout : Picture
         With alpha.
-    background : float32 ndarray of shape (3,) or (H, W, 3), in [0, 1]
-        A colour, whose frame is that of the cutout, or a picture.
+    background : ndarray
+        A colour as float32 of shape (3,) in [0, 1], whose frame is that of the cutout, or a
+        picture as uint8 or uint16 of shape (H, W, 3).
 
     Returns
     -------
@@ -79,7 +80,7 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     frame = size if layout.canvas == "foreground" or is_color else background.shape[:2]
     fit = layout.fit or ("cover" if layout.canvas == "foreground" else "contain")
     canvas = np.empty((*frame, 3), np.float32)
-    canvas[:] = background if is_color else fill_frame(background, frame, fit)
+    canvas[:] = background if is_color else to_unit(fill_frame(background, frame, fit))
 
     taken = fitted_size(size, frame, "stretch" if frame == size else fit, layout.scale)
     target, source = overlap(taken, frame, layout.position)
@@ -126,12 +127,12 @@ class CompositeJob:
 
 
 def load_background(text: str) -> np.ndarray:
-    """Turn a colour or the path of a picture into float32 RGB of shape (3,) or (H, W, 3)."""
+    """Turn a colour into float32 RGB of shape (3,), or the path of a picture into uint8 H×W×3."""
     if is_color(text):
         return parse_color(text)
     if not Path(text).exists():
         raise MatteError(f"background '{text}' is neither a colour nor a file")
-    return to_unit(read_color(Path(text)))
+    return read_color(Path(text))
 
 
 def plan_composites(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def distinct_stems(images: list[Path], root: Path) -> list[str]:
 
 def with_suffix(path: Path, suffix: str) -> Path:
     """Append `suffix`; shorten names too long for a file system, by a digest."""
-    name = path.name.encode()
+    # As the file system holds it: not every name is UTF-8.
+    name = os.fsencode(path.name)
     if len(name) + len(suffix) > _LONGEST_NAME:
         tail = "~" + hashlib.sha256(name).hexdigest()[:8]
         kept = name[: _LONGEST_NAME - len(suffix) - len(tail)].decode(errors="ignore")

@@ -68,13 +68,13 @@ def fitted_size(
 def fill_frame(
     picture: np.ndarray, frame: tuple[int, int], fit: str = "cover", color: np.ndarray | None = None
 ) -> np.ndarray:
-    """Make a float32 H×W×3 `picture` into one of exactly the frame's (height, width), centred.
+    """Make an H×W×3 `picture` of any type into one of exactly the frame's (height, width), centred.
 
     What ``cover`` leaves over is cut off, what ``contain`` leaves open shows `color` (black).
     """
     resized = resize(picture, *fitted_size(picture.shape[:2], frame, fit))
-    canvas = np.empty((*frame, 3), np.float32)
-    canvas[:] = 0.0 if color is None else color
+    canvas = np.empty((*frame, 3), picture.dtype)
+    canvas[:] = 0 if color is None else color
     target, source = overlap(resized.shape[:2], frame, (0.5, 0.5))
     canvas[target] = resized[source]
     return canvas

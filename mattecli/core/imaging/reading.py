@@ -8,10 +8,26 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image, ImageCms, TiffImagePlugin
+from PIL import Image, ImageCms
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.deep_color import (
+    decode_deep_color,
+    decode_float_color,
+    float_color_size,
+    is_deep_color,
+    to_16_bit,
+)
+from mattecli.core.imaging.metadata import (
+    is_srgb,
+    lasting_exif,
+    orientation,
+    print_to_srgb,
+    rgb_profile,
+    upright,
+)
 
 MAX_PIXELS = 200_000_000
 
@@ -20,14 +36,6 @@ MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = None
 # Odd metadata in a readable file is no news for the user, and would tear the progress bar.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-_ORIENTATION = 0x0112
-# Description, make, model, resolution and its unit, software, date, artist, copyright, and the
-# camera and GPS blocks: what stays true of a picture that is stored anew.
-_LASTING_EXIF = (
-    *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B),
-    *(0x8298, 0x8769, 0x8825),
-)
 
 
 @dataclass
@@ -64,11 +72,14 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     """
     data = _read_bytes(source)
     with _readable(source):
-        if data[:4] in (b"II*\0", b"MM\0*") and _is_float_color(data, source, max_pixels):
-            return _decode_float_color(data)
+        if size := float_color_size(data):
+            _check_size(source, size, max_pixels)
+            return Picture(*decode_float_color(data))
     with _readable(source), _open(source, data, max_pixels) as image:
-        picture = _decode_deep_color(image, data) if _is_deep_color(image, data) else None
-        return picture or picture_of(image)
+        if is_deep_color(image, data) and (arrays := decode_deep_color(image, data)):
+            icc = rgb_profile(image.info.get("icc_profile"))
+            return Picture(*arrays, icc, lasting_exif(image))
+        return picture_of(image)
 
 
 def read_color(path: Path) -> np.ndarray:
@@ -96,8 +107,6 @@ def read_alpha(path: Path) -> np.ndarray:
 
 def matte_of(picture: Picture) -> np.ndarray:
     """Take the matte out of a picture; see `read_alpha`."""
-    import cv2
-
     if picture.alpha is not None:
         opaque = picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
         grey = (picture.color == picture.color[..., :1]).all()
@@ -122,7 +131,7 @@ def to_srgb(picture: Picture) -> Picture:
 
     The conversion works in 8 bits; a picture that needs none keeps its 16.
     """
-    if not picture.icc or _is_srgb(picture.icc):
+    if not picture.icc or is_srgb(picture.icc):
         return replace(picture, icc=None)
     color, alpha = to_8_bit(picture.color), picture.alpha
     # A broken profile is no reason to refuse a good picture: its colours are taken as sRGB.
@@ -140,7 +149,7 @@ def image_size(path: Path) -> tuple[int, int]:
     with _readable(path), Image.open(path) as image:
         width, height = image.size
         # Pillow itself turns TIFF files, and reports their size turned.
-        turned = image.format != "TIFF" and _orientation(image) >= 5
+        turned = image.format != "TIFF" and orientation(image) >= 5
         return (height, width) if turned else (width, height)
 
 
@@ -213,130 +222,21 @@ def picture_of(image: Image.Image) -> Picture:
     """Turn one of Pillow's images into an upright picture in RGB, its profile beside it."""
     image.load()
     # After loading: an orientation may follow the pixels, and Pillow turns TIFF files itself.
-    orientation = _orientation(image)
-    exif, icc = _lasting_exif(image), image.info.get("icc_profile")
+    turned = orientation(image)
+    exif, icc = lasting_exif(image), image.info.get("icc_profile")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = _upright(_to_16_bit(np.asarray(image)), orientation)
+        grey = upright(to_16_bit(np.asarray(image)), turned)
         return Picture(np.repeat(grey[..., None], 3, axis=2), None, None, exif)
     if image.mode in ("CMYK", "LAB"):
-        image, icc = _print_to_srgb(image, icc), None
+        image, icc = print_to_srgb(image, icc), None
     if image.mode == "L" and not image.has_transparency_data:
         # Mattes by the thousand are of this kind, and Pillow takes its time to make RGB of them.
-        grey = _upright(np.asarray(image), orientation)
+        grey = upright(np.asarray(image), turned)
         return Picture(np.stack([grey] * 3, axis=2), None, None, exif)
     has_alpha = image.has_transparency_data
-    array = _upright(np.asarray(image.convert("RGBA" if has_alpha else "RGB")), orientation)
+    array = upright(np.asarray(image.convert("RGBA" if has_alpha else "RGB")), turned)
     alpha = np.ascontiguousarray(array[..., 3]) if has_alpha else None
-    return Picture(np.ascontiguousarray(array[..., :3]), alpha, _rgb_profile(icc), exif)
-
-
-def _is_deep_color(image: Image.Image, data: bytes) -> bool:
-    """Tell whether this is a colour file of more than 8 bits, which Pillow would cut down to 8."""
-    if image.format == "PNG":
-        bits, color_type = data[24], data[25]
-        return bits == 16 and color_type in (2, 4, 6)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = image.tag_v2.get(258, (1,))
-        # OpenCV mixes up planes that are stored one after the other (tag 284).
-        interleaved = image.tag_v2.get(284, 1) == 1
-        return image.mode in ("RGB", "RGBA", "RGBX") and max(bits) > 8 and interleaved
-    return False
-
-
-def _decode_deep_color(image: Image.Image, data: bytes) -> Picture | None:
-    import cv2
-
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None or array.ndim != 3 or array.shape[2] not in (3, 4):
-        return None
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
-    # OpenCV turns TIFF files upright, but leaves PNG files as they are.
-    orientation = _orientation(image) if tags is None else 1
-    array = _upright(_to_16_bit(array), orientation)
-    color = np.ascontiguousarray(array[..., 2::-1])
-    alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
-    if alpha is not None and tags is not None and tags.get(338, (0,))[0] == 1:
-        color = _straight(color, alpha)
-    return Picture(color, alpha, _rgb_profile(image.info.get("icc_profile")), _lasting_exif(image))
-
-
-def _is_float_color(data: bytes, source: Path | bytes, max_pixels: int) -> bool:
-    """Tell whether this is a TIFF of several float channels, which Pillow cannot open."""
-    file = io.BytesIO(data)
-    tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
-    file.seek(tags.next)
-    tags.load(file)
-    if len(tags.get(258, ())) < 3 or tags.get(339, (1,))[0] != 3:
-        return False
-    _check_size(source, (tags[256], tags[257]), max_pixels)
-    return True
-
-
-def _decode_float_color(data: bytes) -> Picture:
-    import cv2
-
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None or array.ndim != 3 or array.shape[2] not in (3, 4):
-        raise MatteError("a TIFF with such float channels cannot be read")
-    array = _to_16_bit(array)
-    alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
-    return Picture(np.ascontiguousarray(array[..., 2::-1]), alpha)
-
-
-def _straight(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Divide premultiplied 16-bit colour by its alpha."""
-    factor = 65535 / np.maximum(alpha, 1).astype(np.float32)
-    return np.clip(np.rint(color * factor[..., None]), 0, 65535).astype(np.uint16)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block says nothing about the orientation
-        return 1
-    return value if 1 <= value <= 8 else 1
-
-
-def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo one of the eight EXIF orientations."""
-    if orientation >= 5:
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return np.ascontiguousarray(array)
-
-
-def _lasting_exif(image: Image.Image) -> bytes | None:
-    """Give the EXIF block without what describes only the stored file."""
-    kept = Image.Exif()
-    with contextlib.suppress(Exception):  # a damaged EXIF block is not worth keeping
-        found = image.getexif()
-        for tag in _LASTING_EXIF:
-            if tag in found:
-                kept[tag] = found.get_ifd(tag) if tag in (0x8769, 0x8825) else found[tag]
-        return kept.tobytes() if len(kept) else None
-    return None
-
-
-def _to_16_bit(array: np.ndarray) -> np.ndarray:
-    """Map float, 32-bit and 8-bit values to uint16.
-
-    Floats up to 1 are taken as [0, 1], larger values as the smallest of 8, 16 or 32 bits that
-    holds them; what is not a number becomes 0.
-    """
-    if array.dtype == np.uint16:
-        return array
-    if array.dtype == np.uint8:
-        return array.astype(np.uint16) * 257
-    values = np.nan_to_num(array.astype(np.float64), posinf=0.0, neginf=0.0)
-    top = values.max(initial=0.0)
-    if array.dtype.kind == "f":
-        full = next((full for full in (1.0, 255.0, 65535.0) if top <= full), top)
-    else:
-        full = 65535.0 if top <= 65535 else top
-    return np.rint(np.clip(values / full, 0.0, 1.0) * 65535).astype(np.uint16)
+    return Picture(np.ascontiguousarray(array[..., :3]), alpha, rgb_profile(icc), exif)
 
 
 def to_8_bit(array: np.ndarray) -> np.ndarray:
@@ -345,30 +245,3 @@ def to_8_bit(array: np.ndarray) -> np.ndarray:
         return array
     # 65535 = 255 * 257, so this rounds to the nearest 8-bit value.
     return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Turn CMYK or LAB into RGB, through the file's own profile where it has a usable one."""
-    with contextlib.suppress(ImageCms.PyCMSError, OSError):
-        if image.mode == "LAB":
-            profile = ImageCms.createProfile("LAB")
-        elif icc:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        else:
-            return image.convert("RGB")
-        return ImageCms.profileToProfile(
-            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    return image.convert("RGB")
-
-
-def _rgb_profile(icc: bytes | None) -> bytes | None:
-    """Keep a profile only if it describes RGB: bytes 16 to 20 of its header name the space."""
-    return icc if icc and icc[16:20] == b"RGB " else None
-
-
-def _is_srgb(icc: bytes) -> bool:
-    with contextlib.suppress(ImageCms.PyCMSError, OSError):
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return "sRGB" in ImageCms.getProfileDescription(profile)
-    return False

@@ -33,7 +33,10 @@ class Report:
         if path is not None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("a", encoding="utf-8", buffering=1)
+                # Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
+                self._file = path.open(
+                    "a", encoding="utf-8", errors="backslashreplace", buffering=1
+                )
             except OSError as error:
                 raise MatteError(f"cannot write {path}: {error.strerror or error}") from None
 

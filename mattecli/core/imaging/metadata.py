@@ -1,0 +1,77 @@
+"""What a file says about its pixels: orientation, EXIF and colour profile."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_ORIENTATION = 0x0112
+# Description, make, model, resolution and its unit, software, date, artist, copyright, and the
+# camera and GPS blocks: what stays true of a picture that is stored anew.
+_LASTING_EXIF = (
+    *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B),
+    *(0x8298, 0x8769, 0x8825),
+)
+
+
+def orientation(image: Image.Image) -> int:
+    """Give the EXIF orientation, 1 to 8; 1 is upright."""
+    try:
+        value = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a damaged EXIF block says nothing about the orientation
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo one of the eight EXIF orientations of an H×W or H×W×C array."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
+
+
+def lasting_exif(image: Image.Image) -> bytes | None:
+    """Give the EXIF block without what describes only the stored file."""
+    kept = Image.Exif()
+    with contextlib.suppress(Exception):  # a damaged EXIF block is not worth keeping
+        found = image.getexif()
+        for tag in _LASTING_EXIF:
+            if tag in found:
+                kept[tag] = found.get_ifd(tag) if tag in (0x8769, 0x8825) else found[tag]
+        return kept.tobytes() if len(kept) else None
+    return None
+
+
+def print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Turn CMYK or LAB into RGB, through the file's own profile where it has a usable one."""
+    with contextlib.suppress(ImageCms.PyCMSError, OSError):
+        if image.mode == "LAB":
+            profile = ImageCms.createProfile("LAB")
+        elif icc:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        else:
+            return image.convert("RGB")
+        return ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    return image.convert("RGB")
+
+
+def rgb_profile(icc: bytes | None) -> bytes | None:
+    """Keep a profile only if it describes RGB: bytes 16 to 20 of its header name the space."""
+    return icc if icc and icc[16:20] == b"RGB " else None
+
+
+def is_srgb(icc: bytes) -> bool:
+    """Tell whether a profile calls itself sRGB."""
+    with contextlib.suppress(ImageCms.PyCMSError, OSError):
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        return "sRGB" in ImageCms.getProfileDescription(profile)
+    return False
