@@ -322,3 +322,22 @@ def test_shadow_lies_on_the_ground_and_not_on_the_subject(tmp_path):
     lay(tmp_path / "cut_off.png", "white", "--shadow", "-o", tmp_path / "out.png")
     outside = read_picture(tmp_path / "out.png").color[:, :38]
     assert (outside == 255).all(), "what the frame cuts off stands nowhere"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--scale", 1e9], 1, "smaller scale"),
+        (["--scale", 3000], 1, "smaller scale"),
+        (["--position", "nan,0"], 1, "no position"),
+        (["--position", "1e30,-1e30"], 0, ""),
+    ],
+)
+def test_odd_places_end_in_a_picture_or_one_line(cutout, scene, tmp_path, options, code, words):
+    write_image(tmp_path / "cutout.png", cutout)
+    write_image(tmp_path / "scene.png", scene)
+    out = ["-o", tmp_path / "out.png", "--canvas", "background"]
+    result = lay(tmp_path / "cutout.png", tmp_path / "scene.png", *out, *options)
+    assert result.exit_code == code
+    assert words in result.stderr + str(result.exception)
+    assert outputs(tmp_path) == ["cutout.png", *["out.png"] * (code == 0), "scene.png"]

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -44,6 +45,30 @@ def test_every_format_is_read(photo, kind):
     assert picture.color.dtype == np.uint8
     assert picture.color.shape == photo.shape
     assert np.abs(picture.color.astype(int) - photo).mean() < 8
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_heic_is_read_upright_and_its_size_told(photo, turned, tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6 if turned else 1, "maker"
+    path = tmp_path / "photo.heic"
+    path.write_bytes(saved(Image.fromarray(photo), "HEIF", quality=90, exif=exif))
+    expected = np.rot90(photo, -1) if turned else photo
+    picture = read_picture(path)
+    assert picture.color.shape == expected.shape
+    assert np.abs(picture.color.astype(int) - expected).mean() < 8
+    assert image_size(path) == (expected.shape[1], expected.shape[0])
+    kept = Image.Exif()
+    kept.load(picture.exif)
+    assert dict(kept) == {0x010F: "maker"}
+
+
+def test_heic_without_its_extra_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MatteError, match=r"mattecli\[heic\]"):
+        read_picture(b"\0\0\0\x18ftypheic" + bytes(40))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LAB"])
@@ -278,7 +303,7 @@ def test_walking_skips_what_is_no_picture(tmp_path):
     (tmp_path / "b" / "self.png").symlink_to(tmp_path / "b" / "self.png")
     images, ignored = scan(tmp_path)
     assert [relative_stem(path, tmp_path) for path in images] == ["a/y", "a-b", "b/x"]
-    assert ignored == 4
+    assert ignored == 6
     with pytest.raises(MatteError, match="does not exist"):
         find_images(tmp_path / "nowhere")
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +16,6 @@ from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture
 from mattecli.core.imaging.writing import encode, write_image
-from mattecli.core.inference import run
 from mattecli.core.inference.predictor import Predictor
 
 
@@ -34,7 +28,7 @@ class RedIsSubject(torch.nn.Module):
         return image[:, :1]
 
 
-def load_red_is_subject(weights, device, precision, size) -> Predictor:
+def load_red_is_subject(weights, device, precision, size, streams=1) -> Predictor:
     return Predictor(RedIsSubject(), torch.device("cpu"), size=size)
 
 
@@ -273,18 +267,6 @@ def test_finished_photos_are_skipped_on_demand(photo, tmp_path):
     assert read_picture(first).alpha is not None
 
 
-def test_processes_of_a_launcher_share_the_work_and_the_report(photo, tmp_path, monkeypatch):
-    for name in "abcde":
-        write_image(tmp_path / "in" / f"{name}.png", photo)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    for rank, done in ((0, "3 done"), (1, "2 done")):
-        monkeypatch.setenv("RANK", str(rank))
-        result = matte(tmp_path / "in", tmp_path / "out", "--report", tmp_path / "r.jsonl")
-        assert done in result.stderr
-    assert outputs(tmp_path / "out") == [f"{name}.png" for name in "abcde"]
-    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 5
-
-
 def test_results_inside_the_tree_are_not_cut_again(photo, tmp_path):
     write_image(tmp_path / "a.png", photo)
     for _ in range(2):
@@ -317,6 +299,7 @@ def test_photos_are_never_overwritten(photo, tmp_path):
         ["{in}", "{tmp}/out", "--bits", "12"],
         ["{in}", "{tmp}/out", "--bits", "16", "--format", "webp"],
         ["{in}", "{tmp}/out", "--save", "mask"],
+        ["{in}", "{tmp}/out", "--preview", "{tmp}/sheet.gif"],
         ["{in}"],
     ],
 )
@@ -325,24 +308,6 @@ def test_wrong_usage_is_told_before_anything_is_done(photo, tmp_path, arguments)
     filled = [text.format(**{"in": tmp_path / "in", "tmp": tmp_path}) for text in arguments]
     assert matte(*filled).exit_code == 2
     assert outputs(tmp_path) == ["in/a.png"]
-
-
-def test_a_full_disk_stops_at_once(photo, tmp_path, monkeypatch):
-    for name in "abcdefghijklmnopqrstuvwxyz":
-        write_image(tmp_path / "in" / f"{name}.png", photo)
-    attempts = []
-
-    def full(path, data):
-        from mattecli.core.imaging.writing import OutputUnusable
-
-        attempts.append(path)
-        raise OutputUnusable(f"cannot write {path}: No space left on device")
-
-    monkeypatch.setattr(run, "write_result", full)
-    result = matte(tmp_path / "in", tmp_path / "out")
-    assert result.exit_code == 1
-    assert "No space left" in str(result.exception)
-    assert len(attempts) < 26
 
 
 def test_a_limit_on_size_can_be_set(photo, tmp_path):
@@ -367,71 +332,6 @@ def test_quiet_prints_nothing(photo, tmp_path):
     write_image(tmp_path / "a.png", photo)
     result = matte(tmp_path / "a.png", tmp_path / "b.png", "--quiet")
     assert (result.exit_code, result.output) == (0, "")
-
-
-def test_odd_and_damaged_files_all_come_to_an_end(photo, tmp_path):
-    rng = np.random.default_rng(3)
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"):
-        buffer = io.BytesIO()
-        Image.fromarray(photo).save(buffer, kind)
-        for i in range(30):
-            data = bytearray(buffer.getvalue())
-            if i % 3 == 0:
-                data = data[: rng.integers(len(data))]
-            for _ in range(rng.integers(0, 9) if i % 3 else 0):
-                data[rng.integers(len(data))] = rng.integers(256)
-            suffix = rng.choice(["jpg", "png", "webp", "tif", "gif"])
-            (folder / f"{kind}{i}.{suffix}").write_bytes(data)
-    report = tmp_path / "report.jsonl"
-    result = matte(folder, tmp_path / "out", "--report", report, "--max-megapixels", 1)
-    assert result.exit_code == 1
-    lines = [json.loads(line) for line in report.read_text().splitlines()]
-    assert len(lines) == 180
-    failed = [line for line in lines if line["status"] == "failed"]
-    assert all(line["input"] in line["reason"] for line in failed)
-    assert len(outputs(tmp_path / "out")) == 180 - len(failed) > 0
-
-
-SLOW_RUN = """
-import sys, time
-sys.path.insert(0, {tests!r})
-from test_predict import Predictor, load_red_is_subject, run
-Predictor.load = load_red_is_subject
-finish = run.finish
-run.finish = lambda *arguments: (time.sleep(0.05), finish(*arguments))[1]
-sys.argv = ["matte", "predict", {photos!r}, {out!r}]
-from mattecli.cli.app import main
-main()
-"""
-
-
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_run_leaves_whole_files_and_goes_on(photo, tmp_path, stop):
-    for i in range(40):
-        write_image(tmp_path / "in" / f"{i}.png", photo)
-    out = tmp_path / "out"
-    code = SLOW_RUN.format(
-        tests=str(Path(__file__).parent), photos=str(tmp_path / "in"), out=str(out)
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    while len(list(out.glob("*.png"))) < 6 and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(stop)
-    _, stderr = process.communicate(timeout=60)
-    finished = list(out.glob("*.png"))
-    assert 5 < len(finished) < 40
-    if stop == signal.SIGINT:
-        assert process.returncode == 130
-        assert f"{len(finished)} done" in stderr
-        assert len(outputs(out)) == len(finished)
-    for path in finished:
-        assert read_picture(path).alpha.shape == photo.shape[:2]
-
-    result = matte(tmp_path / "in", out, "--skip-existing")
-    assert result.exit_code == 0
-    assert f"{40 - len(finished)} done, {len(finished)} skipped" in result.stderr
 
 
 def test_a_trimap_decides_what_it_knows_and_the_rest_is_solved(photo, tmp_path):

@@ -10,18 +10,23 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def interrupt_finishes_what_is_begun() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C only ask to stop, and the second one stop at once."""
+    """Let the first Ctrl-C, or SIGTERM, only ask to stop, and the second one stop at once."""
     asked = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def ask(*_: object) -> None:
         asked.set()
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    before = signal.getsignal(signal.SIGINT)
-    # A run in the background of a shell ignores Ctrl-C, and shall go on doing so.
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, ask)
+    for number, handler in before.items():
+        # A run in the background of a shell ignores Ctrl-C, and shall go on doing so.
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, ask)
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from enum import Enum
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +19,7 @@ from mattecli.cli.destination import (
 )
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 from mattecli.cli.predict_clip import predict_clip
+from mattecli.cli.predict_options import Kind, Precision, Refine, check_source, check_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,32 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mattecli.core.inference.pipeline import Job, Outcome
-
-
-class Kind(str, Enum):
-    """What can be saved of a photo."""
-
-    cutout = "cutout"
-    alpha = "alpha"
-    foreground = "foreground"
-    composite = "composite"
-
-
-class Refine(str, Enum):
-    """Ways to bring the matte to full size."""
-
-    none = "none"
-    fast = "fast"
-    best = "best"
-
-
-class Precision(str, Enum):
-    """Number formats of the network."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
 
 
 def predict(
@@ -203,6 +177,7 @@ def predict(
     A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
+    from mattecli.core.errors import MatteError
     from mattecli.core.imaging.clip_writing import CONTAINERS
     from mattecli.core.imaging.clips import is_clip
     from mattecli.core.imaging.colors import parse_color
@@ -210,7 +185,7 @@ def predict(
     from mattecli.core.imaging.writing import write_image
     from mattecli.core.inference.cutting import Cut
     from mattecli.core.inference.preview import MOST_ROWS, contact_sheet
-    from mattecli.core.inference.report import Report
+    from mattecli.core.inference.report import Report, summary
     from mattecli.core.inference.run import (
         Settings,
         find_trimaps,
@@ -221,7 +196,7 @@ def predict(
     )
     from mattecli.core.inference.watching import watch as watched
     from mattecli.core.progress import progress
-    from mattecli.core.ranks import rank_and_world
+    from mattecli.core.ranks import speaks_for_all, summed_over_ranks
 
     started = time.perf_counter()
     kinds = tuple(dict.fromkeys(kind.value for kind in save))
@@ -233,26 +208,19 @@ def predict(
     else:
         into_folder = is_folder(source, out)
         suffix = result_suffix(out, image_format, into_folder)
-    _check_usage(kinds, background, bits, suffix, into_folder)
-    if of_clip and (crop or trimap or watch or preview or rank_and_world()[1] > 1):
-        raise typer.BadParameter(
-            "a clip is cut without --crop, --trimap, --watch and --preview, by a single process"
-        )
-    if watch and (trimap or not Path(source).is_dir() or rank_and_world()[1] > 1):
-        raise typer.BadParameter("--watch takes a folder, no --trimap, and a single process")
+    check_usage(kinds, background, bits, suffix, preview, into_folder)
+    check_source(Path(source), of_clip, watch, crop or preview is not None, trimap)
 
     def plan():
         place = Path(source), Path(out)
         return plan_jobs(*place, kinds, suffix, into_folder=into_folder, may_be_empty=watch)
 
     jobs, ignored = ([], 0) if of_clip else plan()
+    if preview is not None and preview.resolve() in {Path(job.name).resolve() for job in jobs}:
+        raise MatteError(f"{preview} would overwrite a photo: choose another place for the preview")
+    behind = load_background(background) if background else None
     settings = Settings(
-        cut=Cut(
-            kinds,
-            bits,
-            load_background(background) if background else None,
-            margin if crop else None,
-        ),
+        cut=Cut(kinds, bits, behind, margin if crop else None),
         refine=refine.value,
         suffix=suffix,
         compression=compression,
@@ -260,7 +228,7 @@ def predict(
         keep_metadata=keep_metadata,
         matte_color=parse_color(matte_color),
         max_pixels=int(max_megapixels * 1e6),
-        preview=preview is not None,
+        preview=preview is not None and speaks_for_all(),
         trimaps=find_trimaps(trimap, Path(source), jobs) if trimap else {},
     )
     if of_clip:
@@ -282,6 +250,7 @@ def predict(
         )
         return
     jobs = own_share(jobs)
+    silent = quiet or json_log or not speaks_for_all()
     total = len(jobs)
     skipped: list[Outcome] = []
     if not (overwrite or watch):
@@ -290,7 +259,7 @@ def predict(
     rows: list[np.ndarray] = []
     with (
         Report(report, sys.stderr if json_log else None) as log,
-        progress(total=None if watch else total, quiet=quiet or json_log) as bar,
+        progress(total=None if watch else total, quiet=silent) as bar,
         interrupt_finishes_what_is_begun() as stopped,
     ):
         if watch:
@@ -319,34 +288,12 @@ def predict(
                 rows.append(outcome.preview)
         # Ctrl-C is how a watch ends.
         interrupted = stopped() and not watch
-    if preview is not None and rows:
-        write_image(preview, contact_sheet(rows))
-    if not (quiet or json_log):
-        typer.echo(log.summary(time.perf_counter() - started, ignored), err=True)
+    with summed_over_ranks(log.count) as count:
+        if not silent:
+            typer.echo(summary(count, time.perf_counter() - started, ignored), err=True)
+        if preview is not None and rows:
+            write_image(preview, contact_sheet(rows))
     if interrupted:
         raise KeyboardInterrupt
-    if log.count["failed"]:
+    if count["failed"]:
         raise typer.Exit(1)
-
-
-def _check_usage(
-    kinds: tuple[str, ...], background: str | None, bits: int, suffix: str, into_folder: bool
-) -> None:
-    """Refuse at once what could only fail photo by photo."""
-    from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
-    from mattecli.core.imaging.writing import check_format
-
-    if bits not in (8, 16):
-        raise typer.BadParameter("--bits is 8 or 16")
-    if ("composite" in kinds) != (background is not None):
-        raise typer.BadParameter("--save composite and --background need one another")
-    if len(kinds) > 1 and not into_folder:
-        raise typer.BadParameter("several kinds need a folder for results")
-    try:
-        if suffix in CONTAINERS:
-            check_clip_format(suffix, transparent="cutout" in kinds)
-        else:
-            check_format(suffix, bits, transparent="cutout" in kinds)
-    except MatteError as error:
-        raise typer.BadParameter(str(error)) from None

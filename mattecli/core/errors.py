@@ -10,6 +10,14 @@ class MatteError(Exception):
     """Something the user can mend: one line that says what, which file, and what to do."""
 
 
+def reason_of(error: Exception, name: object) -> str:
+    """Say in one line what went wrong with `name`, whether or not it was foreseen."""
+    if isinstance(error, MatteError):
+        return str(error)
+    text = " ".join([f"{type(error).__name__}:", *str(error).split()])
+    return f"{name}: {text.removesuffix(':')}"
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Suggest the right name for a wrong one: "did you mean 'x'?", or all there are."""
     names = list(names)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -13,3 +17,33 @@ def rank_and_world() -> tuple[int, int]:
 def local_rank() -> int:
     """Number of this process on its own machine, which is that of its GPU."""
     return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def speaks_for_all() -> bool:
+    """Tell whether this process shows progress and results: the first one does.
+
+    Processes that cannot find one another, being told only their numbers, speak each for itself.
+    """
+    return rank_and_world()[0] == 0 or "MASTER_ADDR" not in os.environ
+
+
+@contextlib.contextmanager
+def summed_over_ranks(count: Counter[str]) -> Iterator[Counter[str]]:
+    """Sum counts over the processes of a launcher, and wait until all are through with the sum.
+
+    A launcher such as torchrun ends the others as soon as one process has failed, so a process
+    that has something bad to tell must wait for the rest.
+    """
+    world = rank_and_world()[1]
+    if world == 1 or "MASTER_ADDR" not in os.environ:
+        yield count
+        return
+    from torch import distributed
+
+    # Shares may take hours, and one may take longer than another.
+    distributed.init_process_group("gloo", timeout=timedelta(days=30))
+    counts: list[Counter[str]] = [Counter()] * world
+    distributed.all_gather_object(counts, count)
+    yield sum(counts, Counter())
+    distributed.barrier()
+    distributed.destroy_process_group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,13 @@ import numpy as np
 
 from mattecli.core.dataset.compositing import composite
 from mattecli.core.device import usable_cores
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, reason_of
 from mattecli.core.imaging.colors import is_color, linear_to_srgb, parse_color, srgb_to_linear
 from mattecli.core.imaging.harmonising import contact_shadow, match_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
 from mattecli.core.imaging.placing import fill_frame, fitted_size, overlap, resize
 from mattecli.core.imaging.reading import (
+    MAX_PIXELS,
     Picture,
     read_color,
     read_picture,
@@ -74,6 +76,11 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     Returns
     -------
     float32 ndarray of shape (height, width, 3), in [0, 1]
+
+    Raises
+    ------
+    MatteError
+        If the cutout would become too large.
     """
     size = cutout.alpha.shape
     is_color = background.ndim == 1
@@ -83,6 +90,11 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     canvas[:] = background if is_color else to_unit(fill_frame(background, frame, fit))
 
     taken = fitted_size(size, frame, "stretch" if frame == size else fit, layout.scale)
+    if math.prod(taken) > MAX_PIXELS:
+        raise MatteError(
+            f"a cutout of {taken[1]}x{taken[0]} pixels is more than {MAX_PIXELS / 1e6:g} "
+            "megapixels: choose a smaller scale"
+        )
     target, source = overlap(taken, frame, layout.position)
     color, alpha = to_unit(cutout.color), to_unit(cutout.alpha)
     if layout.match:
@@ -204,8 +216,9 @@ def compose_all(
             _write_composite(job, background_of(job.background), layout, suffix, quality)
         except OutputUnusable:
             raise
-        except MatteError as error:
-            return str(error)
+        # Anything at all that goes wrong with one composite must not stop the others.
+        except Exception as error:
+            return reason_of(error, "-" if isinstance(job.cutout, bytes) else job.cutout)
         return None
 
     with ThreadPoolExecutor(min(usable_cores(), 8)) as executor:

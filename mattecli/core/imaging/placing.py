@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -36,6 +38,8 @@ def parse_position(text: str) -> tuple[float, float]:
         return _POSITIONS[text]
     try:
         x, y = (float(part) for part in text.split(","))
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError
     except ValueError:
         raise MatteError(
             f"'{text}' is no position: use X,Y such as 0.5,1, or {', '.join(_POSITIONS)}"

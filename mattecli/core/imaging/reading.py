@@ -38,6 +38,9 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
+_HEIC_STARTS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc", b"ftypmsf1")
+
+
 @dataclass
 class Picture:
     """A decoded picture, upright.
@@ -144,9 +147,21 @@ def to_srgb(picture: Picture) -> Picture:
     return Picture(color, None if alpha is None else to_8_bit(alpha), None, picture.exif)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Read (width, height) after orientation, without decoding the pixels."""
-    with _readable(path), Image.open(path) as image:
+def image_size(source: Path | bytes) -> tuple[int, int]:
+    """Read (width, height) after orientation, without decoding the pixels.
+
+    Raises
+    ------
+    MatteError
+        If the file is missing or no picture.
+    """
+    with _readable(source), contextlib.ExitStack() as stack:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        stack.enter_context(file)
+        start = file.read(12)
+        file.seek(0)
+        _prepare_for(start, source)
+        image = Image.open(file)
         width, height = image.size
         # Pillow itself turns TIFF files, and reports their size turned.
         turned = image.format != "TIFF" and orientation(image) >= 5
@@ -193,8 +208,7 @@ def _readable(source: Path | bytes):
 def _open(source: Path | bytes, data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise MatteError(f"{_name(source)} is empty")
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif"):
-        _register_heif(source)
+    _prepare_for(data, source)
     image = Image.open(io.BytesIO(data))
     _check_size(source, image.size, max_pixels)
     return image
@@ -208,12 +222,15 @@ def _check_size(source: Path | bytes, size: tuple[int, int], max_pixels: int) ->
         )
 
 
-def _register_heif(source: Path | bytes) -> None:
+def _prepare_for(start: bytes, source: Path | bytes) -> None:
+    """Make Pillow know HEIC, if a file starts like one."""
+    if start[4:12] not in _HEIC_STARTS:
+        return
     try:
         import pillow_heif
     except ImportError:
         raise MatteError(
-            f"{_name(source)} is a HEIC picture: pip install pillow-heif to read it"
+            f"{_name(source)} is a HEIC picture: pip install 'mattecli[heic]' to read it"
         ) from None
     pillow_heif.register_heif_opener()
 

@@ -37,8 +37,8 @@ def find_images(root: Path) -> list[Path]:
 def scan(root: Path) -> tuple[list[Path], int]:
     """List the pictures under `root`, and count the files passed over.
 
-    Passed over are files that are no pictures by their suffix, and special files such as pipes.
-    Hidden files and folders are neither listed nor counted. Links to folders are followed, but
+    Passed over are files that are no pictures by their suffix, special files such as pipes, and
+    what is hidden; a hidden folder counts as one. Links to folders are followed, but
     no folder is entered twice, so loops end.
 
     Returns
@@ -66,11 +66,11 @@ def scan(root: Path) -> tuple[list[Path], int]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
             path = folder / entry.name
+            if entry.name.startswith("."):
+                ignored += 1
             # Not entry.is_dir(): a link that points at itself raises there, and is no folder here.
-            if path.is_dir():
+            elif path.is_dir():
                 waiting.append(path)
             elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
                 images.append(path)

@@ -11,7 +11,11 @@ from mattecli.core.inference.refinement import refine, refine_in_trimap
 
 
 def full_size_alpha(
-    picture: Picture, matte: np.ndarray, level: str = "fast", trimap: np.ndarray | None = None
+    picture: Picture,
+    matte: np.ndarray,
+    level: str = "fast",
+    trimap: np.ndarray | None = None,
+    seen: np.ndarray | None = None,
 ) -> np.ndarray:
     """Bring the network's matte of a photo to the photo.
 
@@ -21,7 +25,7 @@ def full_size_alpha(
         Where it has an alpha channel, its colours are those that `flatten` gave it.
     matte : float32 ndarray of shape (h, w), in [0, 1]
         As the network gave it.
-    level : {"none", "fast", "best"}
+    level, seen
         See `refine`.
     trimap : float32 ndarray of shape (H, W), in [0, 1], optional
         See `refine_in_trimap`, which then takes the place of `refine`.
@@ -31,7 +35,7 @@ def full_size_alpha(
     float32 ndarray of shape (H, W), in [0, 1]
     """
     if trimap is None:
-        alpha = refine(picture.color, matte, level)
+        alpha = refine(picture.color, matte, level, seen)
     else:
         alpha = refine_in_trimap(picture.color, matte, trimap)
     if picture.alpha is not None:

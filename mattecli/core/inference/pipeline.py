@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -12,19 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import Picture, to_8_bit
+from mattecli.core.errors import MatteError, reason_of
+from mattecli.core.imaging.reading import Picture, image_size, to_8_bit
 from mattecli.core.imaging.writing import OutputUnusable
 
 if TYPE_CHECKING:
     from mattecli.core.inference.predictor import Predictor
 
-# Decoded pixels that may be on their way at once: some 16 photos of 12 megapixels at most, or a
-# single larger one.
+# Pixels that may be on their way at once: some 16 photos of 12 megapixels at most, or a single
+# larger one.
 _PIXELS_IN_FLIGHT = 200_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One photo to cut, and where its results go: a path for each kind, ``-`` is stdout."""
 
@@ -46,11 +47,6 @@ class Item:
     network_input: np.ndarray
     matte: np.ndarray | None = None
     seconds: float = 0.0
-
-    @property
-    def pixels(self) -> int:
-        """Size of the photo in pixels."""
-        return self.picture.color.shape[0] * self.picture.color.shape[1]
 
 
 @dataclass
@@ -77,8 +73,8 @@ def run_pipeline(
 ) -> Iterator[Outcome]:
     """Cut photo after photo; outcomes come in the order in which they are ready.
 
-    Worker threads decode ahead and encode behind while this thread feeds the network, with photos
-    of one network size batched together. A photo that fails is an outcome too.
+    Worker threads decode ahead and encode behind while others run the network, with photos of one
+    network size batched together. A photo that fails is an outcome too.
 
     Parameters
     ----------
@@ -89,7 +85,8 @@ def run_pipeline(
     batch_size : int
         Most photos the network sees at once.
     workers : int
-        Threads that decode, and as many that encode.
+        Threads that decode, and as many that encode; the network runs in as many as the predictor
+        has streams.
     stopped : callable
         Asked before each new photo; once true, what is on its way is finished and nothing more.
 
@@ -98,11 +95,13 @@ def run_pipeline(
     OutputUnusable
         As soon as nothing more can be written.
     """
-    waiting_jobs = iter(jobs)
+    waiting_jobs = ((job, _pixels(job)) for job in jobs)
+    upcoming: tuple[Job, int] | None = None
     decoding: dict[Future, Job] = {}
     ready: dict[tuple[int, int], list[Item]] = defaultdict(list)
+    running: dict[Future, list[Item]] = {}
     finishing: dict[Future, Item] = {}
-    in_flight_limit = 2 * batch_size + 2 * workers
+    pixels_in_flight: dict[Job, int] = {}
 
     def prepare(job: Job) -> Item:
         start = time.perf_counter()
@@ -110,41 +109,44 @@ def run_pipeline(
         network_input = predictor.shrink(to_8_bit(picture.color))
         return Item(job, picture, network_input, seconds=time.perf_counter() - start)
 
-    def items_in_flight() -> list[Item]:
-        return [item for items in ready.values() for item in items] + list(finishing.values())
-
-    def room_for_another() -> bool:
-        held = items_in_flight()
-        pixels = sum(item.pixels for item in held)
-        return len(held) + len(decoding) < in_flight_limit and pixels < _PIXELS_IN_FLIGHT
+    def ended(outcome: Outcome) -> Outcome:
+        del pixels_in_flight[outcome.job]
+        return outcome
 
     with (
         ThreadPoolExecutor(workers, "decode") as decoders,
+        ThreadPoolExecutor(predictor.streams, "network") as network,
         ThreadPoolExecutor(workers, "finish") as finishers,
     ):
         try:
             while True:
-                while room_for_another() and len(decoding) < batch_size + workers:
-                    job = None if stopped() else next(waiting_jobs, None)
-                    if job is None:
+                while (
+                    len(decoding) < batch_size + workers
+                    and len(pixels_in_flight) < 2 * batch_size + 2 * workers
+                ):
+                    upcoming = None if stopped() else upcoming or next(waiting_jobs, None)
+                    if upcoming is None:
                         break
+                    job, pixels = upcoming
+                    held = sum(pixels_in_flight.values())
+                    if held and held + pixels > _PIXELS_IN_FLIGHT:
+                        break
+                    upcoming = None
+                    pixels_in_flight[job] = pixels
                     decoding[decoders.submit(prepare, job)] = job
-                if not (decoding or finishing or any(ready.values())):
+                if not pixels_in_flight:
                     return
 
-                fullest = max(ready, key=lambda size: len(ready[size]), default=None)
-                batch = ready[fullest][:batch_size] if fullest else []
-                # A batch waits to be filled only while something that may fill it is decoded.
-                if batch and (len(batch) == batch_size or not decoding):
-                    ready[fullest] = ready[fullest][batch_size:]
-                    if failed := _run_network(predictor, batch):
-                        yield from failed
-                        continue
-                    for item in batch:
-                        finishing[finishers.submit(_finish, finish, item)] = item
-                else:
-                    wait([*decoding, *finishing], return_when=FIRST_COMPLETED)
+                while len(running) < predictor.streams and any(ready.values()):
+                    size = max(ready, key=lambda size: len(ready[size]))
+                    batch, rest = ready[size][:batch_size], ready[size][batch_size:]
+                    # A batch waits to be filled only while something that may fill it is decoded.
+                    if len(batch) < batch_size and decoding:
+                        break
+                    ready[size] = rest
+                    running[network.submit(_run_network, predictor, batch)] = batch
 
+                wait([*decoding, *running, *finishing], return_when=FIRST_COMPLETED)
                 for future in [future for future in decoding if future.done()]:
                     job = decoding.pop(future)
                     try:
@@ -152,15 +154,30 @@ def run_pipeline(
                         ready[item.network_input.shape[:2]].append(item)
                     # Anything at all that goes wrong with one photo must not stop the others.
                     except Exception as error:
-                        yield _failure(job, error)
+                        yield ended(_failure(job, error))
+                for future in [future for future in running if future.done()]:
+                    batch = running.pop(future)
+                    if failed := future.result():
+                        yield from map(ended, failed)
+                        continue
+                    for item in batch:
+                        finishing[finishers.submit(_finish, finish, item)] = item
                 for future in [future for future in finishing if future.done()]:
                     del finishing[future]
-                    yield future.result()
+                    yield ended(future.result())
         finally:
             # Reached early when the output is unusable or the caller has gone: files that are being
             # written are still finished by the executors' exit, the rest is dropped.
-            for future in [*decoding, *finishing]:
+            for future in [*decoding, *running, *finishing]:
                 future.cancel()
+
+
+def _pixels(job: Job) -> int:
+    """Ask a file for its size; one that does not tell fails when it is decoded."""
+    try:
+        return math.prod(image_size(job.source))
+    except MatteError:
+        return 0
 
 
 def _run_network(predictor: Predictor, batch: list[Item]) -> list[Outcome]:
@@ -192,8 +209,4 @@ def _finish(finish: Callable[[Item], Outcome], item: Item) -> Outcome:
 
 
 def _failure(job: Job, error: Exception) -> Outcome:
-    reason = str(error)
-    if not isinstance(error, MatteError):
-        text = " ".join([f"{type(error).__name__}:", *reason.split()])
-        reason = f"{job.name}: {text.removesuffix(':')}"
-    return Outcome(job, "failed", reason)
+    return Outcome(job, "failed", reason_of(error, job.name))

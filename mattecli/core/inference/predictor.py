@@ -42,6 +42,9 @@ class Predictor:
         made for.
     """
 
+    #: Threads that may call `run` at the same time and gain by it.
+    streams = 1
+
     def __init__(
         self,
         network: torch.nn.Module,
@@ -67,21 +70,23 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         size: int | None = None,
+        streams: int = 1,
     ) -> Predictor:
         """Load weights, by name or as a file and by default the bundled ones, onto a device.
 
         An ``.onnx`` file may hold any network; it brings its own precision. On the CPU networks
-        of the usual architecture run without PyTorch.
+        of the usual architecture run without PyTorch, and if so many threads as `streams` says
+        are to run them at the same time, they share the cores.
         """
         path = find_weights(weights)
         if path.suffix == ".onnx":
             from mattecli.core.onnx.predictor import OnnxPredictor
 
-            return OnnxPredictor(path, device, size)
+            return OnnxPredictor(path, device, size, streams=streams)
         if precision in ("auto", "fp32") and is_cpu(device):
             from mattecli.core.onnx.without_torch import load_without_torch
 
-            if predictor := load_without_torch(path, size):
+            if predictor := load_without_torch(path, size, streams):
                 return predictor
         from mattecli.core.network.weights import load_network
 

@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 
+from mattecli.core.imaging.blocks import busy_blocks, grown
 from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import to_unit
 from mattecli.core.inference.closed_form import solve_closed_form
@@ -18,11 +19,14 @@ _RADIUS, _FLAT = 2, 1e-5
 _SURE = 0.01
 # Size at which unsure pixels are solved.
 _SOLVED_PIXELS = 1_000_000
-# Rows of the full-size photo that are worked on at once, which bounds the memory.
-_STRIP = 256
+# Rows of the full-size photo that are worked on at once, and the side of blocks that are left out
+# where all is sure.
+_STRIP, _BLOCK = 32, 64
 
 
-def refine(color: np.ndarray, matte: np.ndarray, level: str = "fast") -> np.ndarray:
+def refine(
+    color: np.ndarray, matte: np.ndarray, level: str = "fast", seen: np.ndarray | None = None
+) -> np.ndarray:
     """Bring a matte to the size of its photo.
 
     ``none`` enlarges it by cubic interpolation. ``fast`` takes alpha for a linear function of
@@ -39,6 +43,8 @@ def refine(color: np.ndarray, matte: np.ndarray, level: str = "fast") -> np.ndar
     matte : float32 ndarray of shape (h, w), in [0, 1]
         The network's matte of it, at the size at which the network saw it.
     level : {"none", "fast", "best"}
+    seen : uint8 ndarray of shape (h, w, 3), optional
+        The photo as the network saw it, which spares making it small once more.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def refine(color: np.ndarray, matte: np.ndarray, level: str = "fast") -> np.ndar
         return resize(matte, *color.shape[:2])
     if level == "best":
         matte = _solved(color, matte)
-    return _guided(color, matte)
+    return _guided(color, matte, seen)
 
 
 def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -115,45 +121,51 @@ def _solve(color: np.ndarray, first: np.ndarray, unsure: np.ndarray) -> np.ndarr
     return first
 
 
-def _guided(color: np.ndarray, matte: np.ndarray) -> np.ndarray:
+def _guided(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
     """Enlarge a matte by a fast guided filter; one that is large enough is only resized."""
-    alpha = resize(matte, *color.shape[:2])
+    height, width = color.shape[:2]
+    alpha = resize(matte, height, width)
     if alpha.size <= matte.size:
         return alpha
-    height, width = alpha.shape
-    guide = to_unit(resize(color, *matte.shape))
-    unsure = cv2.blur(_is_unsure(matte).astype(np.float32), (3, 3))
-    layers = np.dstack([*ColorWindows(guide, _RADIUS, _FLAT).fit(matte), unsure])
+    # Alpha is slope · colour + offset; the last layer says how far the matte is unsure.
+    layers = np.zeros((5, *matte.shape), np.float32)
+    layers[4] = cv2.blur(_is_unsure(matte).astype(np.float32), (3, 3))
+    if seen is None or seen.shape[:2] != matte.shape:
+        seen = resize(color, *matte.shape)
+    guide = to_unit(seen)
+    # Interpolation at a pixel that is unsure reaches to its neighbours.
+    needed = cv2.dilate((layers[4] > 0).view(np.uint8), np.ones((3, 3), np.uint8))
+    for block in busy_blocks(needed, _BLOCK):
+        # A fit depends on colours that are two radii away.
+        outer, inner = grown(block, 2 * _RADIUS, matte.shape)
+        slope, offset = ColorWindows(guide[outer], _RADIUS, _FLAT).fit(matte[outer])
+        layers[:3, block[0], block[1]] = slope[inner].transpose(2, 0, 1)
+        layers[3][block] = offset[inner]
+    layers[:3] /= np.iinfo(color.dtype).max
+
     for start in range(0, height, _STRIP):
         rows = np.arange(start, min(start + _STRIP, height))
-        strip = _enlarge_rows(layers, rows, height, width)
-        if strip is None:
+        position = np.clip((rows + 0.5) * matte.shape[0] / height - 0.5, 0, matte.shape[0] - 1)
+        above = position.astype(int)
+        first, last = above[0], min(above[-1] + 1, matte.shape[0] - 1)
+        if not layers[4, first : last + 1].any():
             continue
-        slope, offset, weight = strip[..., :3], strip[..., 3], strip[..., 4]
-        part = slice(start, start + len(rows))
-        guided = np.einsum("hwc,hwc->hw", slope, to_unit(color[part])) + offset
-        alpha[part] += weight * (np.clip(guided, 0, 1) - alpha[part])
+        share = (position - above).astype(np.float32)[:, None]
+        above -= first
+        below = np.minimum(above + 1, last - first)
+        wide = [cv2.resize(layer[first : last + 1], (width, last - first + 1)) for layer in layers]
+        busy = (wide[4] > 0).any(axis=0, keepdims=True).view(np.uint8)
+        for _, columns in busy_blocks(busy, _BLOCK):
+            red, green, blue, offset, weight = (
+                part[above] + share * (part[below] - part[above])
+                for part in (layer[:, columns] for layer in wide)
+            )
+            block = slice(start, start + len(rows)), columns
+            r, g, b = cv2.split(color[block])
+            guided = np.clip(red * r + green * g + blue * b + offset, 0, 1)
+            alpha[block] += weight * (guided - alpha[block])
     return alpha
 
 
 def _is_unsure(matte: np.ndarray) -> np.ndarray:
     return (matte > _SURE) & (matte < 1 - _SURE)
-
-
-def _enlarge_rows(
-    layers: np.ndarray, rows: np.ndarray, height: int, width: int
-) -> np.ndarray | None:
-    """Enlarge linearly to (height, width), give only some rows, or None if all are sure."""
-    small_height = layers.shape[0]
-    position = np.clip((rows + 0.5) * small_height / height - 0.5, 0, small_height - 1)
-    above = position.astype(int)
-    below = np.minimum(above + 1, small_height - 1)
-    if not layers[above[0] : below[-1] + 1, :, 4].any():
-        return None
-    share = (position - above).astype(np.float32)[:, None, None]
-    strip = layers[above] * (1 - share) + layers[below] * share
-    enlarged = [
-        cv2.resize(np.ascontiguousarray(strip[..., channels]), (width, len(rows)))
-        for channels in (slice(0, 4), slice(4, 5))
-    ]
-    return np.dstack(enlarged)

@@ -66,18 +66,19 @@ class Report:
         except OSError as error:
             raise MatteError(f"cannot write {self._file.name}: {error.strerror}") from None
 
-    def summary(self, seconds: float, ignored: int) -> str:
-        """Sum the run up in one line."""
-        parts = [f"{self.count['ok']} done"]
-        for status in ("skipped", "failed"):
-            if self.count[status]:
-                parts.append(f"{self.count[status]} {status}")
-        text = f"{', '.join(parts)} in {seconds:.1f} s"
-        return text + (f"; {ignored} other files ignored" if ignored else "")
-
     def __enter__(self) -> Report:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def summary(count: Counter[str], seconds: float, ignored: int) -> str:
+    """Sum a run up in one line, from the number of photos of each status."""
+    parts = [f"{count['ok']} done"]
+    parts += [f"{count[status]} {status}" for status in ("skipped", "failed") if count[status]]
+    text = f"{', '.join(parts)} in {seconds:.1f} s"
+    if count["ok"] > 1:
+        text += f", {count['ok'] / seconds:.1f} images/s"
+    return text + (f"; {ignored} other files ignored" if ignored else "")

@@ -150,18 +150,22 @@ def predict_all(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Cut photos, round by round; see `Predictor.load` and `run_pipeline` for the parameters."""
+    workers = workers or min(usable_cores(), 8)
     predictor = None
     for jobs in rounds:
         if not jobs:
             continue
-        predictor = predictor or Predictor.load(weights, device, precision, size)
+        if predictor is None:
+            # A core for each photo is faster than all cores for one photo after the other.
+            streams = min(workers, len(jobs))
+            predictor = Predictor.load(weights, device, precision, size, streams)
         yield from run_pipeline(
             jobs,
             predictor,
             lambda job: decode(job, settings),
             lambda item: finish(item, settings),
             batch_size=batch_size or (1 if predictor.device_type == "cpu" else 8),
-            workers=workers or min(usable_cores(), 8),
+            workers=workers,
             stopped=stopped,
         )
 
@@ -183,7 +187,7 @@ def finish(item: Item, settings: Settings) -> Outcome:
     trimap = None
     if path := settings.trimaps.get(item.job.source):
         trimap = fit_trimap(read_alpha(path), picture, str(path))
-    alpha = full_size_alpha(picture, item.matte, settings.refine, trimap)
+    alpha = full_size_alpha(picture, item.matte, settings.refine, trimap, item.network_input)
     results = cut(picture.color, alpha, settings.cut)
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
     for kind, path in item.job.outputs.items():

@@ -31,6 +31,8 @@ class OnnxPredictor(Predictor):
         Overrides the size of the file's convention.
     weights : dict of ndarray, optional
         What the file has only names for.
+    streams : int
+        Threads that will run the network at the same time, if it is on the CPU.
 
     Raises
     ------
@@ -44,8 +46,9 @@ class OnnxPredictor(Predictor):
         device: str = "auto",
         size: int | None = None,
         weights: dict[str, np.ndarray] | None = None,
+        streams: int = 1,
     ) -> None:
-        self.session = open_session(path, device, weights)
+        self.session = open_session(path, device, weights, streams)
         self.path = path
         self.convention = find_convention(
             path, self.session.get_modelmeta().custom_metadata_map or {}
@@ -75,6 +78,7 @@ class OnnxPredictor(Predictor):
         self.multiple = self.convention.multiple
         on_cuda = "CUDAExecutionProvider" in self.session.get_providers()
         self.device_type = "cuda" if on_cuda else "cpu"
+        self.streams = 1 if on_cuda else streams
 
     @property
     def device(self) -> torch.device:

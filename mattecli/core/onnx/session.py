@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def open_session(
-    model: Path | bytes, device: str = "cpu", weights: dict[str, np.ndarray] | None = None
+    model: Path | bytes,
+    device: str = "cpu",
+    weights: dict[str, np.ndarray] | None = None,
+    streams: int = 1,
 ) -> onnxruntime.InferenceSession:
     """Load an ONNX file, or the bytes of one.
 
@@ -27,6 +30,8 @@ def open_session(
         ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where onnxruntime has it.
     weights : dict of ndarray, optional
         Initializers that `model` has only names for.
+    streams : int
+        Threads that will run the model at the same time and share the cores.
 
     Raises
     ------
@@ -41,7 +46,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     # Left to itself it takes every core of the machine, though this process may use a few only.
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    options.intra_op_num_threads = int(threads) if threads.isdigit() else usable_cores()
+    cores = int(threads) if threads.isdigit() else usable_cores()
+    options.intra_op_num_threads = max(1, cores // streams)
     if weights:
         values = map(onnxruntime.OrtValue.ortvalue_from_numpy, weights.values())
         options.add_external_initializers(list(weights), list(values))

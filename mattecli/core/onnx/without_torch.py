@@ -18,13 +18,17 @@ from mattecli.core.onnx.predictor import OnnxPredictor
 NAMES = ("matte", "matte-fast")
 
 
-def load_without_torch(path: Path, size: int | None = None) -> OnnxPredictor | None:
+def load_without_torch(
+    path: Path, size: int | None = None, streams: int = 1
+) -> OnnxPredictor | None:
     """Load a weights file into the graph that ships with the program, if there is one.
 
     Parameters
     ----------
     size : int, optional
         Long side at which the network sees a photo; by default that of the weights.
+    streams : int
+        Threads that will run the network at the same time.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def load_without_torch(path: Path, size: int | None = None) -> OnnxPredictor | N
             if not (key.startswith("sentries.") or key.endswith("num_batches_tracked"))
         }
     try:
-        return OnnxPredictor(graph, "cpu", size or config.predict_size, weights)
+        return OnnxPredictor(graph, "cpu", size or config.predict_size, weights, streams)
     except MatteError as error:
         raise MatteError(f"{path}: tensors do not fit the configuration ({error})") from None
 
