@@ -121,7 +121,7 @@ def place_subject(cutout: np.ndarray, size: int, rng: Rng) -> tuple[np.ndarray, 
     # As in the builder's scenes, a straight cut lies at the border of the frame, never inside it.
     # Cutouts are trimmed, so what is round or stands on its feet touches their borders too.
     cut = cut_sides(cutout[..., 3], 0.3)
-    scale = size * np.exp(rng.uniform(np.log(0.4), np.log(1.3))) / max(cutout.shape[:2])
+    scale = size * np.exp(rng.uniform(np.log(0.4), np.log(1.6))) / max(cutout.shape[:2])
     stretch = np.exp(rng.uniform(-0.15, 0.15))
     width = max(2, round(cutout.shape[1] * scale * stretch))
     height = max(2, round(cutout.shape[0] * scale / stretch))
