@@ -83,3 +83,19 @@ def test_the_command_line_suggests_what_was_meant():
     assert "Did you mean 'predict'?" in matte("predcit").output
     assert "--scale" in composite("--scael", "2").output
     assert matte("--version").output.startswith("matte ")
+
+
+def test_a_misspelt_file_or_colour_is_suggested(here):
+    (here / "photos").mkdir()
+    for arguments, meant in (
+        (["composite", "cutuot.png", "red"], "did you mean 'cutout.png'?"),
+        (["composite", "cutout.png", "reed"], "did you mean 'red'?"),
+        (["composite", "cutout.png", "cutou.png"], "did you mean 'cutout.png'?"),
+        (["predict", "photo", "out"], "did you mean 'photos'?"),
+        (["predict", "photos", "out", "--weights", "defualt"], "did you mean 'default'?"),
+    ):
+        if arguments[0] == "predict" and "--weights" in arguments:
+            write_image(here / "photos" / "a.png", np.zeros((8, 8, 3), np.uint8))
+        result = matte(*arguments)
+        assert result.exit_code == 1
+        assert meant in result.output + str(result.exception), arguments

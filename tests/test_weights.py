@@ -103,7 +103,7 @@ def test_damage_is_found(model):
         ("model.onnx", {"name": "default"}, "already"),
         ("model.onnx", {"name": "../x"}, "cannot be the name"),
         ("model.onnx", {"name": "index"}, "cannot be the name"),
-        ("none.onnx", {}, "no such weights file"),
+        ("none.onnx", {}, "does not exist"),
         ("model.pth", {}, "must end in .safetensors or .onnx"),
         ("bad.safetensors", {}, "bad.safetensors: not a safetensors file"),
         ("SERVER/model.onnx", {}, "need --sha256"),
@@ -126,7 +126,7 @@ def test_what_cannot_be_added_leaves_nothing(
 def test_a_name_that_is_almost_right():
     with pytest.raises(MatteError, match="did you mean 'default'"):
         find_weights("defualt")
-    with pytest.raises(MatteError, match="no such weights file"):
+    with pytest.raises(MatteError, match="does not exist"):
         find_weights("runs/mine")
-    with pytest.raises(MatteError, match="no such weights file"):
+    with pytest.raises(MatteError, match="does not exist"):
         find_weights("mine.safetensors")

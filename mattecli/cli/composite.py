@@ -18,6 +18,8 @@ from mattecli.cli.destination import (
     result_suffix,
 )
 
+_RESULTS, _PLACE, _LIGHT = "Results", "Place", "Light"
+
 
 class Fit(str, Enum):
     """Ways to fit one picture into the frame of another."""
@@ -50,11 +52,15 @@ def composite(
             metavar="OUT",
             help="A file such as result.png, - for stdout, or a folder.",
             show_default="FG_BG.png here, or composites/ for folders",
+            rich_help_panel=_RESULTS,
         ),
     ] = None,
     canvas: Annotated[
         Canvas,
-        typer.Option(help="Whose frame the result has. A colour takes on the cutout's."),
+        typer.Option(
+            help="Whose frame the result has. A colour takes on the cutout's.",
+            rich_help_panel=_PLACE,
+        ),
     ] = Canvas.foreground,
     fit: Annotated[
         Fit | None,
@@ -62,28 +68,46 @@ def composite(
             help="How the other one is fitted into that frame: fill it, stay inside it, or take "
             "on its proportions.",
             show_default="cover, or contain with --canvas background",
+            rich_help_panel=_PLACE,
         ),
     ] = None,
     scale: Annotated[
-        float, typer.Option(min=0.001, help="Factor on the size of the cutout after fitting.")
+        float,
+        typer.Option(
+            min=0.001,
+            help="Factor on the size of the cutout after fitting.",
+            rich_help_panel=_PLACE,
+        ),
     ] = 1.0,
     position: Annotated[
         str,
         typer.Option(
             help="Where the cutout goes: center, top, bottom-left, …, or X,Y as shares of the free "
-            "room, 0,0 being the upper left corner."
+            "room, 0,0 being the upper left corner.",
+            rich_help_panel=_PLACE,
         ),
     ] = "center",
     linear: Annotated[
         bool,
-        typer.Option("--linear", help="Mix light instead of sRGB values: brighter, truer rims."),
+        typer.Option(
+            "--linear",
+            help="Mix light instead of sRGB values: brighter, truer rims.",
+            rich_help_panel=_LIGHT,
+        ),
     ] = False,
     match: Annotated[
         bool,
-        typer.Option("--match", help="Bring the cutout's light and tint nearer to the background."),
+        typer.Option(
+            "--match",
+            help="Bring the cutout's light and tint nearer to the background.",
+            rich_help_panel=_LIGHT,
+        ),
     ] = False,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Draw a soft shadow where the subject stands.")
+        bool,
+        typer.Option(
+            "--shadow", help="Draw a soft shadow where the subject stands.", rich_help_panel=_LIGHT
+        ),
     ] = False,
     image_format: FormatOption = None,
     quality: QualityOption = None,
@@ -92,6 +116,7 @@ def composite(
         typer.Option(
             help="Pattern for results in a folder.",
             show_default="{fg}, or {fg}_{bg} with several backgrounds",
+            rich_help_panel=_RESULTS,
         ),
     ] = None,
     quiet: Annotated[

@@ -20,15 +20,21 @@ class Format(str, Enum):
 
 FormatOption = Annotated[
     Format | None,
-    typer.Option("--format", help="Format of the results.", show_default="as OUT, or png"),
+    typer.Option(
+        "--format",
+        help="Format of the results.",
+        show_default="as OUT, or png",
+        rich_help_panel="Results",
+    ),
 ]
 QualityOption = Annotated[
     int | None,
     typer.Option(
         min=1,
         max=100,
-        help="Quality of JPEG and WebP.",
-        show_default="95 for JPEG, lossless for WebP",
+        help="Quality of JPEG, WebP and clips.",
+        show_default="95 for JPEG, lossless for WebP, 65 for clips",
+        rich_help_panel="Results",
     ),
 ]
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from mattecli.core.inference.pipeline import Job, Outcome
 
 
+_RESULTS, _MATTE, _NETWORK, _RUN = "Results", "Matte", "Network", "Run"
+
+
 def predict(
     source: Annotated[
         str,
@@ -49,39 +52,62 @@ def predict(
             "colours, or a composite over --background. Repeat for several; each then gets a "
             "folder OUT/<kind>.",
             show_default="cutout, or composite with --background",
+            rich_help_panel=_RESULTS,
         ),
     ] = [],  # noqa: B006
     image_format: FormatOption = None,
-    bits: Annotated[int, typer.Option(min=8, max=16, help="Bits per channel: 8 or 16.")] = 8,
+    bits: Annotated[
+        int,
+        typer.Option(min=8, max=16, help="Bits per channel: 8 or 16.", rich_help_panel=_RESULTS),
+    ] = 8,
     compression: Annotated[
-        int, typer.Option(min=0, max=9, help="PNG compression: 0 is quick, 9 is small.")
+        int,
+        typer.Option(
+            min=0, max=9, help="PNG compression: 0 is quick, 9 is small.", rich_help_panel=_RESULTS
+        ),
     ] = 3,
     quality: QualityOption = None,
     background: Annotated[
         str | None,
-        typer.Option(metavar="COLOR|IMAGE", help="Lay the subject onto a colour or a picture."),
+        typer.Option(
+            metavar="COLOR|IMAGE",
+            help="Lay the subject onto a colour or a picture.",
+            rich_help_panel=_RESULTS,
+        ),
     ] = None,
-    crop: Annotated[bool, typer.Option("--crop", help="Crop results to the subject.")] = False,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Crop results to the subject.", rich_help_panel=_RESULTS)
+    ] = False,
     margin: Annotated[
         float,
-        typer.Option(min=0, help="Room that --crop leaves, as a share of the subject's size."),
+        typer.Option(
+            min=0,
+            help="Room that --crop leaves, as a share of the subject's size.",
+            rich_help_panel=_RESULTS,
+        ),
     ] = 0.03,
     keep_metadata: Annotated[
         bool,
         typer.Option(
             "--keep-metadata",
             help="Keep EXIF and the colour profile instead of converting to sRGB.",
+            rich_help_panel=_RESULTS,
         ),
     ] = False,
     matte_color: Annotated[
         str,
-        typer.Option(metavar="COLOR", help="What lies behind photos that are transparent already."),
+        typer.Option(
+            metavar="COLOR",
+            help="What lies behind photos that are transparent already.",
+            rich_help_panel=_RESULTS,
+        ),
     ] = "white",
     refine: Annotated[
         Refine,
         typer.Option(
             help="How the matte is brought to the photo's full size: enlarged only, guided by the "
-            "photo, or solved anew where the network is unsure (seconds a photo)."
+            "photo, or solved anew where the network is unsure (seconds a photo).",
+            rich_help_panel=_MATTE,
         ),
     ] = Refine.fast,
     trimap: Annotated[
@@ -90,6 +116,7 @@ def predict(
             metavar="FILE|DIR",
             help="Trimaps by the photos' names: what is black or white in one is taken as known, "
             "the rest is solved. Photos without one are done as usual.",
+            rich_help_panel=_MATTE,
         ),
     ] = None,
     size: Annotated[
@@ -98,6 +125,7 @@ def predict(
             min=32,
             help="Long side in pixels at which the network sees a photo.",
             show_default="what the weights were trained for",
+            rich_help_panel=_NETWORK,
         ),
     ] = None,
     weights: Annotated[
@@ -106,11 +134,15 @@ def predict(
             metavar="NAME|FILE",
             help="Weights to use: a file, any network as .onnx, or a name of `matte weights`.",
             show_default="the bundled ones",
+            rich_help_panel=_NETWORK,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_NETWORK)
+    ] = "auto",
     precision: Annotated[
-        Precision, typer.Option(help="auto is fp16 on CUDA, fp32 elsewhere.")
+        Precision,
+        typer.Option(help="auto is fp16 on CUDA, fp32 elsewhere.", rich_help_panel=_NETWORK),
     ] = Precision.auto,
     batch_size: Annotated[
         int | None,
@@ -118,6 +150,7 @@ def predict(
             min=1,
             help="Photos per pass through the network; halved where memory runs out.",
             show_default="1 on the CPU, else 8",
+            rich_help_panel=_NETWORK,
         ),
     ] = None,
     workers: Annotated[
@@ -126,10 +159,14 @@ def predict(
             min=1,
             help="Threads that decode, and as many that encode.",
             show_default="one per core, 8 at most",
+            rich_help_panel=_RUN,
         ),
     ] = None,
     max_megapixels: Annotated[
-        float, typer.Option(min=0, help="Refuse larger photos, before they fill the memory.")
+        float,
+        typer.Option(
+            min=0, help="Refuse larger photos, before they fill the memory.", rich_help_panel=_RUN
+        ),
     ] = 200,
     overwrite: Annotated[
         bool,
@@ -138,6 +175,7 @@ def predict(
             " /--resume",
             help="Do photos again whose results are there, or leave them out: so goes on what was "
             "interrupted.",
+            rich_help_panel=_RUN,
         ),
     ] = True,
     watch: Annotated[
@@ -145,20 +183,28 @@ def predict(
         typer.Option(
             "--watch",
             help="Go on with photos as they appear in IN or change there, until Ctrl-C.",
+            rich_help_panel=_RUN,
         ),
     ] = False,
     smooth: Annotated[
         bool,
-        typer.Option(help="Average the mattes of a clip's frames as far as they show the same."),
+        typer.Option(
+            help="Average the mattes of a clip's frames as far as they show the same.",
+            rich_help_panel=_MATTE,
+        ),
     ] = True,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Append one line of JSON for each photo."),
+        typer.Option(
+            metavar="FILE", help="Append one line of JSON for each photo.", rich_help_panel=_RUN
+        ),
     ] = None,
     preview: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write a contact sheet: photo, alpha, cutout of the first 60."
+            metavar="FILE",
+            help="Write a contact sheet: photo, alpha, cutout of the first 60.",
+            rich_help_panel=_RUN,
         ),
     ] = None,
     json_log: Annotated[
@@ -166,10 +212,14 @@ def predict(
         typer.Option(
             "--json-log",
             help="Say how each photo ended as a line of JSON on standard error, and nothing else.",
+            rich_help_panel=_RUN,
         ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Print nothing but what went wrong.", rich_help_panel=_RUN
+        ),
     ] = False,
 ) -> None:
     """Cut the subjects out of photos and clips.

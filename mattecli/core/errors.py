@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class MatteError(Exception):
@@ -24,3 +25,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     if close := difflib.get_close_matches(name, names, n=1):
         return f"did you mean '{close[0]}'?"
     return f"use one of {', '.join(names)}"
+
+
+def missing(path: Path) -> MatteError:
+    """Say that there is no such file or folder, and what there is of nearly that name."""
+    names = [beside.name for beside in path.parent.glob("[!.]*")] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, names, n=1)
+    hint = f": did you mean '{path.with_name(close[0])}'?" if close else ""
+    return MatteError(f"{path} does not exist{hint}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from mattecli.core.errors import MatteError, nearest
+from mattecli.core.errors import MatteError, missing, nearest
 from mattecli.core.toml import from_table, read_toml
 
 SUFFIXES = (".safetensors", ".onnx")
@@ -74,7 +74,7 @@ def find_weights(weights: str | Path | None = None) -> Path:
     if weights and path.is_file():
         return path
     if path.suffix in SUFFIXES or len(path.parts) != 1:
-        raise MatteError(f"{path}: no such weights file")
+        raise missing(path)
     known = list_weights()
     if path.name not in known:
         raise MatteError(
@@ -126,7 +126,7 @@ def add_weights(
     if remote and not sha256:
         raise MatteError("weights from an address need --sha256, which its page should name")
     if not remote and not file.is_file():
-        raise MatteError(f"{source}: no such weights file")
+        raise missing(file)
     if Path(name).name != name or name == Path(_INDEX).stem:
         raise MatteError(f"'{name}' cannot be the name of weights")
     if name in list_weights():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, missing
 from mattecli.core.imaging.reading import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ class ClipReader:
         self._container.close()
 
     def _open(self) -> Any:
+        if not self._path.is_file():
+            raise missing(self._path)
         try:
             return self._av.open(str(self._path))
         except (self._av.FFmpegError, OSError) as error:

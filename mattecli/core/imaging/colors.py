@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import numpy as np
 from PIL import ImageColor
 
@@ -19,7 +21,9 @@ def parse_color(text: str) -> np.ndarray:
     try:
         return np.array(ImageColor.getrgb(text)[:3], np.float32) / 255
     except ValueError:
-        raise MatteError(f"'{text}' is no colour: use a name such as white, or #rrggbb") from None
+        close = difflib.get_close_matches(text, ImageColor.colormap, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else "use a name such as white, or #rrggbb"
+        raise MatteError(f"'{text}' is no colour: {hint}") from None
 
 
 def is_color(text: str) -> bool:

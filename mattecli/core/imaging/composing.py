@@ -14,7 +14,7 @@ import numpy as np
 
 from mattecli.core.dataset.compositing import composite
 from mattecli.core.device import usable_cores
-from mattecli.core.errors import MatteError, reason_of
+from mattecli.core.errors import MatteError, missing, reason_of
 from mattecli.core.imaging.colors import is_color, linear_to_srgb, parse_color, srgb_to_linear
 from mattecli.core.imaging.harmonising import contact_shadow, match_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
@@ -140,11 +140,13 @@ class CompositeJob:
 
 def load_background(text: str) -> np.ndarray:
     """Turn a colour into float32 RGB of shape (3,), or the path of a picture into uint8 H×W×3."""
-    if is_color(text):
+    path = Path(text)
+    # What is neither is a misspelt file if it has a suffix, and a misspelt colour if not.
+    if is_color(text) or not (path.suffix or path.exists()):
         return parse_color(text)
-    if not Path(text).exists():
-        raise MatteError(f"background '{text}' is neither a colour nor a file")
-    return read_color(Path(text))
+    if not path.exists():
+        raise missing(path)
+    return read_color(path)
 
 
 def plan_composites(

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, missing
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
@@ -50,7 +50,7 @@ def scan(root: Path) -> tuple[list[Path], int]:
     if root.is_file():
         return [root], 0
     if not root.is_dir():
-        raise MatteError(f"{root} does not exist")
+        raise missing(root)
     images: list[Path] = []
     ignored = 0
     seen: set[tuple[int, int]] = set()

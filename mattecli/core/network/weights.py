@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, missing
 from mattecli.core.network.config import NetworkConfig
 
 # Importing torch takes longer than cutting out a photo, and reading a header does not need it.
@@ -59,7 +59,7 @@ def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
         If `path` is not a weights file of ours.
     """
     if not path.is_file():
-        raise MatteError(f"{path}: no such weights file")
+        raise missing(path)
     try:
         with safe_open(path, "np") as file:
             header = file.metadata() or {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattecli.core.device import usable_cores
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, missing
 from mattecli.core.ranks import local_rank
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def open_session(
 
     name = "the model" if isinstance(model, bytes) else str(model)
     if not isinstance(model, bytes) and not model.is_file():
-        raise MatteError(f"{model}: no such weights file")
+        raise missing(model)
     options = onnxruntime.SessionOptions()
     # Left to itself it takes every core of the machine, though this process may use a few only.
     threads = os.environ.get("OMP_NUM_THREADS", "")
