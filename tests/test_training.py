@@ -6,18 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from training_material import FAST, PLAIN, log_of, matte
 
+from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.network.weights import load_network, read_header
+from mattecli.core.training import losses
+from mattecli.core.training.checkpoint import load_checkpoint
 
 
 def test_training_learns_and_leaves_usable_weights(data, tmp_path):
@@ -52,38 +55,65 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
         assert network(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
 
 
+TINY = """
+[network]
+name = "hattmatting"
+encoder = "resnet18"
+pyramid_channels = 16
+cue_channels = [16]
+[loss]
+l1 = 1.0
+"""
+
+
 def train_steps(data, run, *more):
     return matte("train", data / "pairs", "--out", run, "--steps", 6, *FAST, *more)
 
 
-def test_a_killed_run_resumes_to_the_same_result(data, tmp_path):
+DIES_IN_THE_THIRD_WRITE = """
+import os, signal, torch
+from mattecli.cli import app
+save, written = torch.save, []
+def save_or_die(state, file):
+    save(state, file)
+    written.append(file)
+    if len(written) == 3:
+        file.truncate(file.tell() // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+torch.save = save_or_die
+app.main()
+"""
+
+
+def test_a_run_killed_while_it_writes_resumes_to_the_same_result(data, tmp_path):
     recipe = tmp_path / "every_step.toml"
     recipe.write_text(
-        'log_every = 1\ncheckpoint_every = 1\n[network]\nname = "matte"\n[loss]\nl1 = 1.0\n'
+        "log_every = 1\ncheckpoint_every = 1\nvalidate_every = 3\n"
+        '[network]\nname = "matte-fast"\n[loss]\nl1 = 1.0\n'
     )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert train_steps(data, whole, "--recipe", recipe)[0] == 0
+    judged = ("--val", data / "pairs", "--predict-size", 32, "--recipe", recipe)
+    assert train_steps(data, whole, *judged)[0] == 0
 
-    arguments = ["train", str(data / "pairs"), "--out", str(broken), "--steps", "6", *FAST]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mattecli", *arguments, "--recipe", str(recipe)],
+    arguments = ["train", data / "pairs", "--out", broken, "--steps", 6, *FAST, *judged]
+    killed = subprocess.run(
+        [sys.executable, "-c", DIES_IN_THE_THIRD_WRITE, *map(str, arguments)],
         # Sums differ in the last digit with the number of threads.
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
     )
-    deadline = time.monotonic() + 60
-    while not (broken / "last" / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (broken / "last.safetensors").exists() or len(log_of(broken)) < 6
-    code, error = train_steps(data, broken, "--recipe", recipe, "--resume")
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((broken / "last").iterdir())) == 2, "a whole checkpoint and half of the next"
+    assert [line["step"] for line in log_of(broken)] == [1, 2, 3, 3]
+    code, error = matte("train", "--out", broken, "--resume", *PLAIN)
     assert code == 0, error
 
-    expected = {line["step"]: line["total"] for line in log_of(whole)}
-    assert {line["step"]: line["total"] for line in log_of(broken)} == expected
-    first, second = (load_network(run / "last.safetensors") for run in (whole, broken))
-    for one, other in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other)
+    same = ("step", "total", "lr", "val_sad")
+    expected = [[line.get(name) for name in same] for line in log_of(whole)]
+    assert [[line.get(name) for name in same] for line in log_of(broken)] == expected
+    stored = [load_checkpoint(run / "last/checkpoint.pt") for run in (whole, broken)]
+    for part in ("network", "average"):
+        for name, value in stored[0][part].items():
+            assert torch.equal(value, stored[1][part][name]), name
 
 
 def test_a_run_is_not_overwritten_by_accident(data, tmp_path):
@@ -93,10 +123,32 @@ def test_a_run_is_not_overwritten_by_accident(data, tmp_path):
     assert code == 1 and "--resume" in error
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(data, tmp_path):
-    run = tmp_path / "run"
-    code, error = train_steps(data, run, "--lr", "1e30", "--loss", "l1=1e38")
-    assert code == 1 and "not finite at step" in error
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [("loss", "the loss is not finite at step 3"), ("weight", "a weight is not finite at step 2")],
+)
+def test_what_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
+    data, tmp_path, where, message
+):
+    recipe, run = tmp_path / "r.toml", tmp_path / "run"
+    recipe.write_text(f"checkpoint_every = 1\nclip = 0.0\n{TINY}")
+    weights, step = losses.weighted_sum, []
+
+    def spoil(values, share):
+        step.append(None)
+        total = weights(values, share)
+        if where == "loss":
+            return total * float("nan") if len(step) == 3 else total
+        # The loss stays what it is, its slope does not.
+        return total + 0 * torch.sqrt(values["l1"] - values["l1"]) if len(step) == 2 else total
+
+    with mock.patch("mattecli.core.training.trainer.weighted_sum", spoil):
+        code, error = train_steps(data, run, "--recipe", recipe)
+    assert code == 1 and message in error and "--resume" in error
+    stored = load_checkpoint(run / "last/checkpoint.pt")
+    assert stored["step"] == (2 if where == "loss" else 1)
+    assert all(torch.isfinite(value).all() for value in stored["network"].values())
+    assert train_steps(data, run, "--resume", "--steps", 3)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -113,6 +165,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(data, tmp_path
         (["{data}/pairs", "--resume"], "nothing to resume from"),
         (["{data}/pairs", "--device", "warp"], "unknown device 'warp'"),
         (["{data}/pairs", "--gan", "wgan"], "use lsgan or bce"),
+        (["{data}/pairs", "--lr", "-1"], "lr must be 0 or more"),
+        (["{data}/pairs", "--loss", "l1=nan"], "loss l1 must be 0 or more"),
         (["{data}/pairs", "--accumulate", "5"], "cannot be shared out"),
         (["{data}/pairs", "--network", "late-fusion", "--channel-attention"], "no attention"),
     ],
@@ -123,6 +177,22 @@ def test_what_cannot_be_trained_says_why_in_one_line(data, tmp_path, arguments, 
     code, error = matte("train", *filled, "--out", tmp_path, *flags)
     assert code == 1 and message in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stepps = 2", "did you mean 'steps'?"),
+        ('steps = "many"', "'steps' has a value of the wrong kind"),
+        ("[network]\nwidth = 3", "unknown network setting width"),
+        ("[mixture]\nfull = 1.0", "unknown key 'mixture.full'"),
+    ],
+)
+def test_recipes_that_make_no_sense_say_where(data, tmp_path, text, message):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(text)
+    code, error = matte("train", data / "pairs", "--recipe", recipe, "--out", tmp_path / "run")
+    assert code == 1 and message in error
 
 
 def write_pair(folder, name, image=(8, 8, 3), alpha=(8, 8)):
@@ -195,6 +265,16 @@ def test_raw_parts_of_the_published_sets_are_cutouts(data, tmp_path, color, matt
             TrainingSet([source], backgrounds, size=32)[number] for source in (raw, plain)
         )
         assert torch.equal(one["image"], other["image"])
+
+
+def test_the_cache_leaves_a_full_disk_alone(data, tmp_path):
+    path = data / "backgrounds/0.png"
+    full = mock.Mock(return_value=mock.Mock(total=1000, free=10))
+    with mock.patch("mattecli.core.dataset.sample_cache.shutil.disk_usage", full):
+        read = SampleCache(tmp_path, 32).background(path)
+    assert not list(tmp_path.iterdir())
+    assert np.array_equal(SampleCache(tmp_path, 32).background(path), read)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_sample_n_is_a_pure_function_of_n_and_seed(data):

@@ -112,6 +112,24 @@ def test_adversarial_training_in_epochs_logs_resumes_and_predicts(data, tmp_path
     assert [line["step"] for line in log_of(run)] == [1, 2, 3, 4, 5, 6]
 
 
+def test_adversarial_training_improves_validation(data, tmp_path):
+    recipe, run = tmp_path / "r.toml", tmp_path / "run"
+    changes = {
+        "crops = [40, 48]\n": "",
+        "epochs = 2": "validate_every = 10",
+        "size = 64": "size = 32",
+    }
+    text = PAPER
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    recipe.write_text("warmup = 0\nema = 0.8\n" + text)
+    arguments = ["train", data / "pairs", "--val", data / "pairs", "--recipe", recipe, "--out", run]
+    code, error = matte(*arguments, "--steps", 40, "--predict-size", 32, "--lr", 3e-3, *LITTLE)
+    assert code == 0, error
+    judged = [line["val_sad"] for line in log_of(run) if "val_sad" in line]
+    assert len(judged) == 4 and judged[-1] < 0.7 * judged[0]
+
+
 def test_square_crops_change_nothing_but_size_and_side():
     rng = np.random.default_rng(0)
     ramp = np.dstack([np.tile(np.arange(200, dtype=np.uint8), (100, 1))] * 4)
@@ -204,6 +222,7 @@ def test_two_processes_and_two_parts_come_to_the_gradients_of_one(data, tmp_path
         text=True,
     )
     assert launched.returncode == 0, launched.stderr
+    assert launched.stdout.count("weights:") == 1, "only the first process speaks"
 
     def result(name):
         stored = torch.load(tmp_path / name / "last/checkpoint.pt", weights_only=True)

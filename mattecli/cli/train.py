@@ -36,16 +36,22 @@ def _loss(text: str) -> tuple[str, float]:
 
 def train(
     data: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="DATA...",
             help="Folders of image/ + alpha/ pairs or RGBA cutouts; FOLDER=2 draws twice as often.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the run: log, checkpoint, weights.")
     ] = Path("runs/matte"),
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Continue the run in OUT; its settings need not be repeated."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     backgrounds: Annotated[
         list[Path] | None,
@@ -54,7 +60,7 @@ def train(
         ),
     ] = None,
     val: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             help="Folder of pairs to validate on; repeatable. The best weights there are kept.",
             rich_help_panel=_DATA,
@@ -63,6 +69,7 @@ def train(
     cache: Annotated[
         Path | None,
         typer.Option(
+            metavar="DIRECTORY|none",
             help="Folder for decoded samples, which several runs may share.",
             show_default="OUT/cache",
             rich_help_panel=_DATA,
@@ -121,8 +128,13 @@ def train(
     ] = None,
     low_level: Annotated[bool | None, _switch("low-level", "Use appearance cues at all.")] = None,
     recipe: Annotated[
-        str, typer.Option(help="Name of a recipe or a .toml file.", rich_help_panel=_COURSE)
-    ] = "default",
+        str | None,
+        typer.Option(
+            help="Name of a recipe or a .toml file.",
+            show_default="default",
+            rich_help_panel=_COURSE,
+        ),
+    ] = None,
     steps: Annotated[int | None, _of_recipe("steps", "Optimiser steps.")] = None,
     epochs: Annotated[
         float | None,
@@ -200,6 +212,10 @@ def train(
     if steps and epochs:
         raise typer.BadParameter("give --steps or --epochs, not both")
     losses = dict(_loss(text) for text in loss or [])
+    settled = out / "config.toml"
+    if recipe is None:
+        recipe = str(settled) if resume and settled.is_file() else "default"
+    from mattecli.core.ranks import rank_and_world
     from mattecli.core.store import find_weights
     from mattecli.core.training.trainer import train as run_training
 
@@ -217,6 +233,7 @@ def train(
     config = load_config(
         recipe,
         data=data,
+        validation=val,
         backgrounds=[str(folder) for folder in backgrounds] if backgrounds else None,
         network={key: value for key, value in settings.items() if value is not None},
         steps=steps,
@@ -234,10 +251,11 @@ def train(
         workers=workers,
         precision=precision,
     )
+    if not config.data:
+        raise typer.BadParameter("name at least one folder of training DATA")
     weights = run_training(
         config,
         out,
-        validation=val,
         encoder_weights=encoder_weights,
         start_from=find_weights(start_from) if start_from else None,
         pretrained=pretrained,
@@ -246,4 +264,5 @@ def train(
         cache=cache,
         quiet=quiet,
     )
-    typer.echo(f"weights: {weights}")
+    if rank_and_world()[0] == 0:
+        typer.echo(f"weights: {weights}")

@@ -80,12 +80,16 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert(arguments[0], value, where)
     if origin is dict and isinstance(value, dict):
         return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is list and isinstance(value, list):
+        return [_convert(arguments[0], item, where) for item in value]
     if origin is tuple and isinstance(value, list):
         if arguments[-1] is not ... and len(value) != len(arguments):
             raise ValueError(f"'{where}' needs {len(arguments)} values: got {len(value)}")
         return tuple(_convert(arguments[0], item, where) for item in value)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_table(hint, value, f"{where}.")
+    if hint is typing.Any:
+        return value
     if hint is float and type(value) in (int, float):
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:

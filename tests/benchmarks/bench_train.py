@@ -2,9 +2,11 @@
 
     python tests/benchmarks/bench_train.py DATA... [--backgrounds DIR] [--steps 40]
 
-Both run the network `matte` at the same batch and crop size in turns; the bare pass takes random
-tensors and the mean of alpha as its loss. The cache of decoded samples is filled by the first turn,
-which is not counted.
+All run the same recipe's network at the same batch and crop size in turns. "network" is its forward
+and backward pass alone, on random tensors, with the mean of alpha as loss; "pass" is the same with
+the recipe's losses, which no training goes without. The trainer does all the rest as well: it
+decodes, composes and moves samples, clips, optimises, averages and logs. The cache of decoded
+samples is filled by the first turn, which is not counted.
 """
 
 from __future__ import annotations
@@ -17,26 +19,43 @@ from pathlib import Path
 
 import torch
 
-from mattecli.core.device import choose_device
+from mattecli.core.device import autocast, choose_device, choose_precision
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import network_config
+from mattecli.core.network.windows import choose_windows, windows_of
 from mattecli.core.training.config import load_config
+from mattecli.core.training.losses import loss_values, weighted_sum
 from mattecli.core.training.trainer import train
 
 
-def bare(config, device: torch.device) -> float:
+def bare(config, device: torch.device, losses: bool) -> float:
     """Images per second of forward and backward alone."""
-    network = build_network(network_config("matte")).train()
+    network = build_network(network_config(**config.network)).train()
     network = network.to(device, memory_format=torch.channels_last)
-    image = torch.rand(config.batch_size, 3, config.crop_size, config.crop_size, device=device)
-    image = image.contiguous(memory_format=torch.channels_last)
+    precision = choose_precision(config.precision, device)
+    whole = {
+        name: torch.rand(config.batch_size, channels, *2 * [config.crop_size], device=device)
+        for name, channels in {"image": 3, "alpha": 1, "foreground": 3, "background": 3}.items()
+    }
+    whole["composed"] = torch.ones(config.batch_size, device=device)
+    image = whole["image"].contiguous(memory_format=torch.channels_last)
+    batch, windows = whole, None
+    if network.config.stage_channels:
+        windows = choose_windows(whole["alpha"], config.windows, config.window_size)
+        batch = windows_of(whole, windows)
+
     started = time.perf_counter()
     for step in range(config.steps // 2 + 1):
         if step == 1:
             started = time.perf_counter()
         network.zero_grad(set_to_none=True)
-        alpha, intermediate = network(image)
-        total = alpha.mean() + sum(coarse.mean() for coarse in intermediate)
+        with autocast(device, precision):
+            alpha, intermediate = network(image, windows)
+            if losses:
+                values = loss_values(alpha, intermediate, batch, config.loss, whole)
+                total = weighted_sum(values, config.loss)
+            else:
+                total = alpha.mean() + sum(coarse.mean() for coarse in intermediate)
         total.backward()
         total.item()
     return config.steps // 2 * config.batch_size / (time.perf_counter() - started)
@@ -50,37 +69,54 @@ def trained(config, run: Path, cache: Path, device: str) -> float:
 
 
 def main() -> None:
-    """Print the ratio."""
+    """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+")
     parser.add_argument("--backgrounds", action="append", default=[])
+    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--network")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=12)
-    parser.add_argument("--crop-size", type=int, default=256)
+    parser.add_argument("--crop-size", type=int)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--cache", type=Path, help="filled already: the first turn counts too")
     options = parser.parse_args()
-    config = load_config(
-        "default",
-        data=options.data,
-        backgrounds=options.backgrounds,
-        steps=options.steps,
-        batch_size=options.batch_size,
-        crop_size=options.crop_size,
-        workers=options.workers,
-        log_every=options.steps // 2,
-    )
+
+    def config():
+        # Made anew for every turn, since a run settles what its config leaves open.
+        return load_config(
+            options.recipe,
+            data=options.data,
+            backgrounds=options.backgrounds,
+            network={"name": options.network} if options.network else {},
+            steps=options.steps,
+            batch_size=options.batch_size,
+            crop_size=options.crop_size,
+            workers=options.workers,
+            log_every=options.steps // 2,
+        )
+
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        rates = []
-        for turn in range(options.rounds + 1):
-            alone = bare(config, choose_device(options.device))
-            whole = trained(config, root / f"run{turn}", root / "cache", options.device)
-            print(f"bare {alone:.2f} images/s, trainer {whole:.2f}, ratio {whole / alone:.3f}")
-            rates.append((alone, whole))
-    bare_rate, train_rate = (sum(column) for column in zip(*rates[1:], strict=True))
-    print(f"trainer / bare pass: {train_rate / bare_rate:.3f} (first turn left out)")
+        turns = []
+        for turn in range(options.rounds + (not options.cache)):
+            network, whole_pass = (
+                bare(config(), choose_device(options.device), losses) for losses in (False, True)
+            )
+            cache = options.cache or root / "cache"
+            whole = trained(config(), root / f"run{turn}", cache, options.device)
+            print(
+                f"images/s: network {network:.2f}, pass {whole_pass:.2f}, trainer {whole:.2f}; "
+                f"ratios {whole / network:.3f} and {whole / whole_pass:.3f}",
+                flush=True,
+            )
+            turns.append((network, whole_pass, whole))
+    counted = turns if options.cache else turns[1:]
+    network, whole_pass, whole = (sum(column) for column in zip(*counted, strict=True))
+    print(f"trainer / network alone: {whole / network:.3f}")
+    print(f"trainer / network with losses: {whole / whole_pass:.3f}")
 
 
 if __name__ == "__main__":

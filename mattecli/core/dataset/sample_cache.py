@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -20,9 +21,14 @@ from mattecli.core.imaging.reading import (
     to_unit,
 )
 
+# Share of the disk that is left to checkpoints and to others.
+_LEAVE = 0.05
+
 
 class SampleCache:
     """Reads training files at reduced size and, given a folder, keeps them there as raw arrays.
+
+    A disk that fills up ends the keeping, not the reading: a cache may grow larger than its set.
 
     Parameters
     ----------
@@ -63,9 +69,13 @@ class SampleCache:
         key = hashlib.sha256(repr((kind, self.long_side, facts)).encode()).hexdigest()[:32]
         path = self.folder / f"{key}.npy"
         if not path.exists():
+            array = read()
             self.folder.mkdir(parents=True, exist_ok=True)
+            disk = shutil.disk_usage(self.folder)
+            if disk.free < _LEAVE * disk.total:
+                return array
             partial = path.with_name(f".{key}.{os.getpid()}.npy")
-            np.save(partial, read())
+            np.save(partial, array)
             os.replace(partial, path)
         return np.load(path, mmap_mode="r")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import torch
+import cv2
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -14,11 +14,12 @@ from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.errors import MatteError
+from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.processes import Processes
 
 
-def build_dataset(config: TrainingConfig, cache: Path) -> TrainingSet:
+def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
     """Find the training material that `config` names.
 
     Raises
@@ -26,6 +27,10 @@ def build_dataset(config: TrainingConfig, cache: Path) -> TrainingSet:
     MatteError
         On folders that are missing or empty, or do not fit together.
     """
+    try:
+        mixture = from_table(Mixture, config.mixture, "mixture.")
+    except ValueError as error:
+        raise MatteError(str(error)) from None
     sources = [source for folder in config.data for source in find_sources(folder)]
     backgrounds = [
         file for folder in config.backgrounds for file in find_backgrounds(Path(folder)).files
@@ -37,7 +42,7 @@ def build_dataset(config: TrainingConfig, cache: Path) -> TrainingSet:
         Source("backgrounds", backgrounds) if backgrounds else None,
         size=config.crop_size,
         seed=config.seed,
-        mixture=Mixture(**config.mixture),
+        mixture=mixture,
         crops=tuple(config.crops),
         cache=SampleCache(cache, max(640, 3 * config.crop_size // 2)),
     )
@@ -73,11 +78,16 @@ def batches(
         sampler=range(first + processes.rank, end, processes.world),
         num_workers=config.workers,
         collate_fn=partial(_collate, layers=config.uses("composition")),
-        worker_init_fn=_quiet_worker,
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
     )
-    for batch in loader:
+    # A worker is one thread, lest it take the cores from the step; torch sees to its own. To be set
+    # before it is forked: OpenCV's threads do not come along, and it would wait for them for ever.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    stream = iter(loader)
+    cv2.setNumThreads(threads)
+    for batch in stream:
         if isinstance(batch, MatteError):
             raise batch
         yield batch
@@ -105,13 +115,13 @@ def _collate(
     """Stack samples, their layers only where a loss asks for them."""
     if errors := [sample for sample in samples if isinstance(sample, MatteError)]:
         return errors[0]
-    names = [name for name in samples[0] if layers or name in ("image", "alpha")]
-    return default_collate([{name: sample[name] for name in names} for sample in samples])
-
-
-def _quiet_worker(_: int) -> None:
-    """A worker is one thread: more would take the cores from the step."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    batch = {}
+    for name in samples[0]:
+        if layers or name in ("image", "alpha"):
+            values = [sample[name] for sample in samples]
+            if values[0].ndim == 3:
+                # Stacked with the channels last, as pictures are made and networks want them.
+                batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
+            else:
+                batch[name] = default_collate(values)
+    return batch

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from mattecli.core.errors import MatteError
-from mattecli.core.toml import read_toml
+from mattecli.core.toml import from_table, read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -24,6 +25,8 @@ class TrainingConfig:
         ``FOLDER`` or ``FOLDER=WEIGHT``, see :func:`mattecli.core.dataset.sources.find_sources`.
     backgrounds : list of str
         Folders of backgrounds for composites made on the fly.
+    validation : list of str
+        Folders of photo/matte pairs; the weights of lowest SAD there become ``best``.
     network : dict
         ``name`` of a network and changes to its settings.
     steps, batch_size, crop_size : int
@@ -63,6 +66,7 @@ class TrainingConfig:
 
     data: list[str] = field(default_factory=list)
     backgrounds: list[str] = field(default_factory=list)
+    validation: list[str] = field(default_factory=list)
     network: dict[str, Any] = field(default_factory=lambda: {"name": "matte"})
     steps: int = 10_000
     epochs: float = 0
@@ -114,6 +118,14 @@ class TrainingConfig:
         for name in positive.split():
             if getattr(self, name) < 1:
                 raise MatteError(f"{name} must be at least 1, not {getattr(self, name)}")
+        measures = {f"loss {name}": value for name, value in self.loss.items()}
+        others = "lr encoder_lr weight_decay epochs warmup clip gan_lr workers"
+        measures |= {name: getattr(self, name) for name in others.split()}
+        for name, value in measures.items():
+            if not 0 <= value < math.inf:
+                raise MatteError(f"{name} must be 0 or more, not {value}")
+        if not 0 <= self.ema < 1:
+            raise MatteError(f"ema must be at least 0 and below 1, not {self.ema}")
         if self.window_size % 8:
             raise MatteError(f"window_size must be a multiple of 8, not {self.window_size}")
         if self.crop_size % 32:
@@ -128,8 +140,16 @@ class TrainingConfig:
         return {**self.loss, **(self.first_epoch_loss if step < epoch else {})}
 
     def save(self, path: Path) -> None:
-        """Write as TOML."""
-        path.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
+        """Write as TOML.
+
+        Raises
+        ------
+        MatteError
+            If nothing can be written there.
+        """
+        from mattecli.core.imaging.writing import write_atomically
+
+        write_atomically(path, tomli_w.dumps(asdict(self)).encode())
 
 
 def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
@@ -145,6 +165,11 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
         names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
         raise MatteError(f"no recipe '{recipe}': use one of {names}, or a .toml file")
     values = read_toml(path)
+    network = values.setdefault("network", {})
+    network.setdefault("name", "matte")
+    # The settings of the recipe's network would not fit another one.
+    if overrides.get("network", {}).get("name", network["name"]) != network["name"]:
+        network.clear()
     for name, value in overrides.items():
         if isinstance(value, dict):
             values[name] = {**values.get(name, {}), **value}
@@ -154,9 +179,9 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
                     values.get("first_epoch_loss", {}).pop(loss, None)
         elif value is not None:
             values[name] = value
-    known = {f.name for f in fields(TrainingConfig)}
-    if unknown := sorted(set(values) - known):
-        raise MatteError(f"{path}: unknown setting {', '.join(unknown)}")
-    config = TrainingConfig(**values)
+    try:
+        config = from_table(TrainingConfig, values)
+    except ValueError as error:
+        raise MatteError(f"{path}: {error}") from None
     config.check()
     return config

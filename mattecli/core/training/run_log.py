@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from types import TracebackType
@@ -9,10 +10,14 @@ from types import TracebackType
 import numpy as np
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.writing import write_atomically
 
 
 class RunLog:
     """Appends to ``log.jsonl`` in `run` and, with `tensorboard`, to ``tensorboard/`` there.
+
+    What a run that was killed had logged after `step`, the last that a checkpoint holds, is
+    dropped: those steps are done again.
 
     Raises
     ------
@@ -20,7 +25,7 @@ class RunLog:
         If TensorBoard is wanted but not installed.
     """
 
-    def __init__(self, run: Path, *, tensorboard: bool = False) -> None:
+    def __init__(self, run: Path, step: int, *, tensorboard: bool = False) -> None:
         self.writer = None
         if tensorboard:
             try:
@@ -29,8 +34,11 @@ class RunLog:
                 raise MatteError(
                     "TensorBoard is not installed: pip install 'mattecli[tensorboard]'"
                 ) from None
-            self.writer = SummaryWriter(run / "tensorboard")
-        self.file = open(run / "log.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+            self.writer = SummaryWriter(run / "tensorboard", purge_step=step + 1)
+        path = run / "log.jsonl"
+        if path.exists():
+            write_atomically(path, _up_to(step, path.read_bytes()))
+        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Log figures by name."""
@@ -56,3 +64,13 @@ class RunLog:
         self.file.close()
         if self.writer:
             self.writer.close()
+
+
+def _up_to(step: int, log: bytes) -> bytes:
+    """The lines of a log up to `step`; the last one may have been cut off in writing."""
+    kept = []
+    for line in log.splitlines(keepends=True):
+        with contextlib.suppress(ValueError):
+            if json.loads(line)["step"] <= step and line.endswith(b"\n"):
+                kept.append(line)
+    return b"".join(kept)

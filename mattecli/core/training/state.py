@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from mattecli.core.device import choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import network_config
+from mattecli.core.network.config import NetworkConfig, network_config
 from mattecli.core.network.encoders import load_encoder_weights
 from mattecli.core.network.weights import load_network
 from mattecli.core.training.adversary import Adversary
@@ -60,6 +60,10 @@ class TrainingState:
             "adversary": self.adversary.state_dict() if self.adversary else None,
             "random": torch.get_rng_state(),
         }
+
+    def is_finite(self) -> bool:
+        """Whether all weights are numbers still: a step can lose them at a finite loss."""
+        return all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state_dict`.
@@ -122,7 +126,8 @@ def _start_network(
     settings = dict(config.network)
     if start_from is not None:
         return load_network(start_from, changes={k: settings[k] for k in _CHANGES if k in settings})
-    chosen = network_config(settings.pop("name"), **settings)
+    named = network_config(settings.pop("name"))
+    chosen = NetworkConfig.from_dict(named.to_dict() | settings)
     download = pretrained and encoder_weights is None
     try:
         network = build_network(chosen, pretrained_encoder=download)

@@ -33,7 +33,6 @@ def train(
     config: TrainingConfig,
     run: Path,
     *,
-    validation: list[Path] | None = None,
     encoder_weights: Path | None = None,
     start_from: Path | None = None,
     pretrained: bool = True,
@@ -50,8 +49,6 @@ def train(
 
     Parameters
     ----------
-    validation : list of Path, optional
-        Folders of photo/matte pairs; the weights of lowest SAD there become ``best``.
     encoder_weights : Path, optional
         Local ImageNet weights for the encoder, instead of timm's download.
     start_from : Path, optional
@@ -60,7 +57,8 @@ def train(
     pretrained : bool
         Whether the encoder starts from ImageNet weights at all.
     cache : Path, optional
-        Folder for decoded samples, shared between runs; ``run/cache`` by default.
+        Folder for decoded samples, shared between runs; ``run/cache`` by default, and with the name
+        ``none`` nothing is kept.
 
     Returns
     -------
@@ -77,8 +75,9 @@ def train(
     checkpoint = run / "last" / "checkpoint.pt"
     if not resume and checkpoint.exists():
         raise MatteError(f"{run} already holds a run: add --resume, or choose another --out")
-    dataset = build_dataset(config, cache or run / "cache")
-    judged = [source for folder in validation or [] for source in find_sources(folder)]
+    cache = cache or run / "cache"
+    dataset = build_dataset(config, None if cache.name == "none" else cache)
+    judged = [source for folder in config.validation for source in find_sources(folder)]
     if any(source.kind != "pairs" for source in judged):
         raise MatteError("validation needs folders of image/ and alpha/ pairs, not cutouts")
     epoch = -(-dataset.files // config.batch_size)
@@ -97,15 +96,17 @@ def train(
         )
         if stored:
             state.load_state_dict(stored)
+        settings = state.network.config.to_dict()
+        config.network = {"name": config.network["name"], **settings}
         stream = batches(dataset, config, state.step, processes)
         model = torch.compile(state.network) if config.compile else state.network
         model = processes.wrap(model)
         with contextlib.ExitStack() as stack:
             log = None
             if processes.first:
-                run.mkdir(parents=True, exist_ok=True)
                 config.save(run / "config.toml")
-                log = stack.enter_context(RunLog(run, tensorboard=config.tensorboard))
+                log = RunLog(run, state.step, tensorboard=config.tensorboard)
+                stack.enter_context(log)
             bar = stack.enter_context(
                 progress(
                     total=config.steps,
@@ -136,6 +137,8 @@ def train(
                     _validate(state, judged, processes, log, run, config, start_from)
                     started += time.monotonic() - paused
                 if processes.first and (done % config.checkpoint_every == 0 or last):
+                    if not state.is_finite():
+                        raise _not_finite("a weight", done)
                     save_checkpoint(checkpoint, state.state_dict())
                     provenance = _provenance(state, config, start_from)
                     save_network(
@@ -183,10 +186,7 @@ def _step(
 
     # Every process must come to the same answer, or the others would wait for it for ever.
     if processes.total([float(not torch.isfinite(means["total"]))])[0]:
-        raise MatteError(
-            f"the loss is not finite at step {state.step + 1}; the last good checkpoint stays: "
-            "add --resume and a smaller --lr"
-        )
+        raise _not_finite("the loss", state.step + 1)
     if config.clip:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), config.clip)
@@ -199,6 +199,13 @@ def _step(
     state.average.update(network, state.step)
     state.step += 1
     return means
+
+
+def _not_finite(what: str, step: int) -> MatteError:
+    return MatteError(
+        f"{what} is not finite at step {step}; the last good checkpoint stays: "
+        "add --resume and a smaller --lr"
+    )
 
 
 def _validate(
@@ -236,7 +243,9 @@ def _provenance(state: TrainingState, config: TrainingConfig, start_from: Path |
         return "/".join(Path(folder).parts[-2:])
 
     settings = asdict(config)
-    settings |= {key: [short(f) for f in settings[key]] for key in ("data", "backgrounds")}
+    settings |= {
+        key: [short(f) for f in settings[key]] for key in ("data", "backgrounds", "validation")
+    }
     return {
         "step": state.step,
         "samples": state.step * config.batch_size,
