@@ -332,3 +332,17 @@ def test_fine_tuning_starts_from_given_weights_and_may_change_the_predict_size(d
     before, after = (load_network(run / "last.safetensors") for run in (first, second))
     assert after.config.predict_size == 96
     assert torch.equal(before.head.alpha.weight, after.head.alpha.weight)
+
+
+def test_a_part_can_be_trained_alone(data, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train_steps(data, first)[0] == 0
+    code, error = train_steps(
+        data, second, "--start-from", first / "last.safetensors", "--only", "levels"
+    )
+    assert code == 0, error
+    before, after = (load_network(run / "last.safetensors").state_dict() for run in (first, second))
+    changed = {name.partition(".")[0] for name in before if not before[name].equal(after[name])}
+    assert changed == {"levels"}, "batch norms of the other parts rest too"
+    code, error = train_steps(data, tmp_path / "third", "--only", "roof")
+    assert code == 1 and "no part 'roof': choose from encoder, aspp" in " ".join(error.split())

@@ -167,6 +167,14 @@ def train(
     gan: Annotated[
         str | None, _of_recipe("gan", "Objective of the adversarial loss: lsgan or bce.")
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help="Train this part alone (stage, levels, encoder...) and leave the rest as it is.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
     freeze_batch_norm: Annotated[
         bool | None,
         typer.Option(
@@ -244,6 +252,7 @@ def train(
         lr=lr,
         loss=losses,
         gan=gan,
+        only=only,
         freeze_batch_norm=freeze_batch_norm,
         seed=seed,
         compile=compiled,

@@ -50,6 +50,9 @@ class TrainingConfig:
         Decay of the averaged weights, which are what is validated and exported; 0 turns it off.
     clip : float
         Largest norm of the gradient; 0 turns clipping off.
+    only : str
+        Train this part of the network alone (``stage``, ``levels``, ``encoder``...) and leave the
+        others and their batch norms as they are; empty trains all.
     freeze_batch_norm : bool
         Leave batch norm's running statistics as they are, which small batches would spoil.
     loss, first_epoch_loss : dict
@@ -84,6 +87,7 @@ class TrainingConfig:
     warmup: int = 200
     ema: float = 0.998
     clip: float = 1.0
+    only: str = ""
     freeze_batch_norm: bool = False
     gan: str = "lsgan"
     gan_lr: float = 2e-4

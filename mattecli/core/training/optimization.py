@@ -15,6 +15,8 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.O
     """AdamW or SGD over two groups, encoder and the rest; norms and biases are not decayed."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         key = (name.startswith("encoder."), parameter.ndim > 1)
         groups.setdefault(key, []).append(parameter)
     parameters = [

@@ -103,6 +103,8 @@ def build_state(
     network = _start_network(config, encoder_weights, start_from, pretrained)
     if not config.uses("sentry"):
         _drop_sentries(network)
+    if config.only:
+        _train_only(network, config.only)
     network = processes.synced(network).to(processes.device, memory_format=torch.channels_last)
     optimizer = build_optimizer(network, config)
     half = choose_precision(config.precision, processes.device) is torch.float16
@@ -147,3 +149,11 @@ def _drop_sentries(network: nn.Module) -> None:
     network.config = replace(network.config, sentry=False)
     if hasattr(network, "sentries"):
         network.sentries = nn.ModuleList()
+
+
+def _train_only(network: nn.Module, part: str) -> None:
+    parts = {name.partition(".")[0]: None for name, _ in network.named_parameters()}
+    if part not in parts:
+        raise MatteError(f"the network has no part '{part}': choose from {', '.join(parts)}")
+    network.requires_grad_(False)
+    network.get_submodule(part).requires_grad_(True)

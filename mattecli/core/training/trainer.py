@@ -159,8 +159,7 @@ def _step(
     precision = choose_precision(config.precision, processes.device)
     network, adversary, share = state.network, state.adversary, 1 / config.accumulate
     model.train()
-    if config.freeze_batch_norm:
-        _freeze_batch_norm(network)
+    _freeze_batch_norm(network, everywhere=config.freeze_batch_norm)
     means: dict[str, Tensor] = {}
     for part in range(config.accumulate):
         batch = {k: v.to(processes.device, non_blocking=True) for k, v in next(stream).items()}
@@ -230,9 +229,12 @@ def _validate(
             save_network(state.average.network, run / "best.safetensors", provenance=provenance)
 
 
-def _freeze_batch_norm(network: nn.Module) -> None:
+def _freeze_batch_norm(network: nn.Module, *, everywhere: bool) -> None:
+    """Stop the statistics of batch norms, at least of those that do not learn either."""
     for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (
+            everywhere or not module.weight.requires_grad
+        ):
             module.eval()
 
 
