@@ -12,10 +12,10 @@ def doctor() -> None:
     fine = True
     for finding in diagnose():
         fine &= finding.is_fine
-        mark = typer.style(
-            "ok" if finding.is_fine else "!!", fg="green" if finding.is_fine else "red"
-        )
-        typer.echo(f"{mark}  {finding.name:<16} {finding.state}")
+        mark, color = ("!!", "red") if not finding.is_fine else ("ok", "green")
+        if finding.is_fine and finding.fix:
+            mark, color = "--", "yellow"
+        typer.echo(f"{typer.style(mark, fg=color)}  {finding.name:<16} {finding.state}")
         if finding.fix:
             typer.echo(f"    {'':<16} → {finding.fix}")
     if not fine:

@@ -66,7 +66,9 @@ def _look_at(name: str, is_extra: bool) -> Finding:
         if is_extra and error.name == name:
             return Finding(name, "not installed", fix=f"for {_WHAT_EXTRAS_DO[name]}")
         missing = error.name or name
-        return Finding(name, f"{missing} is missing", False, "pip install --upgrade mattecli")
+        return Finding(
+            name, f"{missing} is missing", False, f"pip install {_distribution(missing)}"
+        )
     # A library beside the package may be missing or the wrong one, and may say so in any way.
     except Exception as error:
         fix = "pip install --force-reinstall " + _distribution(name)

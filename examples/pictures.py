@@ -1,0 +1,167 @@
+"""Draw every picture of the README and of docs/ with the program itself, from the photos here.
+
+    python examples/pictures.py [OUT]
+
+OUT is docs/pictures unless said otherwise. It takes about a minute.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import mattecli as matte
+from mattecli.core.dataset.compositing import composite
+from mattecli.core.imaging.placing import fill_frame, resize
+from mattecli.core.imaging.reading import read_color, read_picture, to_bits, to_unit
+from mattecli.core.imaging.writing import write_image
+
+HERE = Path(__file__).parent
+HEIGHT, GAP = 300, 8
+
+
+def checkers(height: int, width: int) -> np.ndarray:
+    """The pattern that stands for transparency, float32 HxWx3."""
+    rows, columns = np.mgrid[:height, :width] // 12
+    shades = np.where((rows + columns) % 2, 0.93, 0.78).astype(np.float32)
+    return np.repeat(shades[..., None], 3, axis=2)
+
+
+def backdrop(height: int, width: int) -> np.ndarray:
+    """A studio's warm wall and floor, float32 HxWx3."""
+    y, x = np.meshgrid(np.linspace(0, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    light = 1 - 0.35 * np.hypot(x * 0.8, (y - 0.35) * 1.2)
+    wall, floor = np.array([0.93, 0.78, 0.62]), np.array([0.72, 0.5, 0.36])
+    ground = np.clip((y - 0.72) / 0.06, 0, 1)[..., None]
+    return (light[..., None] * (wall * (1 - ground) + floor * ground)).clip(0, 1).astype(np.float32)
+
+
+def shown(cutout: np.ndarray) -> np.ndarray:
+    """An RGBA picture on checkers, float32 HxWx3."""
+    unit = to_unit(cutout)
+    return composite(unit[..., 3], unit[..., :3], checkers(*unit.shape[:2]))
+
+
+def grey(alpha: np.ndarray) -> np.ndarray:
+    return np.repeat(alpha[..., None], 3, axis=2)
+
+
+def row(*pictures: np.ndarray, size: tuple[int, int] = (HEIGHT, HEIGHT)) -> np.ndarray:
+    """Lay float32 pictures side by side."""
+    gap = np.ones((size[0], GAP, 3), np.float32)
+    parts = [part for picture in pictures for part in (fill_frame(picture, size), gap)]
+    return np.hstack(parts[:-1])
+
+
+def stack(*rows: np.ndarray) -> np.ndarray:
+    gap = np.ones((GAP, rows[0].shape[1], 3), np.float32)
+    return np.vstack([part for each in rows for part in (each, gap)][:-1])
+
+
+def run(*arguments: object) -> None:
+    """Run a command of the program."""
+    subprocess.run([sys.executable, "-m", "mattecli", *map(str, arguments)], check=True)
+
+
+def main(out: Path) -> None:
+    """Make them all."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        run("predict", HERE, work, "--save", "alpha", "--save", "cutout", "--quiet")
+        wall = work / "backdrop.png"
+        write_image(wall, to_bits(backdrop(900, 1200), 8))
+        run("composite", work / "cutout", wall, "-o", work / "new", "--quiet")
+        pictures = {
+            "overview": overview(work),
+            "refine": refinement(),
+            "composite": composites(work, wall),
+            "shop": shop(work),
+            "id-photo": id_photo(work),
+            "dataset": dataset(work, wall),
+        }
+    for name, picture in pictures.items():
+        write_image(out / f"{name}.jpg", to_bits(picture, 8), quality=88)
+        print(out / f"{name}.jpg")
+
+
+def overview(work: Path) -> np.ndarray:
+    """Photo, alpha, cutout, new background."""
+    rows = []
+    for name in ("raccoon", "grace-hopper"):
+        cutout = read_picture(work / "cutout" / f"{name}.png")
+        rows.append(
+            row(
+                to_unit(read_color(HERE / f"{name}.jpg")),
+                grey(to_unit(cutout.alpha)),
+                shown(np.dstack([cutout.color, cutout.alpha])),
+                to_unit(read_color(work / "new" / f"{name}.png")),
+            )
+        )
+    return stack(*rows)
+
+
+def refinement() -> np.ndarray:
+    """A detail of the photo, and its matte by each way to bring it to full size."""
+    photo = HERE / "raccoon.jpg"
+    detail = np.s_[40:240, 760:960]
+    levels = [matte.predict(photo, refine=level)[detail] for level in ("none", "fast", "best")]
+    pictures = [to_unit(read_color(photo)[detail]), *map(grey, levels)]
+    return row(*(np.repeat(np.repeat(picture, 2, 0), 2, 1) for picture in pictures))
+
+
+def composites(work: Path, wall: Path) -> np.ndarray:
+    """As it is, with its light matched, and with a shadow."""
+    cutout = work / "cutout" / "coffee.png"
+    options: tuple[dict, ...] = ({}, {"match": True}, {"match": True, "shadow": True})
+    made = [
+        matte.composite(cutout, wall, canvas="background", scale=0.8, position=(0.5, 0.9), **each)
+        for each in options
+    ]
+    return row(*map(to_unit, made), size=(HEIGHT, 4 * HEIGHT // 3))
+
+
+def shop(work: Path) -> np.ndarray:
+    """What the script for a catalogue makes."""
+    photos = work / "photos"
+    for name in ("coffee", "cat", "raccoon"):
+        write_image(photos / f"{name}.png", read_color(HERE / f"{name}.jpg"))
+    script = [sys.executable, str(HERE / "shop_catalogue.py"), str(photos), str(work / "shop")]
+    subprocess.run([*script, "--side", "600"], check=True)
+    return row(*(to_unit(read_color(path)) for path in sorted((work / "shop").iterdir())))
+
+
+def id_photo(work: Path) -> np.ndarray:
+    """Two portraits, and what the script for ID photos makes of them."""
+    pictures = []
+    for name in ("astronaut", "grace-hopper"):
+        photo, made = HERE / f"{name}.jpg", work / f"id-{name}.jpg"
+        subprocess.run(
+            [sys.executable, str(HERE / "id_photo.py"), str(photo), str(made)], check=True
+        )
+        pictures += [to_unit(read_color(photo)), to_unit(read_color(made))]
+    return row(*pictures, size=(HEIGHT, HEIGHT * 7 // 9))
+
+
+def dataset(work: Path, wall: Path) -> np.ndarray:
+    """Some samples of a set built from the cutouts."""
+    backgrounds = work / "backgrounds"
+    write_image(backgrounds / "wall.png", read_color(wall))
+    write_image(backgrounds / "leaves.png", read_color(HERE / "raccoon.jpg")[450:, :500])
+    run(
+        *("build-dataset", work / "set", "--foregrounds", work / "cutout"),
+        *("--backgrounds", backgrounds, "--per-foreground", 2, "--placement", "scene", "--quiet"),
+    )
+    images = sorted((work / "set" / "image").iterdir())[1::3][:3]
+    pairs = []
+    for path in images:
+        alpha = read_color(next((work / "set" / "alpha").glob(f"{path.stem}.*")))
+        pairs.append(row(to_unit(read_color(path)), to_unit(alpha), size=(200, 200)))
+    return resize(np.hstack(pairs), 200, sum(pair.shape[1] for pair in pairs))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "docs" / "pictures")

@@ -1,0 +1,53 @@
+"""Teach the network your own products: cutouts you trust, and pictures of where they may lie.
+
+    python examples/train_on_products.py CUTOUTS BACKGROUNDS --out runs/products [options of train]
+
+CUTOUTS holds transparent PNGs of products, some hundreds if you can; BACKGROUNDS photos without
+any; ten of each are the least. A tenth of the products is kept back; the weights that ship go on
+training on composites of the others, and both are scored on composites of what was kept back. What
+follows is passed on to `matte train`, such as --steps 4000 --device cuda.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+
+def matte(*arguments: object) -> None:
+    """Run a command of the program, which is printed."""
+    command = ["matte", *map(str, arguments)]
+    print("$", *command, flush=True)
+    if code := subprocess.run([sys.executable, "-m", "mattecli", *command[1:]]).returncode:
+        sys.exit(code)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cutouts", type=Path)
+    parser.add_argument("backgrounds", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("runs/products"))
+    parser.add_argument("--per-product", type=int, default=10, help="composites of each product")
+    options, of_train = parser.parse_known_args()
+    data, out = options.out / "set", options.out / "run"
+
+    matte(
+        *("build-dataset", data, "--foregrounds", options.cutouts),
+        *("--backgrounds", options.backgrounds, "--placement", "scene"),
+        *("--per-foreground", options.per_product, "--splits", "train=0.9,test=0.1"),
+    )
+    # A learning rate that changes the weights, but does not throw away what they know.
+    matte(
+        *("train", data / "train", "--val", data / "test", "--out", out),
+        *("--start-from", "default", "--lr", "2e-4", "--steps", "2000", *of_train),
+    )
+    for weights in ("default", out / "best.safetensors"):
+        test = data / "test"
+        matte("evaluate", "--weights", weights, test / "image", test / "alpha")
+    print(f"matte predict photos/ cutouts/ --weights {out / 'best.safetensors'}")
+
+
+if __name__ == "__main__":
+    main()
