@@ -12,7 +12,9 @@ _GRID = 8
 _ANYWHERE = 0.2
 
 
-def choose_windows(alpha: Tensor, count: int, side: int) -> Tensor:
+def choose_windows(
+    alpha: Tensor, count: int, side: int, generator: torch.Generator | None = None
+) -> Tensor:
     """Draw square windows around edges and soft pixels, and some anywhere.
 
     Parameters
@@ -22,6 +24,8 @@ def choose_windows(alpha: Tensor, count: int, side: int) -> Tensor:
         Windows a picture.
     side : int
         In pixels, a multiple of 8.
+    generator : torch.Generator, optional
+        What chance comes from; torch's own by default.
 
     Returns
     -------
@@ -37,10 +41,11 @@ def choose_windows(alpha: Tensor, count: int, side: int) -> Tensor:
     chances = torch.where(
         total > 0, (1 - _ANYWHERE) * changes / total.clamp(min=1e-9) + _ANYWHERE * even, even
     )
-    cells = torch.multinomial(chances, count, replacement=True).flatten()
+    cells = torch.multinomial(chances, count, replacement=True, generator=generator).flatten()
     columns = width // _GRID
     # A change may lie anywhere in its window, not always in the middle.
-    shift = torch.randint(-(side // 4), side // 4 + 1, (2, batch * count), device=alpha.device)
+    reach = (-(side // 4), side // 4 + 1)
+    shift = torch.randint(*reach, (2, batch * count), generator=generator, device=alpha.device)
     corners = [
         ((cell * _GRID - side // 2 + offset).clamp(0, room - side) // _GRID * _GRID)
         for cell, offset, room in (

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -14,6 +16,7 @@ from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.errors import MatteError
+from mattecli.core.network.windows import choose_windows
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.processes import Processes
@@ -73,7 +76,7 @@ def batches(
     """
     first, end = (step * config.batch_size for step in (first_step, config.steps))
     loader = DataLoader(
-        _Safe(dataset),
+        _Samples(dataset, config),
         batch_size=config.batch_size // (processes.world * config.accumulate),
         sampler=range(first + processes.rank, end, processes.world),
         num_workers=config.workers,
@@ -93,20 +96,33 @@ def batches(
         yield batch
 
 
-class _Safe(Dataset):
-    """Hands on what a sample's file is refused for: torch wraps a worker's errors in tracebacks."""
+class _Samples(Dataset):
+    """Samples with the windows that a detail stage is trained in, or what a file is refused for.
 
-    def __init__(self, dataset: TrainingSet) -> None:
+    Windows are drawn here, from a sample's own chance: they must not depend on which process, or
+    which run, the sample falls to. Errors are handed on: torch wraps a worker's in tracebacks.
+    """
+
+    def __init__(self, dataset: TrainingSet, config: TrainingConfig) -> None:
         self.dataset = dataset
+        self.seed = config.seed
+        self.windows = config.windows if config.network.get("stage_channels") else 0
+        self.side = min(config.window_size, config.crop_size)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, number: int) -> dict[str, Tensor] | MatteError:
         try:
-            return self.dataset[number]
+            sample = self.dataset[number]
         except MatteError as error:
             return error
+        if self.windows:
+            seed = int(np.random.default_rng((self.seed, number, 1)).integers(2**63))
+            sample["windows"] = choose_windows(
+                sample["alpha"][None], self.windows, self.side, torch.Generator().manual_seed(seed)
+            )
+        return sample
 
 
 def _collate(
@@ -117,11 +133,13 @@ def _collate(
         return errors[0]
     batch = {}
     for name in samples[0]:
-        if layers or name in ("image", "alpha"):
-            values = [sample[name] for sample in samples]
-            if values[0].ndim == 3:
-                # Stacked with the channels last, as pictures are made and networks want them.
-                batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
-            else:
-                batch[name] = default_collate(values)
+        values = [sample[name] for sample in samples]
+        if name == "windows":
+            batch[name] = torch.cat(values)
+            batch[name][:, 0] = torch.arange(len(values)).repeat_interleave(len(values[0]))
+        elif values[0].ndim == 3 and (layers or name in ("image", "alpha")):
+            # Stacked with the channels last, as pictures are made and networks want them.
+            batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
+        elif layers:
+            batch[name] = default_collate(values)
     return batch

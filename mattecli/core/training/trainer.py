@@ -15,7 +15,7 @@ from mattecli.core.dataset.sources import Source, find_sources
 from mattecli.core.device import autocast, choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.weights import read_header, save_network
-from mattecli.core.network.windows import choose_windows, windows_of
+from mattecli.core.network.windows import windows_of
 from mattecli.core.progress import progress
 from mattecli.core.training.batches import batches, build_dataset, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
@@ -166,10 +166,8 @@ def _step(
         image = batch["image"].contiguous(memory_format=torch.channels_last)
         waiting = part + 1 < config.accumulate and processes.world > 1
         with model.no_sync() if waiting else contextlib.nullcontext():
-            whole = windows = None
-            if network.config.stage_channels:
-                side = min(config.window_size, config.crop_size)
-                windows = choose_windows(batch["alpha"], config.windows, side)
+            whole, windows = None, batch.pop("windows", None)
+            if windows is not None:
                 whole, batch = batch, windows_of(batch, windows)
             with autocast(processes.device, precision):
                 alpha, intermediate = model(image, windows)
