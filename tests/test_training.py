@@ -19,8 +19,9 @@ from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.network.weights import load_network, read_header
-from mattecli.core.training import losses
+from mattecli.core.training import batches, losses
 from mattecli.core.training.checkpoint import load_checkpoint
+from mattecli.core.training.processes import Processes
 
 
 def test_training_learns_and_leaves_usable_weights(data, tmp_path):
@@ -275,6 +276,14 @@ def test_the_cache_leaves_a_full_disk_alone(data, tmp_path):
     assert not list(tmp_path.iterdir())
     assert np.array_equal(SampleCache(tmp_path, 32).background(path), read)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_workers_are_as_many_as_pay(monkeypatch):
+    monkeypatch.setattr(batches, "usable_cores", lambda: 24)
+    assert batches._workers(Processes(0, 1, torch.device("cpu"))) == 1
+    assert batches._workers(Processes(0, 1, torch.device("cuda", 0))) == 16
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert batches._workers(Processes(0, 4, torch.device("cuda", 0))) == 5
 
 
 def test_sample_n_is_a_pure_function_of_n_and_seed(data):

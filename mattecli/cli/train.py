@@ -201,7 +201,12 @@ def train(
         ),
     ] = None,
     workers: Annotated[
-        int | None, _of_recipe("workers", "Processes that prepare samples.", _MACHINE)
+        int | None,
+        typer.Option(
+            help="Processes that prepare samples.",
+            show_default="recipe's, as many as pay",
+            rich_help_panel=_MACHINE,
+        ),
     ] = None,
     tensorboard: Annotated[
         bool | None,

@@ -47,3 +47,8 @@ def summed_over_ranks(count: Counter[str]) -> Iterator[Counter[str]]:
     yield sum(counts, Counter())
     distributed.barrier()
     distributed.destroy_process_group()
+
+
+def local_world() -> int:
+    """Number of processes on this machine."""
+    return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))

@@ -15,8 +15,10 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
+from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.network.windows import choose_windows
+from mattecli.core.ranks import local_world
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.processes import Processes
@@ -79,7 +81,7 @@ def batches(
         _Samples(dataset, config),
         batch_size=config.batch_size // (processes.world * config.accumulate),
         sampler=range(first + processes.rank, end, processes.world),
-        num_workers=config.workers,
+        num_workers=_workers(processes) if config.workers < 0 else config.workers,
         collate_fn=partial(_collate, layers=config.uses("composition")),
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
@@ -94,6 +96,13 @@ def batches(
         if isinstance(batch, MatteError):
             raise batch
         yield batch
+
+
+def _workers(processes: Processes) -> int:
+    """As many as pay: on a CPU each takes from the step what it gives."""
+    if processes.device.type == "cpu":
+        return 1
+    return min(16, max(1, usable_cores() // local_world() - 1))
 
 
 class _Samples(Dataset):

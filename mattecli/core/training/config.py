@@ -63,6 +63,9 @@ class TrainingConfig:
         Run the network through ``torch.compile``.
     tensorboard : bool
         Also log to ``tensorboard/`` in the run.
+    workers : int
+        Processes that prepare samples; -1 is one where the step needs the cores itself, and all
+        cores but one, up to 16, where a GPU does the step.
     mixture : dict
         Shares of :class:`mattecli.core.dataset.training_set.Mixture`.
     """
@@ -95,7 +98,7 @@ class TrainingConfig:
     compile: bool = False
     tensorboard: bool = False
     seed: int = 0
-    workers: int = 1
+    workers: int = -1
     log_every: int = 10
     validate_every: int = 500
     checkpoint_every: int = 100
@@ -123,11 +126,13 @@ class TrainingConfig:
             if getattr(self, name) < 1:
                 raise MatteError(f"{name} must be at least 1, not {getattr(self, name)}")
         measures = {f"loss {name}": value for name, value in self.loss.items()}
-        others = "lr encoder_lr weight_decay epochs warmup clip gan_lr workers"
+        others = "lr encoder_lr weight_decay epochs warmup clip gan_lr"
         measures |= {name: getattr(self, name) for name in others.split()}
         for name, value in measures.items():
             if not 0 <= value < math.inf:
                 raise MatteError(f"{name} must be 0 or more, not {value}")
+        if self.workers < -1:
+            raise MatteError(f"workers must be -1 (as many as pay) or more, not {self.workers}")
         if not 0 <= self.ema < 1:
             raise MatteError(f"ema must be at least 0 and below 1, not {self.ema}")
         if self.window_size % 8:
