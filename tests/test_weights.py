@@ -8,10 +8,14 @@ from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
+from mattecli.core.network.building import build_network
+from mattecli.core.network.config import network_config
+from mattecli.core.network.weights import load_network, read_header, save_network
 from mattecli.core.store import add_weights, find_weights, is_sound, list_weights
 
 BYTES = b"not looked into before it runs"
@@ -130,3 +134,27 @@ def test_a_name_that_is_almost_right():
         find_weights("runs/mine")
     with pytest.raises(MatteError, match="does not exist"):
         find_weights("mine.safetensors")
+
+
+def test_the_mean_of_weights_is_the_mean_of_their_tensors(tmp_path):
+    files = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for number, file in enumerate(files):
+        torch.manual_seed(number)
+        network = build_network(network_config("matte-fast", predict_size=96))
+        save_network(network, file, provenance={"step": number}, half=False)
+    out = tmp_path / "mean.safetensors"
+    result = CliRunner().invoke(app, ["weights", "average", *map(str, [out, *files])])
+    assert result.exit_code == 0, result.output
+    key = "levels.0.cues.0.weight"
+    expected = sum(load_network(file).state_dict()[key] for file in files) / 3
+    assert torch.allclose(load_network(out).state_dict()[key], expected, atol=1e-3)
+    config, provenance = read_header(out)
+    assert config.predict_size == 96
+    assert [part["step"] for part in provenance["mean_of"]] == [0, 1, 2]
+
+    other = tmp_path / "other.safetensors"
+    save_network(
+        build_network(network_config("matte-fast", detail_channels=4)), other, provenance={}
+    )
+    result = CliRunner().invoke(app, ["weights", "average", *map(str, [out, files[0], other])])
+    assert result.exit_code != 0 and "another network" in str(result.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,3 +66,20 @@ def add(
 
     added = add_weights(source, sha256=sha256, name=name, licence=licence, figures=figures)
     typer.echo(f"added: --weights {added.name} ({added.path}, SHA-256 {added.record.sha256})")
+
+
+@app.command()
+def average(
+    out: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
+    weights: Annotated[
+        list[Path], typer.Argument(help="Two files or more, of runs with a common start.")
+    ],
+) -> None:
+    """Write the mean of several weights, which is often better than most of them."""
+    from mattecli.core.network.weights import average_networks, save_network
+
+    if len(weights) < 2:
+        raise typer.BadParameter("a mean needs two files or more")
+    network, provenance = average_networks(weights)
+    save_network(network, out, provenance=provenance)
+    typer.echo(f"weights: {out}")

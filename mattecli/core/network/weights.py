@@ -105,3 +105,34 @@ def load_network(
         reason = str(error).splitlines()[1].strip()
         raise MatteError(f"{path}: tensors do not fit the configuration ({reason})") from None
     return network.to(device).eval()
+
+
+def average_networks(paths: list[Path]) -> tuple[nn.Module, dict[str, Any]]:
+    """Mean of the weights of networks that share a configuration and a common start.
+
+    Runs that set out from the same weights often lie in one basin, and their mean is better than
+    most of them (Wortsman et al., "Model soups", ICML 2022).
+
+    Returns
+    -------
+    network : HAttMatting
+    provenance : dict
+        ``mean_of``: the provenance of each.
+
+    Raises
+    ------
+    MatteError
+        If a file is not ours, or the configurations differ.
+    """
+    import torch
+
+    headers = [read_header(path) for path in paths]
+    for path, (config, _) in zip(paths, headers, strict=True):
+        if config != headers[0][0]:
+            raise MatteError(f"{path}: another network than {paths[0]}, so they have no mean")
+    networks = [load_network(path) for path in paths]
+    states = [network.state_dict() for network in networks]
+    for name, value in states[0].items():
+        if value.is_floating_point():
+            value.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
+    return networks[0], {"mean_of": [provenance for _, provenance in headers]}
