@@ -89,6 +89,35 @@ def test_any_shape_and_flat_mattes(shape, fill, method):
     assert np.allclose(estimate, 0.3, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(20, 31), (171, 333)])
+def test_integers_give_the_same_as_integers(shape, dtype):
+    rng = np.random.default_rng(6)
+    alpha = soft_disc(*shape, softness=12)
+    full = np.iinfo(dtype).max
+    colors = (smooth_colours(rng, *shape) for _ in "FB")
+    image = np.rint(composite(alpha, *colors) * full).astype(dtype)
+    estimate = estimate_foreground(image, alpha)
+    assert estimate.dtype == dtype
+    expected = estimate_foreground(image.astype(np.float32) / full, alpha)
+    assert np.abs(estimate / full - expected).mean() < 0.004
+    np.testing.assert_array_equal(estimate[alpha == 1], image[alpha == 1])
+
+
+def test_levels_too_large_to_be_solved_change_little(monkeypatch):
+    rng = np.random.default_rng(7)
+    alpha = soft_disc(410, 602, softness=40)
+    foreground, background = smooth_colours(rng, 410, 602), smooth_colours(rng, 410, 602)
+    image = composite(alpha, foreground, background)
+    solved = estimate_foreground(image, alpha)
+    monkeypatch.setattr("mattecli.core.dataset.foreground._MOST_SOLVED", 20_000)
+    unmixed = estimate_foreground(image, alpha)
+    band = (alpha > 0.05) & (alpha < 0.95)
+    before = np.abs(image - foreground)[band].mean()
+    assert np.abs(unmixed - foreground)[band].mean() < 0.45 * before
+    assert not np.array_equal(solved, unmixed)
+
+
 def test_mismatched_shapes_and_unknown_methods_are_refused():
     image = np.zeros((4, 5, 3), np.float32)
     with pytest.raises(ValueError, match="belong together"):

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.blocks import blocks, busy_blocks, grown
 from mattecli.core.imaging.reading import (
     image_size,
     read_alpha,
@@ -303,6 +304,23 @@ def test_walking_skips_what_is_no_picture(tmp_path):
     assert ignored == 6
     with pytest.raises(MatteError, match="does not exist"):
         find_images(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 200), (130, 67)])
+def test_busy_blocks_cover_what_is_there_once(shape):
+    mask = (np.random.default_rng(8).random(shape) < 0.002).astype(np.uint8)
+    mask[-1, -1] = 1
+    covered = np.zeros(shape, int)
+    for block in busy_blocks(mask, 16):
+        covered[block] += 1
+        assert mask[block].any()
+    assert covered.max() == 1 and covered[mask > 0].all()
+    whole = np.zeros(shape, int)
+    for block in blocks(shape, 16, 24):
+        whole[block] += 1
+    assert (whole == 1).all()
+    outer, inner = grown((slice(3, 5), slice(0, 4)), 2, (6, 9))
+    assert outer == (slice(1, 6), slice(0, 6)) and inner == (slice(2, 4), slice(0, 4))
 
 
 def test_a_single_file_is_its_own_folder(tmp_path):

@@ -1,24 +1,32 @@
 """Time and memory of ``matte predict`` beside the bare network, and of its cold start.
 
-Run: python tests/benchmarks/bench_predict.py [--weights FILE] [--photos 24] [--megapixels 1]
+Wall time of whole runs beside the bare network's forward passes over the same photos, which take
+turns (the quickest round counts); where the processor's time goes; peak memory of a folder of 2,000
+photos beside one of 200, and of one photo of 100 megapixels.
+
+    python tests/benchmarks/bench_predict.py [--weights FILE] [--photos 24] [--megapixels 1]
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import cv2
 
+from mattecli.core.device import usable_cores
 from mattecli.core.imaging.placing import resize
-from mattecli.core.imaging.reading import read_color
+from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.imaging.walking import find_images
-from mattecli.core.imaging.writing import write_image
+from mattecli.core.imaging.writing import encode, write_image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -39,8 +47,10 @@ def make_photos(folder: Path, count: int, megapixels: float) -> list[Path]:
     return paths
 
 
-def bench_pipeline(photos: Path, weights: Path | None, device: str) -> None:
-    """Print the wall time of whole runs as multiples of the network's own."""
+def bench_pipeline(
+    photos: Path, weights: Path | None, device: str, levels: list[str], rounds: int
+) -> None:
+    """Print the time of whole runs beside that of the network alone on the same photos."""
     from mattecli.core.inference.cutting import Cut
     from mattecli.core.inference.predictor import Predictor
     from mattecli.core.inference.run import Settings, plan_jobs, predict_all
@@ -48,24 +58,64 @@ def bench_pipeline(photos: Path, weights: Path | None, device: str) -> None:
     predictor = Predictor.load(weights, device)
     inputs = [predictor.shrink(read_color(path)) for path in find_images(photos)]
     predictor.run(inputs[:1])
-    start = time.perf_counter()
-    for image in inputs:
-        predictor.run([image])
-    bare = time.perf_counter() - start
-    print(f"bare network: {bare / len(inputs):.3f} s a photo")
-    for kinds in (("alpha",), ("cutout",)):
-        for level in ("none", "fast", "best"):
-            with tempfile.TemporaryDirectory() as out:
-                settings = Settings(Cut(kinds), level)
-                jobs, _ = plan_jobs(photos, Path(out), kinds, ".png", into_folder=True)
-                start = time.perf_counter()
-                for outcome in predict_all([jobs], settings, weights=weights, device=device):
-                    assert outcome.status == "ok", outcome.reason
-                wall = time.perf_counter() - start
-            print(
-                f"{kinds[0]}, refine {level}: {wall / len(jobs):.3f} s a photo, "
-                f"{wall / bare:.2f} x the bare network"
-            )
+
+    def bare() -> None:
+        for image in inputs:
+            predictor.run([image])
+
+    def whole(kind: str, level: str) -> None:
+        with tempfile.TemporaryDirectory() as out:
+            settings = Settings(Cut((kind,)), level)
+            jobs, _ = plan_jobs(photos, Path(out), (kind,), ".png", into_folder=True)
+            for outcome in predict_all([jobs], settings, weights=weights, device=device):
+                assert outcome.status == "ok", outcome.reason
+
+    tasks: dict[str, Callable[[], None]] = {"bare network": bare}
+    for kind in ("alpha", "cutout"):
+        for level in levels:
+            tasks[f"{kind}, refine {level}"] = partial(whole, kind, level)
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            times[name].append(time.perf_counter() - start)
+    first = min(times["bare network"])
+    for name, measured in times.items():
+        per_photo, ratio = min(measured) / len(inputs), min(measured) / first
+        print(f"{name:22} {per_photo:.3f} s a photo, {ratio:.2f} x the bare network")
+
+
+def bench_stages(photos: Path, weights: Path | None, device: str) -> None:
+    """Print the processor's time of every stage on one thread."""
+    from mattecli.core.inference.cutting import Cut, cut
+    from mattecli.core.inference.predictor import Predictor
+    from mattecli.core.inference.refinement import refine
+
+    predictor = Predictor.load(weights, device, streams=usable_cores())
+    paths = find_images(photos)[: len(find_images(EXAMPLES))]
+    spent: dict[str, float] = defaultdict(float)
+
+    def timed(stage: str, task: Callable, *arguments: Any) -> Any:
+        start = time.process_time()
+        result = task(*arguments)
+        spent[stage] += time.process_time() - start
+        return result
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    for path in paths:
+        color = timed("decode", read_picture, path).color
+        seen = timed("shrink", predictor.shrink, color)
+        (matte,) = timed("network", predictor.run, [seen])
+        alpha = timed("refine fast", refine, color, matte, "fast", seen)
+        for kind in ("alpha", "cutout"):
+            result = timed(f"make {kind}", cut, color, alpha, Cut((kind,)))[kind]
+            timed(f"encode {kind}", encode, result, ".png")
+    cv2.setNumThreads(threads)
+    for stage, seconds in spent.items():
+        share = seconds / spent["network"]
+        print(f"{stage:22} {1000 * seconds / len(paths):6.1f} ms of a core, {share:.2f} x network")
 
 
 def peak_memory(photos: Path, arguments: list[str]) -> float:
@@ -100,28 +150,45 @@ def bench_cold_start(photo: Path, arguments: list[str]) -> None:
     print(f"cold start, one photo: {whole:.2f} s, {whole / torch_alone:.2f} x importing torch")
 
 
+def bench_memory(counts: list[int], megapixels: float, arguments: list[str]) -> None:
+    """Print the peak memory of folders of small photos, and of one large photo."""
+    peaks = []
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            make_photos(Path(folder), count, 0.1)
+            peaks.append(peak_memory(Path(folder), arguments))
+        print(f"{count} photos: peak memory {peaks[-1]:.0f} MB, {peaks[-1] / peaks[0]:.2f} x")
+    if megapixels:
+        with tempfile.TemporaryDirectory() as folder:
+            make_photos(Path(folder), 1, megapixels)
+            peak = peak_memory(Path(folder), arguments)
+        print(f"one photo of {megapixels:g} megapixels: peak memory {peak:.0f} MB")
+
+
 def main() -> None:
     """Print all figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--photos", type=int, default=24)
     parser.add_argument("--megapixels", type=float, default=1.0)
-    parser.add_argument("--memory", type=int, nargs=2, default=(200, 2000), metavar="COUNT")
+    parser.add_argument("--levels", nargs="+", default=["none", "fast"], help="of --refine")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", type=int, nargs="*", default=[200, 2000], metavar="COUNT")
+    parser.add_argument("--large", type=float, default=100.0, help="megapixels; 0 leaves it out")
     options = parser.parse_args()
     arguments = ["--weights", str(options.weights)] if options.weights else []
     arguments += ["--device", options.device]
-    print(f"{os.cpu_count()} cores, numpy {np.__version__}")
-    with tempfile.TemporaryDirectory() as folder:
-        paths = make_photos(Path(folder), options.photos, options.megapixels)
-        bench_cold_start(paths[0], arguments)
-        bench_pipeline(Path(folder), options.weights, options.device)
-    peaks = []
-    for count in options.memory:
+    print(f"{usable_cores()} cores")
+    if options.photos:
         with tempfile.TemporaryDirectory() as folder:
-            make_photos(Path(folder), count, 0.1)
-            peaks.append(peak_memory(Path(folder), [*arguments, "--size", "128"]))
-        print(f"{count} photos: peak memory {peaks[-1]:.0f} MB, {peaks[-1] / peaks[0]:.2f} x")
+            paths = make_photos(Path(folder), options.photos, options.megapixels)
+            bench_cold_start(paths[0], arguments)
+            bench_stages(Path(folder), options.weights, options.device)
+            bench_pipeline(
+                Path(folder), options.weights, options.device, options.levels, options.rounds
+            )
+    bench_memory(options.memory, options.large, arguments)
 
 
 if __name__ == "__main__":

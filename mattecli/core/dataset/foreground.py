@@ -109,7 +109,7 @@ def extend_foreground(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """From coarse to fine: enlarge the colours of the level below, then make them fit this one."""
-    dtype = image.dtype
+    whole, dtype = image, image.dtype
     levels = [(image, alpha)]
     while max(levels[-1][1].shape) > _COARSEST_SIZE:
         levels.append(tuple(_halve(array) for array in levels[-1]))
@@ -119,6 +119,8 @@ def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     ones = np.ones((*alpha.shape, 1), np.float32)
     foreground, background = (_mean_color(image, weight) * ones for weight in (alpha, 1 - alpha))
     _relax(foreground, background, image, alpha, np.ones(alpha.shape, np.uint8), _COARSEST_SWEEPS)
+    if not levels:
+        return cv2.copyTo(whole, (alpha == 1).view(np.uint8), _stored(foreground, dtype))
     while levels:
         image, alpha = levels.pop()
         if not levels or alpha.size > _MOST_SOLVED:
@@ -136,7 +138,7 @@ def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         if max(alpha.shape) > _DENSE_SIZE:
             unknown = _dilate(((alpha > 0) & (alpha < 1)).view(np.uint8), _MARGIN)
         _relax(foreground, background, _unit(image), alpha, unknown, _SWEEPS)
-    return _stored(foreground, dtype)
+    return foreground
 
 
 def _unmix(
