@@ -11,6 +11,7 @@ import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.reading import (
     MAX_PIXELS,
@@ -86,7 +87,8 @@ def plan_jobs(
         inside = out.resolve()
         images = [image for image in images if inside not in image.resolve().parents]
     if not images and not may_be_empty:
-        raise MatteError(f"{source} holds no pictures")
+        hint = "; clips are cut one at a time" if any(map(is_clip, source.glob("*"))) else ""
+        raise MatteError(f"{source} holds no pictures{hint}")
     if not into_folder:
         outputs = [{kinds[0]: out}]
     else:
