@@ -188,7 +188,8 @@ def test_steps_survived_is_the_definition_word_by_word(seed):
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_equal_mattes_have_no_error(metric):
     truth = read_alpha(DATA / "gt" / "cloud.png")
-    assert metric(truth, truth) == 0
+    # Where a row lies in memory decides how OpenCV rounds its ends: squares of one last digit.
+    assert metric(truth, truth) == pytest.approx(0, abs=1e-30)
     assert metric(np.zeros_like(truth), np.zeros_like(truth)) == 0
 
 
