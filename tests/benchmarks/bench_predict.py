@@ -180,6 +180,8 @@ def main() -> None:
     arguments = ["--weights", str(options.weights)] if options.weights else []
     arguments += ["--device", options.device]
     print(f"{usable_cores()} cores")
+    # First: Linux counts what this process holds when it starts another as that one's peak.
+    bench_memory(options.memory, options.large, arguments)
     if options.photos:
         with tempfile.TemporaryDirectory() as folder:
             paths = make_photos(Path(folder), options.photos, options.megapixels)
@@ -188,7 +190,6 @@ def main() -> None:
             bench_pipeline(
                 Path(folder), options.weights, options.device, options.levels, options.rounds
             )
-    bench_memory(options.memory, options.large, arguments)
 
 
 if __name__ == "__main__":
