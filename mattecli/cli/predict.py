@@ -6,7 +6,7 @@ import sys
 import time
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -281,17 +281,20 @@ def predict(
         preview=preview is not None and speaks_for_all(),
         trimaps=find_trimaps(trimap, Path(source), jobs) if trimap else {},
     )
+    running: dict[str, Any] = {
+        "weights": weights,
+        "device": device,
+        "precision": precision.value,
+        "size": size,
+        "batch_size": batch_size,
+        "workers": workers,
+    }
     if of_clip:
         predict_clip(
             Path(source),
             Path(out),
             settings,
-            weights=weights,
-            device=device,
-            precision=precision.value,
-            size=size,
-            batch_size=batch_size,
-            workers=workers,
+            **running,
             even_out=smooth,
             overwrite=overwrite,
             report=report,
@@ -319,12 +322,7 @@ def predict(
         outcomes = predict_all(
             rounds,
             settings,
-            weights=weights,
-            device=device,
-            precision=precision.value,
-            size=size,
-            batch_size=batch_size,
-            workers=workers,
+            **running,
             stopped=stopped,
         )
         for outcome in chain(skipped, outcomes):

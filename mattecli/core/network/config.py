@@ -31,7 +31,7 @@ class NetworkConfig:
     #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
     detail_channels: int = 0
     #: Widths of a detail stage at half and at a quarter of the photo's size; the rest of the
-    #: network then sees the photo at half its size. None: no such stage.
+    #: network then sees the photo at half its size. Empty: no such stage.
     stage_channels: tuple[int, ...] = ()
     channel_attention: bool = True
     spatial_attention: bool = True

@@ -8,6 +8,9 @@ from torch.nn import functional
 
 from mattecli.core.network.blocks import conv_block, resize
 
+# Channels at the photo's own pixels, where every one is dear.
+_PIXEL = 8
+
 
 class DetailHead(nn.Module):
     """Alpha at full resolution from the finest features and the image itself.
@@ -76,7 +79,3 @@ class DetailStage(nn.Module):
         logits = resize(coarse, photo.shape[-2:])
         pixels = self.pixels(torch.cat([pixels, photo, torch.sigmoid(logits)], dim=1))
         return logits + self.correction(pixels)
-
-
-#: Channels at the photo's own pixels, where every one is dear.
-_PIXEL = 8
