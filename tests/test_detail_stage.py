@@ -85,6 +85,11 @@ def test_a_fresh_stage_leaves_alpha_as_the_network_without_it_found_it(tmp_path)
         expected = functional.interpolate(small, scale_factor=2, mode="bilinear")
         assert torch.allclose(torch.logit(staged(image)), expected, atol=1e-3)
 
+        save_network(staged, tmp_path / "staged.safetensors", provenance={}, half=False)
+        changes = {"stage_channels": (), "predict_size": 832}
+        alone = load_network(tmp_path / "staged.safetensors", changes=changes)
+        assert torch.equal(alone(image), fast(image))
+
 
 def test_the_coarse_loss_judges_the_whole_picture_by_all_losses():
     alpha = square()

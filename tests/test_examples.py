@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mattecli.core.imaging.reading import read_color
+from mattecli.core.imaging.reading import read_color, read_picture
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -46,3 +46,19 @@ def test_an_id_photo_has_its_format_and_a_plain_background(tmp_path):
     # The face is in the middle: skin is redder than blue.
     face = picture[180:260, 180:240].astype(int).mean(axis=(0, 1))
     assert face[0] > face[2] + 20
+
+
+def test_drawn_subjects_are_cutouts_one_sees_through(tmp_path):
+    for folder in ("first", "again"):
+        result = run("draw_subjects.py", tmp_path / folder, "--count", 7, "--seed", 3)
+        assert result.returncode == 0, result.stderr
+    paths = sorted((tmp_path / "first").iterdir())
+    assert len(paths) == 7
+    for path in paths:
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+        alpha = read_picture(path).alpha
+        rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
+        box = alpha[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert max(box.shape) > 0.9 * max(alpha.shape), "it fills its picture"
+        assert (box == 255).mean() > 0.02 and (box == 0).mean() > 0.02, path
+        assert ((box > 0) & (box < 255)).any(), "edges are soft"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from unittest import mock
 
 import numpy as np
@@ -21,6 +22,7 @@ from mattecli.core.imaging.writing import write_image
 from mattecli.core.network.weights import load_network, read_header
 from mattecli.core.training import batches, losses
 from mattecli.core.training.checkpoint import load_checkpoint
+from mattecli.core.training.config import load_config
 from mattecli.core.training.processes import Processes
 
 
@@ -41,7 +43,7 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
     assert code == 0, error
     lines = log_of(run)
     totals = [line["total"] for line in lines if "total" in line]
-    assert np.mean(totals[-2:]) < 0.85 * totals[0]
+    assert np.mean(totals[-2:]) < 0.9 * totals[0]
     assert {"step", "lr", "images_per_s", "l1", "sentry", "total"} <= set(lines[0])
     assert any("val_sad" in line for line in lines)
     assert 'name = "matte"' in (run / "config.toml").read_text()
@@ -115,6 +117,31 @@ def test_a_run_killed_while_it_writes_resumes_to_the_same_result(data, tmp_path)
     for part in ("network", "average"):
         for name, value in stored[0][part].items():
             assert torch.equal(value, stored[1][part][name]), name
+
+
+def test_ctrl_c_keeps_everything_and_resume_goes_on(data, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["train", data / "pairs", "--out", run, "--steps", 5000, *FAST]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "mattecli", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (run / "log.jsonl").exists() or not log_of(run):
+        assert started.poll() is None, started.stderr.read()
+        time.sleep(0.1)
+    started.send_signal(signal.SIGINT)
+    said = started.communicate(timeout=60)[1]
+    assert started.returncode == 130 and "--resume goes on" in said
+    step = load_checkpoint(run / "last/checkpoint.pt")["step"]
+    assert 10 <= step < 100 and (run / "last.safetensors").exists()
+
+    (run / "config.toml").write_text(
+        (run / "config.toml").read_text().replace("steps = 5000", f"steps = {step + 2}")
+    )
+    code, error = matte("train", "--out", run, "--resume", *PLAIN)
+    assert code == 0, error
+    assert log_of(run)[-1]["step"] == step + 2
 
 
 def test_a_run_is_not_overwritten_by_accident(data, tmp_path):
@@ -280,10 +307,37 @@ def test_the_cache_leaves_a_full_disk_alone(data, tmp_path):
 
 def test_workers_are_as_many_as_pay(monkeypatch):
     monkeypatch.setattr(batches, "usable_cores", lambda: 24)
-    assert batches._workers(Processes(0, 1, torch.device("cpu"))) == 1
+    assert batches._workers(Processes(0, 1, torch.device("cpu"))) == 0
     assert batches._workers(Processes(0, 1, torch.device("cuda", 0))) == 16
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert batches._workers(Processes(0, 4, torch.device("cuda", 0))) == 5
+
+
+def test_losses_are_worked_out_in_full_precision(data, tmp_path, monkeypatch):
+    """The variances of SSIM are small differences, and a sure mistake is 1.0 in half precision."""
+    seen = []
+
+    def watched(alpha, *rest):
+        seen.append((torch.is_autocast_enabled("cpu"), alpha.dtype))
+        return losses.loss_values(alpha, *rest)
+
+    monkeypatch.setattr("mattecli.core.training.trainer.loss_values", watched)
+    code, error = train_steps(data, tmp_path / "run", "--precision", "bf16")
+    assert code == 0, error
+    assert seen == [(False, torch.float32)] * 6
+
+
+def test_threads_and_workers_prepare_the_same_batches(data):
+    config = load_config("default", data=[str(data / "pairs")], crop_size=64, batch_size=4, steps=2)
+    streams = []
+    for workers in (0, 2):
+        config.workers = workers
+        dataset = batches.build_dataset(config, None)
+        processes = Processes(0, 1, torch.device("cpu"))
+        streams.append(list(batches.batches(dataset, config, 0, processes)))
+    for alone, worked in zip(*streams, strict=True):
+        assert set(alone) == set(worked)
+        assert all(torch.equal(alone[name], worked[name]) for name in alone)
 
 
 def test_sample_n_is_a_pure_function_of_n_and_seed(data):
@@ -353,5 +407,15 @@ def test_a_part_can_be_trained_alone(data, tmp_path):
     before, after = (load_network(run / "last.safetensors").state_dict() for run in (first, second))
     changed = {name.partition(".")[0] for name in before if not before[name].equal(after[name])}
     assert changed == {"levels"}, "batch norms of the other parts rest too"
+    resting = ("encoder.body.conv_stem", "aspp", "levels")
+    frozen = [argument for part in resting for argument in ("--freeze", part)]
+    code, error = train_steps(
+        data, tmp_path / "still", "--start-from", first / "last.safetensors", *frozen
+    )
+    assert code == 0, error
+    after = load_network(tmp_path / "still" / "last.safetensors").state_dict()
+    moved = {name for name in before if not before[name].equal(after[name])}
+    assert not any(name.startswith(resting) for name in moved)
+    assert any(name.startswith("encoder.body.blocks.0") for name in moved)
     code, error = train_steps(data, tmp_path / "third", "--only", "roof")
     assert code == 1 and "no part 'roof': choose from encoder, aspp" in " ".join(error.split())

@@ -159,6 +159,8 @@ def test_late_fusion_trains_and_predicts_like_the_others(data, tmp_path):
     )
     assert code == 0, error
     assert len(list((tmp_path / "cut").rglob("*.png"))) == 6
+    code, error = matte("evaluate", tmp_path / "cut", data / "pairs/alpha", "--csv", tmp_path / "f")
+    assert code == 0 and len((tmp_path / "f").read_text().splitlines()) == 7, error
 
 
 def test_tensorboard_gets_scalars_and_the_same_photos_at_every_validation(data, tmp_path):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import load_config
 
@@ -175,6 +176,15 @@ def train(
             rich_help_panel=_NETWORK,
         ),
     ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help="Leave this part as it is (encoder.body.conv_stem...); repeatable.",
+            show_default="recipe's",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
     freeze_batch_norm: Annotated[
         bool | None,
         typer.Option(
@@ -258,6 +268,7 @@ def train(
         loss=losses,
         gan=gan,
         only=only,
+        freeze=freeze or None,
         freeze_batch_norm=freeze_batch_norm,
         seed=seed,
         compile=compiled,
@@ -267,16 +278,23 @@ def train(
     )
     if not config.data:
         raise typer.BadParameter("name at least one folder of training DATA")
-    weights = run_training(
-        config,
-        out,
-        encoder_weights=encoder_weights,
-        start_from=find_weights(start_from) if start_from else None,
-        pretrained=pretrained,
-        resume=resume,
-        device=device,
-        cache=cache,
-        quiet=quiet,
-    )
-    if rank_and_world()[0] == 0:
+    first = rank_and_world()[0] == 0
+    with interrupt_finishes_what_is_begun() as stopped:
+        weights = run_training(
+            config,
+            out,
+            encoder_weights=encoder_weights,
+            start_from=find_weights(start_from) if start_from else None,
+            pretrained=pretrained,
+            resume=resume,
+            device=device,
+            cache=cache,
+            quiet=quiet,
+            stopped=stopped,
+        )
+        if stopped():
+            if first:
+                typer.echo(f"{out}: everything so far is kept; --resume goes on", err=True)
+            raise KeyboardInterrupt
+    if first:
         typer.echo(f"weights: {weights}")

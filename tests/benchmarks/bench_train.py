@@ -51,11 +51,11 @@ def bare(config, device: torch.device, losses: bool) -> float:
         network.zero_grad(set_to_none=True)
         with autocast(device, precision):
             alpha, intermediate = network(image, windows)
-            if losses:
-                values = loss_values(alpha, intermediate, batch, config.loss, whole)
-                total = weighted_sum(values, config.loss)
-            else:
-                total = alpha.mean() + sum(coarse.mean() for coarse in intermediate)
+        if losses:
+            values = loss_values(alpha, intermediate, batch, config.loss, whole)
+            total = weighted_sum(values, config.loss)
+        else:
+            total = alpha.mean() + sum(coarse.mean() for coarse in intermediate)
         total.backward()
         total.item()
     return config.steps // 2 * config.batch_size / (time.perf_counter() - started)

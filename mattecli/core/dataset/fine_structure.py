@@ -39,27 +39,33 @@ def grow_hair(foreground: np.ndarray, alpha: np.ndarray, rng: Rng) -> tuple[np.n
     inside = ((outline > 2) & (outline < size - 3)).all(axis=1)
     if inside.sum() < 40:
         return foreground, alpha
-    length = size * np.exp(rng.uniform(np.log(0.012), np.log(0.16)))
+    length = size * np.exp(rng.uniform(np.log(0.012), np.log(0.2)))
     part = rng.uniform(0.15, 1.0)
     first = rng.integers(len(outline))
     arc = np.roll(np.arange(len(outline)), -first)[: max(20, round(part * len(outline)))]
     arc = arc[inside[arc]]
     if not len(arc):
         return foreground, alpha
-    density = np.exp(rng.uniform(np.log(0.25), np.log(2.5)))
-    count = int(min(700, max(12, density * len(arc))))
-    roots = outline[rng.choice(arc, count)]
+    density = np.exp(rng.uniform(np.log(0.25), np.log(5)))
+    count = int(min(2000, max(12, density * len(arc))))
+    picked = rng.integers(0, len(arc), count)
+    roots = outline[arc[picked]]
 
-    strands = _strands(roots, _outward(alpha, roots), length, rng)
+    # Fur stands in tufts: strands that are neighbours lean the same way.
+    tufts = rng.normal(0, rng.uniform(0, 0.7), len(arc) // int(rng.integers(6, 30)) + 2)
+    lean = np.interp(picked, np.linspace(0, len(arc), len(tufts)), tufts)
+    strands = _strands(roots, _outward(alpha, roots), length, lean, rng)
     colors = _colors(foreground, alpha, roots, rng)
-    width = int(rng.choice([1, 2, 2, 3, 4]))
+    width = int(rng.choice([1, 2, 2, 3, 4, 6]))
     opacity = np.float32(rng.uniform(0.6, 1.0))
     drawn = np.zeros((size * _FINER, size * _FINER), np.uint8)
     color = foreground.copy()
     # Subpixel positions are given to OpenCV in sixteenths.
     fine = np.round(strands * _FINER * 16).astype(np.int32)
     coarse = np.round(strands * 16).astype(np.int32)
-    cv2.polylines(drawn, list(fine), False, 255, width, cv2.LINE_AA, 4)
+    # Strands taper: all of it thin, the half at the root as thick as they come.
+    cv2.polylines(drawn, list(fine), False, 255, max(1, width // 2), cv2.LINE_AA, 4)
+    cv2.polylines(drawn, list(fine[:, : _CORNERS // 2 + 1]), False, 255, width, cv2.LINE_AA, 4)
     outside = np.ones_like(color)
     for strand, value in zip(coarse, colors.tolist(), strict=True):
         cv2.polylines(outside, [strand], False, value, 3, cv2.LINE_8, 4)
@@ -101,11 +107,13 @@ def _outward(alpha: np.ndarray, points: np.ndarray) -> np.ndarray:
     return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
 
 
-def _strands(roots: np.ndarray, outward: np.ndarray, length: float, rng: Rng) -> np.ndarray:
+def _strands(
+    roots: np.ndarray, outward: np.ndarray, length: float, lean: np.ndarray, rng: Rng
+) -> np.ndarray:
     """Corners of curved lines, N x corners x 2."""
     count = len(roots)
     # Hair of one head goes one way: a common lean, and a little disorder each.
-    lean = rng.normal(0, 0.7) + rng.normal(0, rng.uniform(0.1, 0.6), count)
+    lean = lean + rng.normal(0, 0.7) + rng.normal(0, rng.uniform(0.05, 0.5), count)
     turn = rng.normal(0, 0.25) + rng.normal(0, rng.uniform(0.03, 0.3), count)
     angle = np.arctan2(outward[:, 1], outward[:, 0]) + lean
     lengths = length * np.exp(rng.normal(0, 0.45, count))

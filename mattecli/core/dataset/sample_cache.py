@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from threading import get_ident
 
 import cv2
 import numpy as np
@@ -74,7 +75,7 @@ class SampleCache:
             disk = shutil.disk_usage(self.folder)
             if disk.free < _LEAVE * disk.total:
                 return array
-            partial = path.with_name(f".{key}.{os.getpid()}.npy")
+            partial = path.with_name(f".{key}.{os.getpid()}-{get_ident()}.npy")
             np.save(partial, array)
             os.replace(partial, path)
         return np.load(path, mmap_mode="r")

@@ -15,6 +15,7 @@ from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.fine_structure import cut_openwork, grow_hair
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source
+from mattecli.core.imaging.reading import to_unit
 
 
 @dataclass
@@ -93,7 +94,7 @@ class TrainingSet(Dataset):
         sample = self.cache.pair(image, alpha)
         if rng.random() < self.mixture.recompose:
             return self._composed(_trim(sample[..., [4, 5, 6, 3]]), rng)
-        return self._photo(sample, rng)
+        return self._photo(sample[..., :4], rng)
 
     def _untouched(self, sample: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         side = int(rng.choice(self.crops))
@@ -115,11 +116,10 @@ class TrainingSet(Dataset):
 
     def _composed(self, cutout: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         background = self._background(rng)
-        if rng.random() < self.mixture.second_subject:
+        second = rng.random() < self.mixture.second_subject
+        if second:
             color, behind = augmentation.place_subject(self._any_cutout(rng), self.size, rng)
             color = augmentation.jitter_color(color, rng, 0.6)
-        else:
-            color, behind = background, np.zeros((self.size, self.size), np.float32)
         foreground, alpha = augmentation.place_subject(cutout, self.size, rng)
         foreground = augmentation.jitter_color(foreground, rng, 0.6)
         if rng.random() < self.mixture.openwork:
@@ -127,13 +127,14 @@ class TrainingSet(Dataset):
         if rng.random() < self.mixture.hair:
             foreground, alpha = grow_hair(foreground, alpha, rng)
 
-        # Two subjects are one foreground: its alpha is the union, its colour their own mixture.
-        union = alpha + (1 - alpha) * behind
-        own = alpha / np.maximum(union, 1e-6)
-        foreground = composite(own, foreground, color)
-        image = np.clip(composite(union, foreground, background), 0, 1).astype(np.float32)
+        if second:
+            # Two subjects are one foreground: its alpha is the union, its colour their own mixture.
+            own, alpha = alpha, alpha + (1 - alpha) * behind
+            foreground = composite(own / np.maximum(alpha, 1e-6), foreground, color)
+        image = composite(alpha, foreground, background).astype(np.float32, copy=False)
+        np.clip(image, 0, 1, out=image)
         degraded = augmentation.degrade(image, rng)
-        return _item(degraded, union, foreground, background, composed=degraded is image)
+        return _item(degraded, alpha, foreground, background, composed=degraded is image)
 
     def _any_cutout(self, rng: np.random.Generator) -> np.ndarray:
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
@@ -147,12 +148,11 @@ class TrainingSet(Dataset):
             return self._plain_background(rng)
         path, _ = self.backgrounds.files[rng.integers(len(self.backgrounds.files))]
         crop = augmentation.random_crop(self.cache.background(path), self.size, rng)
-        background = augmentation.jitter_color(crop.astype(np.float32) / 255, rng)
         if rng.random() < 0.35:
             # Depth of field: what is behind a subject is often out of focus.
             sigma = self.size * np.exp(rng.uniform(np.log(0.003), np.log(0.03)))
-            background = cv2.GaussianBlur(background, (0, 0), sigma)
-        return background
+            crop = cv2.GaussianBlur(crop, (0, 0), sigma)
+        return augmentation.jitter_color(to_unit(crop), rng)
 
     def _plain_background(self, rng: np.random.Generator) -> np.ndarray:
         """A studio's wall or a product shot's paper: one colour running softly into another."""
@@ -184,8 +184,9 @@ def _item(
     composed: bool,
 ) -> dict[str, Tensor]:
     def tensor(array: np.ndarray) -> Tensor:
+        # Channels stay last in memory, as networks want them; only the view is turned.
         array = array[..., None] if array.ndim == 2 else array
-        return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), np.float32))
+        return torch.from_numpy(np.ascontiguousarray(array, np.float32)).permute(2, 0, 1)
 
     return {
         "image": tensor(image),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +26,13 @@ def resize(features: Tensor, size: tuple[int, int]) -> Tensor:
     if features.shape[-2:] == size:
         return features
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
+
+
+def to_alpha(logits: Tensor) -> Tensor:
+    """Logits of any precision to alpha in [0, 1], float32: a sure mistake is 1.0 in half precision,
+    and would pass no gradient back.
+    """
+    return torch.sigmoid(logits.float())
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -8,7 +8,13 @@ from torch.nn import functional
 
 from mattecli.core.network.aspp import ASPP
 from mattecli.core.network.attention import AppearanceCueFiltration, PyramidalFeatureDistillation
-from mattecli.core.network.blocks import check_strides, conv_block, pad_to_multiple, resize
+from mattecli.core.network.blocks import (
+    check_strides,
+    conv_block,
+    pad_to_multiple,
+    resize,
+    to_alpha,
+)
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.detail import DetailHead, DetailStage
 from mattecli.core.network.encoders import Encoder
@@ -116,7 +122,7 @@ class HAttMatting(nn.Module):
         for index, level in enumerate(self.levels):
             semantics = level(semantics, features[self.config.cue_strides[index]])
             if self.training and self.sentries:
-                intermediate.append(torch.sigmoid(self.sentries[index](semantics)))
+                intermediate.append(to_alpha(self.sentries[index](semantics)))
 
         if self.decode is not None:
             logits = resize(self.head(self.decode(semantics)), image.shape[-2:])
@@ -124,7 +130,7 @@ class HAttMatting(nn.Module):
             logits = self.head(semantics, self.encoder.normalise(image))
         if self.stage:
             if self.training:
-                intermediate.append(torch.sigmoid(logits))
+                intermediate.append(to_alpha(logits))
             photo = self.encoder.normalise(photo)
             semantics = resize(semantics, tuple(side // 2 for side in image.shape[-2:]))
             if windows is not None:
@@ -132,7 +138,7 @@ class HAttMatting(nn.Module):
                 logits = cut_windows(logits, windows, 2)
                 semantics = cut_windows(semantics, windows, 4)
             logits = self.stage(photo, logits, semantics)
-        alpha = torch.sigmoid(logits)
+        alpha = to_alpha(logits)
         if windows is None:
             alpha = alpha[..., : size[0], : size[1]]
         return (alpha, intermediate) if self.training else alpha

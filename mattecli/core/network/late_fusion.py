@@ -5,7 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mattecli.core.network.blocks import check_strides, conv_block, pad_to_multiple, resize
+from mattecli.core.network.blocks import (
+    check_strides,
+    conv_block,
+    pad_to_multiple,
+    resize,
+    to_alpha,
+)
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.encoders import Encoder
 
@@ -36,7 +42,7 @@ class ClassDecoder(nn.Module):
         for stride, level in zip(self.strides, self.levels, strict=True):
             skip = features[stride]
             x = level["fuse"](torch.cat([resize(level["project"](x), skip.shape[-2:]), skip], 1))
-        return x, torch.sigmoid(self.probability(x))
+        return x, to_alpha(self.probability(x))
 
 
 class LateFusion(nn.Module):
@@ -77,7 +83,7 @@ class LateFusion(nn.Module):
 
         seen = resize(self.reduce(torch.cat([of_foreground, of_background], 1)), image.shape[-2:])
         normalised = self.encoder.normalise(image)
-        weight = torch.sigmoid(self.fusion(torch.cat([seen, normalised], 1)))
+        weight = to_alpha(self.fusion(torch.cat([seen, normalised], 1)))
         sides = [foreground, 1 - background]
         inside, outside = (resize(side, image.shape[-2:]) for side in sides)
         alpha = weight * inside + (1 - weight) * outside

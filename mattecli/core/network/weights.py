@@ -83,7 +83,7 @@ def load_network(
     ----------
     changes : dict, optional
         Settings that the network is to have instead of its own; a detail stage that the file
-        lacks starts fresh.
+        lacks starts fresh, and one that is no longer wanted is left out.
 
     Raises
     ------
@@ -99,6 +99,8 @@ def load_network(
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     if config.stage_channels and not stored.stage_channels:
         state |= {f"stage.{key}": value for key, value in network.stage.state_dict().items()}
+    if not config.stage_channels:
+        state = {key: value for key, value in state.items() if not key.startswith("stage.")}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -37,8 +37,7 @@ class Adversary:
     def fooled(self, image: Tensor, alpha: Tensor) -> Tensor:
         """The network's adversarial loss: low where the critic takes `alpha` for real."""
         self.critic.requires_grad_(False)
-        with torch.autocast(image.device.type, enabled=False):
-            loss = judge(self.critic(image.float(), alpha.float()), True, self.objective)
+        loss = judge(self.critic(image, alpha), True, self.objective)
         self.critic.requires_grad_(True)
         return loss
 
@@ -47,10 +46,9 @@ class Adversary:
 
         Returns the critic's loss: mean of real mattes taken for false and false ones for real.
         """
-        with torch.autocast(image.device.type, enabled=False):
-            both = torch.cat([truth.float(), alpha.detach().float()])
-            real, false = self.parallel(image.float().repeat(2, 1, 1, 1), both).chunk(2)
-            loss = judge(real, True, self.objective) + judge(false, False, self.objective)
+        both = torch.cat([truth, alpha.detach()])
+        real, false = self.parallel(image.repeat(2, 1, 1, 1), both).chunk(2)
+        loss = judge(real, True, self.objective) + judge(false, False, self.objective)
         (share * loss / 2).backward()
         return loss.detach() / 2
 

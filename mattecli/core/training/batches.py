@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -86,22 +87,19 @@ def batches(
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
     )
-    # A worker is one thread, lest it take the cores from the step; torch sees to its own. To be set
-    # before it is forked: OpenCV's threads do not come along, and it would wait for them for ever.
-    threads = cv2.getNumThreads()
+    # Samples are the parallelism, in threads or in worker processes. To be set before those are
+    # forked: OpenCV's threads do not come along, and they would wait for them for ever.
     cv2.setNumThreads(1)
-    stream = iter(loader)
-    cv2.setNumThreads(threads)
-    for batch in stream:
+    for batch in loader:
         if isinstance(batch, MatteError):
             raise batch
         yield batch
 
 
 def _workers(processes: Processes) -> int:
-    """As many as pay: on a CPU each takes from the step what it gives."""
+    """As many as pay: on a CPU none, since threads that wait for one another share no core well."""
     if processes.device.type == "cpu":
-        return 1
+        return 0
     return min(16, max(1, usable_cores() // local_world() - 1))
 
 
@@ -120,6 +118,11 @@ class _Samples(Dataset):
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def __getitems__(self, numbers: list[int]) -> list[dict[str, Tensor] | MatteError]:
+        # A worker process has one thread of torch; without workers, all of the step's are free now.
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            return list(pool.map(self.__getitem__, numbers))
 
     def __getitem__(self, number: int) -> dict[str, Tensor] | MatteError:
         try:

@@ -53,6 +53,9 @@ class TrainingConfig:
     only : str
         Train this part of the network alone (``stage``, ``levels``, ``encoder``...) and leave the
         others and their batch norms as they are; empty trains all.
+    freeze : list of str
+        Parts that stay as they are, with their batch norms (``encoder.body.conv_stem``): the finest
+        levels of an encoder that has seen enough cost most of its backward pass.
     freeze_batch_norm : bool
         Leave batch norm's running statistics as they are, which small batches would spoil.
     loss, first_epoch_loss : dict
@@ -64,8 +67,8 @@ class TrainingConfig:
     tensorboard : bool
         Also log to ``tensorboard/`` in the run.
     workers : int
-        Processes that prepare samples; -1 is one where the step needs the cores itself, and all
-        cores but one, up to 16, where a GPU does the step.
+        Processes that prepare samples; 0 prepares them between steps, on all cores. -1 is 0 where
+        the step needs the cores itself, and all cores but one, up to 16, where a GPU does it.
     mixture : dict
         Shares of :class:`mattecli.core.dataset.training_set.Mixture`.
     """
@@ -91,6 +94,7 @@ class TrainingConfig:
     ema: float = 0.998
     clip: float = 1.0
     only: str = ""
+    freeze: list[str] = field(default_factory=list)
     freeze_batch_norm: bool = False
     gan: str = "lsgan"
     gan_lr: float = 2e-4

@@ -16,7 +16,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NetworkConfig, network_config
 from mattecli.core.network.encoders import load_encoder_weights
-from mattecli.core.network.weights import load_network
+from mattecli.core.network.weights import load_network, read_header
 from mattecli.core.training.adversary import Adversary
 from mattecli.core.training.checkpoint import AveragedNetwork
 from mattecli.core.training.config import TrainingConfig
@@ -36,6 +36,8 @@ class TrainingState:
         Lowest validation SAD so far.
     adversary : Adversary or None
         Only where the adversarial loss has a weight.
+    started_from : dict or None
+        Provenance of the weights that training started from.
     """
 
     network: nn.Module
@@ -44,6 +46,7 @@ class TrainingState:
     schedule: LambdaLR
     scaler: torch.amp.GradScaler
     adversary: Adversary | None = None
+    started_from: dict[str, Any] | None = None
     step: int = 0
     best: float = math.inf
 
@@ -58,6 +61,7 @@ class TrainingState:
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "adversary": self.adversary.state_dict() if self.adversary else None,
+            "started_from": self.started_from,
             "random": torch.get_rng_state(),
         }
 
@@ -88,6 +92,7 @@ class TrainingState:
             self.adversary.load_state_dict(state["adversary"])
         torch.set_rng_state(state["random"])
         self.step, self.best = state["step"], state["best"]
+        self.started_from = state.get("started_from")
 
 
 def build_state(
@@ -104,7 +109,10 @@ def build_state(
     if not config.uses("sentry"):
         _drop_sentries(network)
     if config.only:
-        _train_only(network, config.only)
+        network.requires_grad_(False)
+        _part(network, config.only).requires_grad_(True)
+    for name in config.freeze:
+        _part(network, name).requires_grad_(False)
     network = processes.synced(network).to(processes.device, memory_format=torch.channels_last)
     optimizer = build_optimizer(network, config)
     half = choose_precision(config.precision, processes.device) is torch.float16
@@ -115,6 +123,7 @@ def build_state(
         build_schedule(optimizer, config),
         torch.amp.GradScaler(processes.device.type, enabled=half),
         Adversary(config.gan, config.gan_lr, processes) if config.uses("adversarial") else None,
+        read_header(start_from)[1] if start_from else None,
     )
 
 
@@ -151,9 +160,9 @@ def _drop_sentries(network: nn.Module) -> None:
         network.sentries = nn.ModuleList()
 
 
-def _train_only(network: nn.Module, part: str) -> None:
-    parts = {name.partition(".")[0]: None for name, _ in network.named_parameters()}
-    if part not in parts:
-        raise MatteError(f"the network has no part '{part}': choose from {', '.join(parts)}")
-    network.requires_grad_(False)
-    network.get_submodule(part).requires_grad_(True)
+def _part(network: nn.Module, name: str) -> nn.Module:
+    try:
+        return network.get_submodule(name)
+    except AttributeError:
+        parts = ", ".join(part for part, _ in network.named_children())
+        raise MatteError(f"the network has no part '{name}': choose from {parts}") from None

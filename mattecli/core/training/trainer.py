@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mattecli.core.dataset.sources import Source, find_sources
 from mattecli.core.device import autocast, choose_precision
 from mattecli.core.errors import MatteError
-from mattecli.core.network.weights import read_header, save_network
+from mattecli.core.network.weights import save_network
 from mattecli.core.network.windows import windows_of
 from mattecli.core.progress import progress
 from mattecli.core.training.batches import batches, build_dataset, check_shares
@@ -40,6 +40,7 @@ def train(
     device: str = "auto",
     cache: Path | None = None,
     quiet: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Train a network and leave its weights in `run`.
 
@@ -59,6 +60,8 @@ def train(
     cache : Path, optional
         Folder for decoded samples, shared between runs; ``run/cache`` by default, and with the name
         ``none`` nothing is kept.
+    stopped : callable
+        Asked after every step; where it says so, the run is written down and left there.
 
     Returns
     -------
@@ -117,33 +120,34 @@ def train(
             )
             bar.update(state.step)
             started, since = time.monotonic(), state.step
-            while state.step < config.steps:
+            halted = False
+            while state.step < config.steps and not halted:
                 weights = config.loss_at(state.step, epoch)
+                lr = state.schedule.get_last_lr()[-1]
                 values = _step(state, model, stream, config, weights, processes)
                 bar.update()
                 done, last = state.step, state.step == config.steps
+                halted = bool(processes.total([float(stopped())])[0])
 
                 if done % config.log_every == 0 or last:
                     figures = processes.mean(values)
                     seen = (done - since) * config.batch_size
                     rate = seen / (time.monotonic() - started)
                     started, since = time.monotonic(), done
-                    line = {"lr": state.schedule.get_last_lr()[-1], "images_per_s": rate}
+                    line = {"lr": lr, "images_per_s": rate}
                     if log:
                         log.write(done, {k: _short(v) for k, v in (line | figures).items()})
                     bar.set_postfix(loss=_short(figures["total"]))
                 if judged and (done % config.validate_every == 0 or last):
                     paused = time.monotonic()
-                    _validate(state, judged, processes, log, run, config, start_from)
+                    _validate(state, judged, processes, log, run, config)
                     started += time.monotonic() - paused
-                if processes.first and (done % config.checkpoint_every == 0 or last):
+                due = last or halted or done % config.checkpoint_every == 0
+                if processes.first and due:
                     if not state.is_finite():
                         raise _not_finite("a weight", done)
                     save_checkpoint(checkpoint, state.state_dict())
-                    provenance = _provenance(state, config, start_from)
-                    save_network(
-                        state.average.network, run / "last.safetensors", provenance=provenance
-                    )
+                    _export(state, config, run / "last.safetensors")
     return run / ("best.safetensors" if judged else "last.safetensors")
 
 
@@ -171,10 +175,11 @@ def _step(
                 whole, batch = batch, windows_of(batch, windows)
             with autocast(processes.device, precision):
                 alpha, intermediate = model(image, windows)
-                values = loss_values(alpha, intermediate, batch, weights, whole)
-                if adversary and weights.get("adversarial"):
-                    values["adversarial"] = adversary.fooled(batch["image"], alpha)
-                values["total"] = weighted_sum(values, weights)
+            # In float32: the variances of SSIM are differences that half precision loses.
+            values = loss_values(alpha, intermediate, batch, weights, whole)
+            if adversary and weights.get("adversarial"):
+                values["adversarial"] = adversary.fooled(batch["image"], alpha)
+            values["total"] = weighted_sum(values, weights)
             state.scaler.scale(share * values["total"]).backward()
         if adversary:
             values["critic"] = adversary.learn(batch["image"], alpha, batch["alpha"], share)
@@ -212,7 +217,6 @@ def _validate(
     log: RunLog | None,
     run: Path,
     config: TrainingConfig,
-    start_from: Path | None,
 ) -> None:
     """Judge the averaged weights and keep the best."""
     previews = _PREVIEWS if config.tensorboard and processes.first else 0
@@ -223,8 +227,7 @@ def _validate(
         log.write(state.step, {f"val_{name}": value for name, value in figures.items()})
         log.show(state.step, rows)
         if better:
-            provenance = _provenance(state, config, start_from)
-            save_network(state.average.network, run / "best.safetensors", provenance=provenance)
+            _export(state, config, run / "best.safetensors")
 
 
 def _freeze_batch_norm(network: nn.Module, *, everywhere: bool) -> None:
@@ -236,8 +239,8 @@ def _freeze_batch_norm(network: nn.Module, *, everywhere: bool) -> None:
             module.eval()
 
 
-def _provenance(state: TrainingState, config: TrainingConfig, start_from: Path | None) -> dict:
-    """How weights came about, without the machine's paths: weights travel."""
+def _export(state: TrainingState, config: TrainingConfig, path: Path) -> None:
+    """Save the averaged weights, and how they came about without the machine's paths."""
 
     def short(folder: str) -> str:
         return "/".join(Path(folder).parts[-2:])
@@ -246,13 +249,14 @@ def _provenance(state: TrainingState, config: TrainingConfig, start_from: Path |
     settings |= {
         key: [short(f) for f in settings[key]] for key in ("data", "backgrounds", "validation")
     }
-    return {
+    provenance = {
         "step": state.step,
         "samples": state.step * config.batch_size,
         "best_validation_sad": state.best if state.best < float("inf") else None,
         "settings": settings,
-        "started_from": read_header(start_from)[1] if start_from else None,
+        "started_from": state.started_from,
     }
+    save_network(state.average.network, path, provenance=provenance)
 
 
 def _short(value: float) -> float:
