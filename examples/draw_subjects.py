@@ -1,4 +1,4 @@
-"""Draw subjects that one sees through, wicker, cages, brooms and plants, as cutouts of exact alpha.
+"""Draw subjects that one sees through, wicker, cages, plants and manes, as cutouts of exact alpha.
 
     python examples/draw_subjects.py drawn --count 400
     matte train photos drawn=0.1 --backgrounds scenes --out run
@@ -59,8 +59,13 @@ class Canvas:
     def render(self) -> np.ndarray:
         """Draw everything: SIDE x SIDE x 4 uint8, straight colour."""
         size = SIDE * FINER
-        everything = np.concatenate([points for _, _, points, _, _ in self.pieces])
-        low, high = everything.min(axis=0), everything.max(axis=0)
+        bounds = [
+            (points.min(axis=0) - around, points.max(axis=0) + around)
+            for _, shape, points, measure, _ in self.pieces
+            for around in [measure if shape == "tube" else 0]
+        ]
+        low = np.min([first for first, _ in bounds], axis=0)
+        high = np.max([last for _, last in bounds], axis=0)
         fit = 1.9 / (high - low).max()
         color = np.zeros((size, size, 3), np.uint8)
         alpha = np.zeros((size, size), np.uint8)
@@ -199,6 +204,37 @@ def broom(canvas: Canvas, rng: Rng) -> None:
         )
 
 
+def mane(canvas: Canvas, rng: Rng) -> None:
+    """A head, or a ball of fur, whose long hair stands on end or hangs down, tuft by tuft."""
+    skin, hair = _palette(rng), _palette(rng)
+    head = rng.uniform(0.12, 0.35)
+    canvas.tube(
+        _line(np.array([0, -0.1 * head, 0]), np.array([0, 0.3 * head, 0])), 0.9 * head, skin[0]
+    )
+    for side in (-1, 1):
+        eye = np.array([side * 0.3 * head, 0.1 * head, 0.05])
+        canvas.tube(
+            _line(eye, eye + np.array([0, 0.05 * head, 0])), 0.12 * head, _pick(skin, rng) * 0.3
+        )
+    if rng.random() < 0.6:
+        shoulder = np.array([1.3 * head, 1.7 * head, -0.02])
+        canvas.tube(_line(shoulder * [-1, 1, 1], shoulder)[::3], 0.6 * head, skin[-1])
+    strands = int(np.exp(rng.uniform(np.log(150), np.log(2500))))
+    reach, length = rng.uniform(0.5, 2.6), head * rng.uniform(0.5, 3.5)
+    weight, wild, thick = rng.uniform(0, 1.5), rng.uniform(0.02, 0.25), rng.uniform(0.002, 0.007)
+    tufts = rng.normal(0, rng.uniform(0.05, 0.5), int(rng.integers(4, 40)))
+    along = np.linspace(0, 1, 13)[:, None]
+    for angle in rng.uniform(-reach, reach, strands):
+        tuft = np.interp(angle, np.linspace(-reach, reach, len(tufts)), tufts)
+        lean = angle + tuft + rng.normal(0, wild)
+        way = np.array([np.sin(lean), -np.cos(lean), 0])
+        root = head * rng.uniform(0.6, 0.9) * np.array([np.sin(angle), -np.cos(angle), 0])
+        root[2] = rng.uniform(-0.3, 0.04)
+        fall = np.array([0.3 * weight * np.sin(angle), weight, 0]) * along**2
+        points = root + length * np.exp(rng.normal(0, 0.3)) * (along * way + fall)
+        canvas.tube(points, thick, _pick(hair, rng), end=0.3)
+
+
 def plant(canvas: Canvas, rng: Rng) -> None:
     """A trunk that branches, with leaves, needles or blossoms; at times in a pot."""
     bark = rng.uniform(0.15, 0.55) * np.array([1.0, rng.uniform(0.6, 0.9), rng.uniform(0.4, 0.75)])
@@ -241,7 +277,7 @@ def plant(canvas: Canvas, rng: Rng) -> None:
         grow(start, lean, rng.uniform(0.3, 0.5), rng.uniform(0.015, 0.09) / stems**0.5, depth)
 
 
-KINDS = (wicker_ball, basket, wheel, bars, broom, plant, plant)
+KINDS = (wicker_ball, basket, wheel, bars, broom, plant, plant, mane)
 
 
 def draw(number: int, seed: int = 0) -> np.ndarray:

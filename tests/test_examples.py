@@ -50,10 +50,10 @@ def test_an_id_photo_has_its_format_and_a_plain_background(tmp_path):
 
 def test_drawn_subjects_are_cutouts_one_sees_through(tmp_path):
     for folder in ("first", "again"):
-        result = run("draw_subjects.py", tmp_path / folder, "--count", 7, "--seed", 3)
+        result = run("draw_subjects.py", tmp_path / folder, "--count", 8, "--seed", 3)
         assert result.returncode == 0, result.stderr
     paths = sorted((tmp_path / "first").iterdir())
-    assert len(paths) == 7
+    assert len(paths) == 8
     for path in paths:
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
         alpha = read_picture(path).alpha

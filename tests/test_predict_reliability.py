@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, features
 from test_predict import load_red_is_subject, matte, network, outputs, photo  # noqa: F401
 
+from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference import run
@@ -195,6 +196,16 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photo, tmp_path, stop
     result = matte(tmp_path / "in", out, "--resume")
     assert result.exit_code == 0
     assert f"{40 - len(finished)} done, {len(finished)} skipped" in result.stderr
+
+
+def test_a_second_ctrl_c_stops_at_once_but_not_one_that_is_the_first_handed_on():
+    with pytest.raises(KeyboardInterrupt), interrupt_finishes_what_is_begun() as stopped:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stopped()
+        time.sleep(1.1)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second one was not heard")
 
 
 def test_a_failure_in_one_process_of_a_launcher_does_not_end_the_others(photo, tmp_path):  # noqa: F811
