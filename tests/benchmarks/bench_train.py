@@ -52,7 +52,8 @@ def bare(config, device: torch.device, losses: bool) -> float:
         with autocast(device, precision):
             alpha, intermediate = network(image, windows)
         if losses:
-            values = loss_values(alpha, intermediate, batch, config.loss, whole)
+            judged = None if windows is None else whole
+            values = loss_values(alpha, intermediate, batch, config.loss, judged)
             total = weighted_sum(values, config.loss)
         else:
             total = alpha.mean() + sum(coarse.mean() for coarse in intermediate)
