@@ -91,7 +91,7 @@ class Canvas:
             for share, light in ((1.0, 0.55), (0.78, 0.8), (0.5, 1.0), (0.22, 1.2)):
                 aside = self.light * measure * (1 - share) * 0.6
                 width = max(1, round(measure * share * size))
-                draw("tube", points + aside if share < 1 else points, width, shade * light)
+                draw("tube", points + aside, width, shade * light)
 
         grain = _noise(size, self.rng.uniform(2, 30), self.rng) * self.rng.uniform(0, 0.12)
         wide = _noise(size, size / 3, self.rng) * 0.15
@@ -163,7 +163,7 @@ def wheel(canvas: Canvas, rng: Rng) -> None:
 def bars(canvas: Canvas, rng: Rng) -> None:
     """A chair's or a rack's bars: the edges of boxes, with slats across."""
     colors = _palette(rng)
-    first, second = _frame(rng, 0.35)
+    first, second = _frame(rng, 0.175)
     axes = np.stack([first, second, np.cross(first, second)])
     radius = rng.uniform(0.01, 0.035)
     for _ in range(int(rng.integers(1, 4))):
@@ -290,7 +290,7 @@ def draw(number: int, seed: int = 0) -> np.ndarray:
 
 def _frame(rng: Rng, tilt: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Two unit vectors at right angles; a small tilt keeps them near x and y."""
-    first, second = np.eye(3)[:2] + tilt * rng.normal(0, 1 if tilt == 1 else 0.5, (2, 3))
+    first, second = np.eye(3)[:2] + rng.normal(0, tilt, (2, 3))
     first /= np.linalg.norm(first)
     second -= first * (first @ second)
     return first, second / np.linalg.norm(second)

@@ -89,11 +89,15 @@ def batches(
     )
     # Samples are the parallelism, in threads or in worker processes. To be set before those are
     # forked: OpenCV's threads do not come along, and they would wait for them for ever.
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    for batch in loader:
-        if isinstance(batch, MatteError):
-            raise batch
-        yield batch
+    try:
+        for batch in loader:
+            if isinstance(batch, MatteError):
+                raise batch
+            yield batch
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _workers(processes: Processes) -> int:

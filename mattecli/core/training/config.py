@@ -55,7 +55,7 @@ class TrainingConfig:
         others and their batch norms as they are; empty trains all.
     freeze : list of str
         Parts that stay as they are, with their batch norms (``encoder.body.conv_stem``): the finest
-        levels of an encoder that has seen enough cost most of its backward pass.
+        levels of an encoder that has seen enough are a fifth of a step.
     freeze_batch_norm : bool
         Leave batch norm's running statistics as they are, which small batches would spoil.
     loss, first_epoch_loss : dict

@@ -1,4 +1,4 @@
-"""The losses by name, and their weighted sum. All take alpha Bx1xHxW in [0, 1]."""
+"""The losses by name, and their weighted sum. All take alpha Bx1xHxW in [0, 1], float32."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ def l1(alpha: Tensor, batch: Batch) -> Tensor:
 
 def bce(alpha: Tensor, batch: Batch) -> Tensor:
     """Binary cross entropy with soft targets: strong where a whole part is missed."""
-    # In float32 whatever the precision of the network: near 0 and 1 half precision has no slope.
     # Written out, since torch's own refuses NaN with an exception before the trainer can name it.
-    inside, target = alpha.float().clamp(1e-5, 1 - 1e-5), batch["alpha"].float()
+    inside, target = alpha.clamp(1e-5, 1 - 1e-5), batch["alpha"]
     return -(target * inside.log() + (1 - target) * (1 - inside).log()).mean()
 
 
 def ssim(alpha: Tensor, batch: Batch) -> Tensor:
     """1 - SSIM (L_SSIM of HAttMatting)."""
-    return 1 - structural_similarity(alpha.float(), batch["alpha"].float())
+    return 1 - structural_similarity(alpha, batch["alpha"])
 
 
 def structural_similarity(first: Tensor, second: Tensor) -> Tensor:
@@ -83,7 +82,7 @@ def laplacian(alpha: Tensor, batch: Batch, levels: int = 5) -> Tensor:
     Hou and Liu, "Context-Aware Image Matting", ICCV 2019. Being linear, the pyramid of the
     difference is the difference of the pyramids.
     """
-    difference = alpha.float() - batch["alpha"].float()
+    difference = alpha - batch["alpha"]
     kernel = difference.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kernel = (kernel[:, None] * kernel[None, :])[None, None]
     total = difference.new_zeros(())
