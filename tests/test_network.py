@@ -104,7 +104,7 @@ def test_folding_batch_norm_changes_nothing_but_the_number_of_norms(name):
 
 
 def test_sentries_give_one_alpha_a_level_from_coarse_to_fine():
-    _, intermediate = small("matte-fast").train()(torch.rand(2, 3, 64, 96))
+    _, intermediate = small("matte").train()(torch.rand(2, 3, 64, 96))
     assert [tuple(a.shape[-2:]) for a in intermediate] == [(4, 6), (8, 12), (16, 24), (32, 48)]
 
 

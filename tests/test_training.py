@@ -37,7 +37,6 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
             data / "backgrounds",
         ),
         *("--val", data / "pairs", "--out", run, "--steps", 40, "--lr", 3e-3, "--batch-size=4"),
-        # The network behind the detail stage sees half of it.
         *("--predict-size", 128, "--crop-size=128", *PLAIN),
     )
     assert code == 0, error
@@ -92,7 +91,7 @@ def test_a_run_killed_while_it_writes_resumes_to_the_same_result(data, tmp_path)
     recipe = tmp_path / "every_step.toml"
     recipe.write_text(
         "log_every = 1\ncheckpoint_every = 1\nvalidate_every = 3\n"
-        '[network]\nname = "matte-fast"\n[loss]\nl1 = 1.0\n'
+        '[network]\nname = "matte"\n[loss]\nl1 = 1.0\n'
     )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     judged = ("--val", data / "pairs", "--predict-size", 32, "--recipe", recipe)

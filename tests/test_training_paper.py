@@ -191,16 +191,13 @@ warmup = 0
 clip = 0.0
 ema = 0.0
 freeze_batch_norm = true
-window_size = 32
 log_every = 1
 [network]
 name = "hattmatting++"
 encoder = "resnet18"
 pyramid_channels = 16
 cue_channels = [16, 16]
-stage_channels = [8, 8]
 [loss]
-coarse = 1.0
 l1 = 1.0
 ssim = 0.1
 sentry = 0.4

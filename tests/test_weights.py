@@ -138,10 +138,12 @@ def test_a_name_that_is_almost_right():
 
 def test_the_mean_of_weights_is_the_mean_of_their_tensors(tmp_path):
     files = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    ancestor = {"settings": {"data": ["photos/imagenet", "cutouts/plants"] * 20}}
     for number, file in enumerate(files):
         torch.manual_seed(number)
-        network = build_network(network_config("matte-fast", predict_size=96))
-        save_network(network, file, provenance={"step": number}, half=False)
+        network = build_network(network_config("matte", predict_size=96))
+        provenance = {"step": number, "started_from": ancestor}
+        save_network(network, file, provenance=provenance, half=False)
     out = tmp_path / "mean.safetensors"
     result = CliRunner().invoke(app, ["weights", "average", *map(str, [out, *files])])
     assert result.exit_code == 0, result.output
@@ -151,10 +153,11 @@ def test_the_mean_of_weights_is_the_mean_of_their_tensors(tmp_path):
     config, provenance = read_header(out)
     assert config.predict_size == 96
     assert [part["step"] for part in provenance["mean_of"]] == [0, 1, 2]
+    first, *others = (part["started_from"] for part in provenance["mean_of"])
+    assert first["settings"]["data"] == ancestor["settings"]["data"]
+    assert others == 2 * [{"same_as": first["id"]}], "a common ancestor is told once"
 
     other = tmp_path / "other.safetensors"
-    save_network(
-        build_network(network_config("matte-fast", detail_channels=4)), other, provenance={}
-    )
+    save_network(build_network(network_config("matte", detail_channels=4)), other, provenance={})
     result = CliRunner().invoke(app, ["weights", "average", *map(str, [out, files[0], other])])
     assert result.exit_code != 0 and "another network" in str(result.exception)

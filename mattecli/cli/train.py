@@ -172,7 +172,7 @@ def train(
         str | None,
         typer.Option(
             metavar="PART",
-            help="Train this part alone (stage, levels, encoder...) and leave the rest as it is.",
+            help="Train this part alone (levels, head, encoder...) and leave the rest as it is.",
             rich_help_panel=_NETWORK,
         ),
     ] = None,

@@ -22,7 +22,6 @@ import torch
 from mattecli.core.device import autocast, choose_device, choose_precision
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import network_config
-from mattecli.core.network.windows import choose_windows, windows_of
 from mattecli.core.training.config import load_config
 from mattecli.core.training.losses import loss_values, weighted_sum
 from mattecli.core.training.trainer import train
@@ -33,16 +32,12 @@ def bare(config, device: torch.device, losses: bool) -> float:
     network = build_network(network_config(**config.network)).train()
     network = network.to(device, memory_format=torch.channels_last)
     precision = choose_precision(config.precision, device)
-    whole = {
+    batch = {
         name: torch.rand(config.batch_size, channels, *2 * [config.crop_size], device=device)
         for name, channels in {"image": 3, "alpha": 1, "foreground": 3, "background": 3}.items()
     }
-    whole["composed"] = torch.ones(config.batch_size, device=device)
-    image = whole["image"].contiguous(memory_format=torch.channels_last)
-    batch, windows = whole, None
-    if network.config.stage_channels:
-        windows = choose_windows(whole["alpha"], config.windows, config.window_size)
-        batch = windows_of(whole, windows)
+    batch["composed"] = torch.ones(config.batch_size, device=device)
+    image = batch["image"].contiguous(memory_format=torch.channels_last)
 
     started = time.perf_counter()
     for step in range(config.steps // 2 + 1):
@@ -50,10 +45,9 @@ def bare(config, device: torch.device, losses: bool) -> float:
             started = time.perf_counter()
         network.zero_grad(set_to_none=True)
         with autocast(device, precision):
-            alpha, intermediate = network(image, windows)
+            alpha, intermediate = network(image)
         if losses:
-            judged = None if windows is None else whole
-            values = loss_values(alpha, intermediate, batch, config.loss, judged)
+            values = loss_values(alpha, intermediate, batch, config.loss)
             total = weighted_sum(values, config.loss)
         else:
             total = alpha.mean() + sum(coarse.mean() for coarse in intermediate)

@@ -11,6 +11,7 @@ import numpy as np
 from mattecli.core.device import autocast, choose_device, choose_precision, is_cpu
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
+from mattecli.core.network.config import MULTIPLE
 from mattecli.core.store import find_weights
 
 # Importing torch takes longer than cutting out a photo, and on the CPU it is not needed.
@@ -61,7 +62,7 @@ class Predictor:
         self.device_type = device.type
         self.dtype = dtype or torch.float32
         self.size = size or network.config.predict_size
-        self.multiple = network.config.multiple
+        self.multiple = MULTIPLE
 
     @classmethod
     def load(

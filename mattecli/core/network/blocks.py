@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mattecli.core.errors import MatteError
-from mattecli.core.network.config import NetworkConfig
+from mattecli.core.network.config import MULTIPLE, NetworkConfig
 
 
 def conv_block(inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, dilation: int = 1):
@@ -35,10 +35,10 @@ def to_alpha(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits.float())
 
 
-def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the right and bottom edge of BxCxHxW until H and W are multiples of `multiple`."""
+def pad_to_multiple(image: Tensor) -> Tensor:
+    """Repeat the right and bottom edge of BxCxHxW until H and W are multiples of `MULTIPLE`."""
     height, width = image.shape[-2:]
-    right, bottom = -width % multiple, -height % multiple
+    right, bottom = -width % MULTIPLE, -height % MULTIPLE
     if not (right or bottom):
         return image
     return functional.pad(image, (0, right, 0, bottom), mode="replicate")

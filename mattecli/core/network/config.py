@@ -7,6 +7,9 @@ from typing import Any
 
 from mattecli.core.errors import MatteError
 
+#: The sides of a photo are brought to a multiple of so many pixels, the deepest stride.
+MULTIPLE = 32
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -30,9 +33,6 @@ class NetworkConfig:
     cue_channels: tuple[int, ...] = (256,)
     #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
     detail_channels: int = 0
-    #: Widths of a detail stage at half and at a quarter of the photo's size; the rest of the
-    #: network then sees the photo at half its size. Empty: no such stage.
-    stage_channels: tuple[int, ...] = ()
     channel_attention: bool = True
     spatial_attention: bool = True
     low_level: bool = True
@@ -49,21 +49,12 @@ class NetworkConfig:
             )
         if list(self.cue_strides) != sorted(set(self.cue_strides), reverse=True):
             raise MatteError(f"cue_strides {self.cue_strides} must run from coarse to fine")
-        if self.stage_channels and (
-            len(self.stage_channels) != 2 or self.architecture != "hattmatting"
-        ):
-            raise MatteError("stage_channels are two widths, for hattmatting only")
         if self.architecture not in ("hattmatting", "late-fusion"):
             raise MatteError(f"unknown architecture '{self.architecture}'")
         if self.architecture == "late-fusion" and (
             self.channel_attention or self.spatial_attention or not self.low_level
         ):
             raise MatteError("late-fusion has no attention, and always uses low-level features")
-
-    @property
-    def multiple(self) -> int:
-        """What the sides of a photo are padded to a multiple of, in pixels."""
-        return 64 if self.stage_channels else 32
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON and TOML."""
@@ -86,24 +77,20 @@ class NetworkConfig:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-# Ours: a light encoder at stride 32, cues at every level down to stride 2, where hair lives, and a
-# narrow head at full resolution. With a detail stage behind it, it sees twice the size.
-_FAST = NetworkConfig(
-    encoder="tf_efficientnet_lite0",
-    output_stride=32,
-    pyramid_channels=128,
-    cue_strides=(16, 8, 4, 2),
-    cue_channels=(96, 64, 32, 16),
-    detail_channels=8,
-    sentry=True,
-    predict_size=448,
-)
-
 NETWORKS: dict[str, NetworkConfig] = {
     "hattmatting": NetworkConfig(),
     "hattmatting++": NetworkConfig(cue_strides=(8, 4), cue_channels=(256, 256), sentry=True),
-    "matte-fast": _FAST,
-    "matte": replace(_FAST, stage_channels=(24, 48), predict_size=832),
+    # Ours: a light encoder at stride 32, cues at every level down to stride 2, where hair lives,
+    # and a narrow head at full resolution.
+    "matte": NetworkConfig(
+        encoder="tf_efficientnet_lite0",
+        output_stride=32,
+        pyramid_channels=128,
+        cue_strides=(16, 8, 4, 2),
+        cue_channels=(96, 64, 32, 16),
+        detail_channels=8,
+        sentry=True,
+    ),
     # The trimap-free baseline of the paper's tables, with the encoder of its authors.
     "late-fusion": NetworkConfig(
         architecture="late-fusion",

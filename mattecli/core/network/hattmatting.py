@@ -1,10 +1,9 @@
-"""HAttMatting: hierarchical attention matting, and the finer network that grows out of it."""
+"""HAttMatting: hierarchical attention matting, and the finer head that ours has."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mattecli.core.network.aspp import ASPP
 from mattecli.core.network.attention import AppearanceCueFiltration, PyramidalFeatureDistillation
@@ -16,9 +15,7 @@ from mattecli.core.network.blocks import (
     to_alpha,
 )
 from mattecli.core.network.config import NetworkConfig
-from mattecli.core.network.detail import DetailHead, DetailStage
 from mattecli.core.network.encoders import Encoder
-from mattecli.core.network.windows import cut_windows
 
 
 class CueFusion(nn.Module):
@@ -41,6 +38,24 @@ class CueFusion(nn.Module):
         if self.filter is not None:
             cues = self.filter(semantics, cues)
         return self.fuse(torch.cat([semantics, cues], dim=1))
+
+
+class DetailHead(nn.Module):
+    """Alpha at full resolution from the finest features and the image itself.
+
+    Ours, not the paper's: hair a pixel wide is gone at stride 2.
+    """
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.reduce = conv_block(inputs, channels, 1)
+        self.look = conv_block(channels + 3, channels, 3)
+        self.alpha = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
+        """Features BxCxhxw and image Bx3xHxW to alpha logits Bx1xHxW."""
+        features = resize(self.reduce(features), image.shape[-2:])
+        return self.alpha(self.look(torch.cat([features, image], dim=1)))
 
 
 class HAttMatting(nn.Module):
@@ -83,33 +98,23 @@ class HAttMatting(nn.Module):
             if config.detail_channels
             else nn.Conv2d(channels, 1, 3, padding=1)
         )
-        self.stage = (
-            DetailStage(channels, *config.stage_channels) if config.stage_channels else None
-        )
 
-    def forward(
-        self, image: Tensor, windows: Tensor | None = None
-    ) -> Tensor | tuple[Tensor, list[Tensor]]:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Alpha of `image`.
 
         Parameters
         ----------
         image : float Tensor, Bx3xHxW
             sRGB in [0, 1], any size; normalisation is done here.
-        windows : int64 Tensor, Nx4, optional
-            With a detail stage: work out alpha only in these windows (see `choose_windows`).
 
         Returns
         -------
         Tensor, Bx1xHxW
-            Alpha in [0, 1]. In training mode a pair: alpha (Nx1xSxS with windows), and the alphas
-            of the intermediate levels, coarse to fine, each at its own resolution: the sentries',
-            and with a detail stage the one that it starts from.
+            Alpha in [0, 1]. In training mode a pair: alpha, and the sentries' alphas of the
+            intermediate levels, coarse to fine, each at its own resolution.
         """
         size = image.shape[-2:]
-        photo = image = pad_to_multiple(image, self.config.multiple)
-        if self.stage:
-            image = functional.avg_pool2d(photo, 2)
+        image = pad_to_multiple(image)
         features = self.encoder(image)
 
         semantics = self.aspp(features[self.encoder.deepest])
@@ -128,17 +133,5 @@ class HAttMatting(nn.Module):
             logits = resize(self.head(self.decode(semantics)), image.shape[-2:])
         else:
             logits = self.head(semantics, self.encoder.normalise(image))
-        if self.stage:
-            if self.training:
-                intermediate.append(to_alpha(logits))
-            photo = self.encoder.normalise(photo)
-            semantics = resize(semantics, tuple(side // 2 for side in image.shape[-2:]))
-            if windows is not None:
-                photo = cut_windows(photo, windows)
-                logits = cut_windows(logits, windows, 2)
-                semantics = cut_windows(semantics, windows, 4)
-            logits = self.stage(photo, logits, semantics)
-        alpha = to_alpha(logits)
-        if windows is None:
-            alpha = alpha[..., : size[0], : size[1]]
+        alpha = to_alpha(logits)[..., : size[0], : size[1]]
         return (alpha, intermediate) if self.training else alpha

@@ -72,10 +72,10 @@ class LateFusion(nn.Module):
             nn.Conv2d(width, 1, 3, padding=1),
         )
 
-    def forward(self, image: Tensor, _: None = None) -> Tensor | tuple[Tensor, list[Tensor]]:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Alpha of `image`, as :meth:`HAttMatting.forward`; the sentries are F and 1 - B."""
         size = image.shape[-2:]
-        image = pad_to_multiple(image, 32)
+        image = pad_to_multiple(image)
         features = self.encoder(image)
         deepest = features[self.encoder.deepest]
         of_foreground, foreground = self.foreground(features, deepest)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +44,31 @@ def save_network(
     header = {
         "format": FORMAT,
         "network": json.dumps(network.config.to_dict()),
-        "provenance": json.dumps(provenance),
+        "provenance": json.dumps(_said_once(provenance, set())),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     partial.write_bytes(save(tensors, metadata=header))
     os.replace(partial, path)
+
+
+def _said_once(facts: Any, said: set[str]) -> Any:
+    """`facts` with long tables that come again (means and restarts share ancestors) by reference.
+
+    The first keeps its place and gets an ``id``; the others are ``{"same_as": id}``.
+    """
+    if isinstance(facts, list):
+        return [_said_once(value, said) for value in facts]
+    if not isinstance(facts, dict):
+        return facts
+    text = json.dumps(facts, sort_keys=True)
+    if len(text) < 500:
+        return facts
+    name = facts.get("id") or hashlib.sha256(text.encode()).hexdigest()[:12]
+    if name in said:
+        return {"same_as": name}
+    said.add(name)
+    return {"id": name, **{key: _said_once(value, said) for key, value in facts.items()}}
 
 
 def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
@@ -75,15 +96,14 @@ def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
 
 
 def load_network(
-    path: Path, device: torch.device | str = "cpu", *, changes: dict[str, Any] | None = None
+    path: Path, device: torch.device | str = "cpu", *, predict_size: int | None = None
 ) -> nn.Module:
     """Rebuild the network stored at `path`, in float32 and eval mode.
 
     Parameters
     ----------
-    changes : dict, optional
-        Settings that the network is to have instead of its own; a detail stage that the file
-        lacks starts fresh, and one that is no longer wanted is left out.
+    predict_size : int, optional
+        Long side at which the network is to see photos, instead of the stored one.
 
     Raises
     ------
@@ -93,14 +113,10 @@ def load_network(
     from mattecli.core.network.building import build_network
 
     stored, _ = read_header(path)
-    config = NetworkConfig.from_dict(stored.to_dict() | (changes or {}))
+    config = replace(stored, predict_size=predict_size or stored.predict_size)
     network = build_network(config)
     with safe_open(path, "pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    if config.stage_channels and not stored.stage_channels:
-        state |= {f"stage.{key}": value for key, value in network.stage.state_dict().items()}
-    if not config.stage_channels:
-        state = {key: value for key, value in state.items() if not key.startswith("stage.")}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

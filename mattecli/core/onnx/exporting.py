@@ -17,7 +17,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_atomically
 from mattecli.core.inference.predictor import snap
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import NetworkConfig
+from mattecli.core.network.config import MULTIPLE, NetworkConfig
 from mattecli.core.onnx.convention import METADATA_KEY, PRESETS, Convention
 from mattecli.core.onnx.session import open_session
 
@@ -109,8 +109,8 @@ def export(
 def export_graph(config: NetworkConfig) -> bytes:
     """Give the graph of a network without its weights, for `load_without_torch`.
 
-    It takes pictures whose sides are multiples of 64. The initializers have the names of the
-    network's own parameters, behind the prefix ``network.``.
+    It takes pictures whose sides are multiples of `MULTIPLE`. The initializers have the names of
+    the network's own parameters, behind the prefix ``network.``.
     """
     import onnx
 
@@ -143,7 +143,7 @@ def export_graph(config: NetworkConfig) -> bytes:
 
 
 def _own_convention(config: NetworkConfig) -> Convention:
-    return Convention(size=config.predict_size, square=False, multiple=config.multiple)
+    return Convention(size=config.predict_size, square=False, multiple=MULTIPLE)
 
 
 def _trace(

@@ -1,4 +1,4 @@
-"""Our own networks on the CPU, without PyTorch: importing it takes longer than cutting a photo."""
+"""Our own network on the CPU, without PyTorch: importing it takes longer than cutting a photo."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mattecli.core.network.config import NETWORKS, NetworkConfig
 from mattecli.core.network.weights import read_header
 from mattecli.core.onnx.predictor import OnnxPredictor
 
-#: Networks whose graphs, made by `export_graph`, ship as NAME.onnx. Their weights come from a
+#: The network whose graph, made by `export_graph`, ships as NAME.onnx. Its weights come from a
 #: weights file.
-NAMES = ("matte", "matte-fast")
+NAME = "matte"
 
 
 def load_without_torch(
@@ -36,10 +36,9 @@ def load_without_torch(
         If the file is not ours, or its tensors do not fit.
     """
     config, _ = read_header(path)
-    alike = [name for name in NAMES if _graph_of(config) == _graph_of(NETWORKS[name])]
-    if not alike:
+    if _graph_of(config) != _graph_of(NETWORKS[NAME]):
         return None
-    graph = Path(__file__).with_name(f"{alike[0]}.onnx")
+    graph = Path(__file__).with_name(f"{NAME}.onnx")
     with safe_open(path, "np") as file:
         weights = {
             f"network.{key}": file.get_tensor(key).astype(np.float32)

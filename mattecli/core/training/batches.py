@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -18,7 +17,6 @@ from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
-from mattecli.core.network.windows import choose_windows
 from mattecli.core.ranks import local_world
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
@@ -79,7 +77,7 @@ def batches(
     """
     first, end = (step * config.batch_size for step in (first_step, config.steps))
     loader = DataLoader(
-        _Samples(dataset, config),
+        _Samples(dataset),
         batch_size=config.batch_size // (processes.world * config.accumulate),
         sampler=range(first + processes.rank, end, processes.world),
         num_workers=_workers(processes) if config.workers < 0 else config.workers,
@@ -108,17 +106,10 @@ def _workers(processes: Processes) -> int:
 
 
 class _Samples(Dataset):
-    """Samples with the windows that a detail stage is trained in, or what a file is refused for.
+    """Samples, or what a file is refused for: torch wraps a worker's errors in tracebacks."""
 
-    Windows are drawn here, from a sample's own chance: they must not depend on which process, or
-    which run, the sample falls to. Errors are handed on: torch wraps a worker's in tracebacks.
-    """
-
-    def __init__(self, dataset: TrainingSet, config: TrainingConfig) -> None:
+    def __init__(self, dataset: TrainingSet) -> None:
         self.dataset = dataset
-        self.seed = config.seed
-        self.windows = config.windows if config.network.get("stage_channels") else 0
-        self.side = min(config.window_size, config.crop_size)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -130,15 +121,9 @@ class _Samples(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor] | MatteError:
         try:
-            sample = self.dataset[number]
+            return self.dataset[number]
         except MatteError as error:
             return error
-        if self.windows:
-            seed = int(np.random.default_rng((self.seed, number, 1)).integers(2**63))
-            sample["windows"] = choose_windows(
-                sample["alpha"][None], self.windows, self.side, torch.Generator().manual_seed(seed)
-            )
-        return sample
 
 
 def _collate(
@@ -150,10 +135,7 @@ def _collate(
     batch = {}
     for name in samples[0]:
         values = [sample[name] for sample in samples]
-        if name == "windows":
-            batch[name] = torch.cat(values)
-            batch[name][:, 0] = torch.arange(len(values)).repeat_interleave(len(values[0]))
-        elif values[0].ndim == 3 and (layers or name in ("image", "alpha")):
+        if values[0].ndim == 3 and (layers or name in ("image", "alpha")):
             # Stacked with the channels last, as pictures are made and networks want them.
             batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
         elif layers:

@@ -39,9 +39,6 @@ class TrainingConfig:
         Sides of squares that are cut out of pairs at their own size and resized to `crop_size`; a
         flip is then all that is changed. None: `crop_size` shows more or less of the picture, and
         its colours and sharpness vary.
-    windows, window_size : int
-        With a detail stage: windows of a picture in which its alpha is worked out and judged, and
-        their side in pixels (at most `crop_size`); all of it would cost several times as much.
     optimizer : "adamw" or "sgd" (momentum 0.9)
     encoder_lr : float
         Learning rate of the encoder as a share of `lr`.
@@ -51,7 +48,7 @@ class TrainingConfig:
     clip : float
         Largest norm of the gradient; 0 turns clipping off.
     only : str
-        Train this part of the network alone (``stage``, ``levels``, ``encoder``...) and leave the
+        Train this part of the network alone (``levels``, ``head``, ``encoder``...) and leave the
         others and their batch norms as they are; empty trains all.
     freeze : list of str
         Parts that stay as they are, with their batch norms (``encoder.body.conv_stem``): the finest
@@ -83,8 +80,6 @@ class TrainingConfig:
     accumulate: int = 1
     crop_size: int = 320
     crops: list[int] = field(default_factory=list)
-    windows: int = 2
-    window_size: int = 192
     optimizer: str = "adamw"
     lr: float = 1e-3
     encoder_lr: float = 0.3
@@ -139,8 +134,6 @@ class TrainingConfig:
             raise MatteError(f"workers must be -1 (as many as pay) or more, not {self.workers}")
         if not 0 <= self.ema < 1:
             raise MatteError(f"ema must be at least 0 and below 1, not {self.ema}")
-        if self.window_size % 8:
-            raise MatteError(f"window_size must be a multiple of 8, not {self.window_size}")
         if self.crop_size % 32:
             raise MatteError(f"crop_size must be a multiple of 32, not {self.crop_size}")
 

@@ -123,42 +123,24 @@ def check_losses(weights: dict[str, float]) -> None:
     ------
     MatteError
     """
-    known = [*LOSSES, "sentry", "coarse", "adversarial"]
+    known = [*LOSSES, "sentry", "adversarial"]
     if unknown := sorted(set(weights) - set(known)):
         raise MatteError(f"unknown loss {', '.join(unknown)}: choose from {', '.join(known)}")
 
 
 def loss_values(
-    alpha: Tensor,
-    intermediate: list[Tensor],
-    batch: Batch,
-    weights: dict[str, float],
-    whole: Batch | None = None,
+    alpha: Tensor, intermediate: list[Tensor], batch: Batch, weights: dict[str, float]
 ) -> dict[str, Tensor]:
     """Every loss that has a weight, by name; all but ``adversarial``, which needs a critic.
 
     ``sentry`` is the mean over the intermediate alphas, each judged at its own resolution by
     BCE plus L1 (HAttMatting++ names the supervision, not its form: the form is ours).
-
-    Parameters
-    ----------
-    whole : dict, optional
-        With a detail stage: the batch that the intermediate alphas are of, while `batch` holds
-        windows of it. ``coarse`` then judges the last of them, which the stage starts from, by
-        all the other losses.
     """
     values = {name: LOSSES[name](alpha, batch) for name in LOSSES if weights.get(name)}
-    if whole and weights.get("coarse"):
-        *intermediate, coarse = intermediate
-        reduced = _reduced(whole, coarse)
-        alone = {name: weights[name] for name in values if name != "composition"}
-        values["coarse"] = weighted_sum(loss_values(coarse, [], reduced, alone), alone)
     if weights.get("sentry") and intermediate:
         values["sentry"] = sum(
             bce(level, reduced) + l1(level, reduced)
-            for level, reduced in (
-                (level, _reduced(whole or batch, level)) for level in intermediate
-            )
+            for level, reduced in ((level, _reduced(batch, level)) for level in intermediate)
         ) / len(intermediate)
     return values
 

@@ -127,16 +127,12 @@ def build_state(
     )
 
 
-# What can be changed of a network that training starts from.
-_CHANGES = ("predict_size", "stage_channels")
-
-
 def _start_network(
     config: TrainingConfig, encoder_weights: Path | None, start_from: Path | None, pretrained: bool
 ) -> nn.Module:
     settings = dict(config.network)
     if start_from is not None:
-        return load_network(start_from, changes={k: settings[k] for k in _CHANGES if k in settings})
+        return load_network(start_from, predict_size=settings.get("predict_size"))
     named = network_config(settings.pop("name"))
     chosen = NetworkConfig.from_dict(named.to_dict() | settings)
     download = pretrained and encoder_weights is None

@@ -15,7 +15,6 @@ from mattecli.core.dataset.sources import Source, find_sources
 from mattecli.core.device import autocast, choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.weights import save_network
-from mattecli.core.network.windows import windows_of
 from mattecli.core.progress import progress
 from mattecli.core.training.batches import batches, build_dataset, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
@@ -170,13 +169,10 @@ def _step(
         image = batch["image"].contiguous(memory_format=torch.channels_last)
         waiting = part + 1 < config.accumulate and processes.world > 1
         with model.no_sync() if waiting else contextlib.nullcontext():
-            whole, windows = None, batch.pop("windows", None)
-            if windows is not None:
-                whole, batch = batch, windows_of(batch, windows)
             with autocast(processes.device, precision):
-                alpha, intermediate = model(image, windows)
+                alpha, intermediate = model(image)
             # In float32: the variances of SSIM are differences that half precision loses.
-            values = loss_values(alpha, intermediate, batch, weights, whole)
+            values = loss_values(alpha, intermediate, batch, weights)
             if adversary and weights.get("adversarial"):
                 values["adversarial"] = adversary.fooled(batch["image"], alpha)
             values["total"] = weighted_sum(values, weights)
