@@ -33,12 +33,13 @@ def hair() -> tuple[np.ndarray, np.ndarray]:
 
 def test_each_level_is_closer_to_the_truth_than_the_one_below(hair):
     color, truth = hair
-    seen = cv2.GaussianBlur(resize(truth, 100, 120), (0, 0), 0.8)
+    # Strands as a network that cannot see them one by one shows them: a soft cloud.
+    seen = cv2.GaussianBlur(resize(truth, 100, 120), (0, 0), 2)
     errors = {
         level: np.abs(refine(color, seen, level) - truth).mean()
         for level in ("none", "fast", "best")
     }
-    assert errors["fast"] < 0.8 * errors["none"]
+    assert errors["fast"] < 0.4 * errors["none"]
     assert errors["best"] < errors["fast"]
 
 

@@ -13,8 +13,10 @@ from mattecli.core.imaging.reading import to_unit
 from mattecli.core.inference.closed_form import solve_closed_form
 from mattecli.core.inference.windows import ColorWindows
 
-# Window radius at the network's size, and the contrast (squared) below which a window is flat.
-_RADIUS, _FLAT = 2, 1e-5
+# Radii of windows, the wide ones' at half the network's size, and the contrast (squared) below
+# which a window is flat. Wide windows hold enough of subject and ground to tell strands from what
+# is between them, narrow ones keep to the edge. SAD and Grad on photos and composites chose them.
+_WIDE, _NARROW, _FLAT = 8, 4, 1e-5
 # Where the matte is this close to 0 or 1 in the whole window it is sure.
 _SURE = 0.01
 # Size at which unsure pixels are solved.
@@ -30,11 +32,11 @@ def refine(
     """Bring a matte to the size of its photo.
 
     ``none`` enlarges it by cubic interpolation. ``fast`` takes alpha for a linear function of
-    colour within every small window, finds these functions at the network's size and applies them
-    to the full-size photo, so that edges and hair come back at the photo's own sharpness: the fast
-    guided filter of He and Sun (arXiv 1505.00996). ``best`` solves the unsure pixels anew by
-    closed-form matting at up to a megapixel, and goes on from there as ``fast`` does. In all of
-    them only pixels about which the network is unsure are touched.
+    colour within every window, wide ones first and then narrow ones, finds these functions at the
+    network's size and applies the last of them to the full-size photo, so that edges and hair come
+    back at the photo's own sharpness: the fast guided filter of He and Sun (arXiv 1505.00996).
+    ``best`` then solves the unsure pixels anew by closed-form matting at up to a megapixel. In all
+    of them only pixels about which the network is unsure are touched.
 
     Parameters
     ----------
@@ -52,9 +54,12 @@ def refine(
     """
     if level == "none":
         return resize(matte, *color.shape[:2])
+    if seen is None or seen.shape[:2] != matte.shape:
+        seen = resize(color, *matte.shape)
+    drawn = _redrawn(seen, matte)
     if level == "best":
-        matte = _solved(color, matte)
-    return _guided(color, matte, seen)
+        return _enlarged(color, _solved(color, matte, drawn))
+    return _enlarged(color, drawn, seen)
 
 
 def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -83,7 +88,7 @@ def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -
         missed = np.zeros(labels.max() + 1, np.float32)
         missed[labels[known]] = (truth - first)[known]
         first = np.clip(first + missed[labels], 0, 1)
-    alpha = _guided(color, _solve(small, first, ~known))
+    alpha = _enlarged(color, _solve(small, first, ~known))
     known, truth = _known(trimap)
     return np.where(known, truth, alpha)
 
@@ -99,10 +104,13 @@ def _to_solve(color: np.ndarray) -> np.ndarray:
     return resize(color, *(max(1, round(side * scale)) for side in color.shape[:2]))
 
 
-def _solved(color: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Solve what is unsure in a matte, at the size of the photo or at a megapixel."""
+def _solved(color: np.ndarray, matte: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Solve what is unsure in a matte, at the size of the photo or at a megapixel.
+
+    `drawn` is the matte after :func:`_redrawn`, from which the solution sets out.
+    """
     color = _to_solve(color)
-    first = _guided(color, matte)
+    first = _enlarged(color, drawn)
     # The network is unsure just beside what it shows as unsure, too.
     unsure = cv2.dilate(_is_unsure(matte).astype(np.uint8), np.ones((5, 5), np.uint8))
     unsure = cv2.resize(unsure, first.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
@@ -121,7 +129,25 @@ def _solve(color: np.ndarray, first: np.ndarray, unsure: np.ndarray) -> np.ndarr
     return first
 
 
-def _guided(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
+def _redrawn(seen: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Draw what is unsure in a matte anew by a fast guided filter of wide windows.
+
+    `seen` is the photo at the matte's size.
+    """
+    weight = _unsureness(matte)
+    if not weight.any():
+        return matte
+    height, width = matte.shape
+    half = (height + 1) // 2, (width + 1) // 2
+    windows = ColorWindows(to_unit(resize(seen, *half)), _WIDE, _FLAT)
+    slope, offset = (
+        cv2.resize(part, (width, height)) for part in windows.fit(resize(matte, *half))
+    )
+    guided = np.clip(np.einsum("hwc,hwc->hw", slope, to_unit(seen)) + offset, 0, 1)
+    return matte + weight * (guided - matte)
+
+
+def _enlarged(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
     """Enlarge a matte by a fast guided filter; one that is large enough is only resized."""
     height, width = color.shape[:2]
     alpha = resize(matte, height, width)
@@ -129,16 +155,14 @@ def _guided(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = None
         return alpha
     # Alpha is slope · colour + offset; the last layer says how far the matte is unsure.
     layers = np.zeros((5, *matte.shape), np.float32)
-    layers[4] = cv2.blur(_is_unsure(matte).astype(np.float32), (3, 3))
-    if seen is None or seen.shape[:2] != matte.shape:
-        seen = resize(color, *matte.shape)
-    guide = to_unit(seen)
+    layers[4] = _unsureness(matte)
+    guide = to_unit(resize(color, *matte.shape) if seen is None else seen)
     # Interpolation at a pixel that is unsure reaches to its neighbours.
     needed = cv2.dilate((layers[4] > 0).view(np.uint8), np.ones((3, 3), np.uint8))
     for block in busy_blocks(needed, _BLOCK):
         # A fit depends on colours that are two radii away.
-        outer, inner = grown(block, 2 * _RADIUS, matte.shape)
-        slope, offset = ColorWindows(guide[outer], _RADIUS, _FLAT).fit(matte[outer])
+        outer, inner = grown(block, 2 * _NARROW, matte.shape)
+        slope, offset = ColorWindows(guide[outer], _NARROW, _FLAT).fit(matte[outer])
         layers[:3, block[0], block[1]] = slope[inner].transpose(2, 0, 1)
         layers[3][block] = offset[inner]
     layers[:3] /= np.iinfo(color.dtype).max
@@ -165,6 +189,10 @@ def _guided(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = None
             guided = np.clip(red * r + green * g + blue * b + offset, 0, 1)
             alpha[block] += weight * (guided - alpha[block])
     return alpha
+
+
+def _unsureness(matte: np.ndarray) -> np.ndarray:
+    return cv2.blur(_is_unsure(matte).astype(np.float32), (3, 3))
 
 
 def _is_unsure(matte: np.ndarray) -> np.ndarray:
