@@ -17,6 +17,8 @@ from mattecli.core.inference.windows import ColorWindows
 # which a window is flat. Wide windows hold enough of subject and ground to tell strands from what
 # is between them, narrow ones keep to the edge. SAD and Grad on photos and composites chose them.
 _WIDE, _NARROW, _FLAT = 8, 4, 1e-5
+# How far the averages of wide windows fall short of 0 and 1.
+_SHORT = 0.05
 # Where the matte is this close to 0 or 1 in the whole window it is sure.
 _SURE = 0.01
 # Size at which unsure pixels are solved.
@@ -143,7 +145,8 @@ def _redrawn(seen: np.ndarray, matte: np.ndarray) -> np.ndarray:
     slope, offset = (
         cv2.resize(part, (width, height)) for part in windows.fit(resize(matte, *half))
     )
-    guided = np.clip(np.einsum("hwc,hwc->hw", slope, to_unit(seen)) + offset, 0, 1)
+    guided = np.einsum("hwc,hwc->hw", slope, to_unit(seen)) + offset
+    guided = np.clip((guided - _SHORT) / (1 - 2 * _SHORT), 0, 1)
     return matte + weight * (guided - matte)
 
 
