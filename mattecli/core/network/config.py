@@ -90,6 +90,7 @@ NETWORKS: dict[str, NetworkConfig] = {
         cue_channels=(96, 64, 32, 16),
         detail_channels=8,
         sentry=True,
+        predict_size=640,
     ),
     # The trimap-free baseline of the paper's tables, with the encoder of its authors.
     "late-fusion": NetworkConfig(
