@@ -73,8 +73,9 @@ def predict(
     picture = _opaque(as_picture(image))
     given = None if trimap is None else fit_trimap(as_matte(trimap), picture)
     predictor = _predictor(weights, device, precision, size)
-    (matte,) = predictor.run([predictor.shrink(to_8_bit(picture.color))])
-    return full_size_alpha(picture, matte, refine, given)
+    seen = predictor.shrink(to_8_bit(picture.color))
+    (matte,) = predictor.run([seen])
+    return full_size_alpha(picture, matte, refine, given, seen)
 
 
 def cutout(

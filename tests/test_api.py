@@ -60,11 +60,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_picture_gives_the_same_matte(kind, alpha):
-    # Deeper pictures are not rounded to 8 bits when the refinement makes them smaller.
-    deep = "float" in kind or kind == "uint16"
-    assert np.abs(matte.predict(KINDS[kind](), device="cpu") - alpha).max() < (
-        0.04 if deep else 1e-6
-    )
+    assert np.abs(matte.predict(KINDS[kind](), device="cpu") - alpha).max() < 1e-6
 
 
 def test_orientation_of_pillow_images_is_applied(alpha):

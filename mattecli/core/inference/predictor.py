@@ -148,10 +148,9 @@ class Predictor:
             by_size.setdefault(self.network_size(*image.shape[:2]), []).append(i)
         mattes: list[np.ndarray] = [np.empty(0)] * len(images)
         for indices in by_size.values():
-            for i, matte in zip(
-                indices, self.run([self.shrink(images[i]) for i in indices]), strict=True
-            ):
-                mattes[i] = refine(images[i], matte)
+            seen = [self.shrink(images[i]) for i in indices]
+            for i, small, matte in zip(indices, seen, self.run(seen), strict=True):
+                mattes[i] = refine(images[i], matte, seen=small)
         return mattes
 
     def _forward(self, images: list[np.ndarray]) -> list[np.ndarray]:

@@ -147,7 +147,8 @@ class _IntoClip:
         self.take, self.take_audio = writer.write, writer.write_audio
 
     def make(self, _: int, seen: Matted[Frame]) -> Any:
-        alpha = full_size_alpha(Picture(seen.of.color), seen.matte, self._refine)
+        picture = Picture(seen.of.color)
+        alpha = full_size_alpha(picture, seen.matte, self._refine, seen=seen.image)
         result = cut(seen.of.color, alpha, self._cut)[self._kind]
         return self._writer.convert(result, seen.of)
 
