@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,15 +94,8 @@ def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
     return config, json.loads(header.get("provenance", "{}"))
 
 
-def load_network(
-    path: Path, device: torch.device | str = "cpu", *, predict_size: int | None = None
-) -> nn.Module:
+def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
     """Rebuild the network stored at `path`, in float32 and eval mode.
-
-    Parameters
-    ----------
-    predict_size : int, optional
-        Long side at which the network is to see photos, instead of the stored one.
 
     Raises
     ------
@@ -112,8 +104,7 @@ def load_network(
     """
     from mattecli.core.network.building import build_network
 
-    stored, _ = read_header(path)
-    config = replace(stored, predict_size=predict_size or stored.predict_size)
+    config, _ = read_header(path)
     network = build_network(config)
     with safe_open(path, "pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

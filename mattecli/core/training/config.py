@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from mattecli.core.errors import MatteError
+from mattecli.core.network.config import MULTIPLE
 from mattecli.core.toml import from_table, read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -134,8 +135,8 @@ class TrainingConfig:
             raise MatteError(f"workers must be -1 (as many as pay) or more, not {self.workers}")
         if not 0 <= self.ema < 1:
             raise MatteError(f"ema must be at least 0 and below 1, not {self.ema}")
-        if self.crop_size % 32:
-            raise MatteError(f"crop_size must be a multiple of 32, not {self.crop_size}")
+        if self.crop_size % MULTIPLE:
+            raise MatteError(f"crop_size must be a multiple of {MULTIPLE}, not {self.crop_size}")
 
     def uses(self, loss: str) -> bool:
         """Whether `loss` has a weight at any time."""

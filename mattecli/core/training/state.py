@@ -132,7 +132,10 @@ def _start_network(
 ) -> nn.Module:
     settings = dict(config.network)
     if start_from is not None:
-        return load_network(start_from, predict_size=settings.get("predict_size"))
+        network = load_network(start_from)
+        if size := settings.get("predict_size"):
+            network.config = replace(network.config, predict_size=size)
+        return network
     named = network_config(settings.pop("name"))
     chosen = NetworkConfig.from_dict(named.to_dict() | settings)
     download = pretrained and encoder_weights is None
