@@ -297,11 +297,13 @@ def test_raw_parts_of_the_published_sets_are_cutouts(data, tmp_path, color, matt
 
 def test_the_cache_leaves_a_full_disk_alone(data, tmp_path):
     path = data / "backgrounds/0.png"
-    full = mock.Mock(return_value=mock.Mock(total=1000, free=10))
-    with mock.patch("mattecli.core.dataset.sample_cache.shutil.disk_usage", full):
+    # Whatever the disk under the test is like.
+    disk = mock.Mock(return_value=mock.Mock(total=1000, free=10))
+    with mock.patch("mattecli.core.dataset.sample_cache.shutil.disk_usage", disk):
         read = SampleCache(tmp_path, 32).background(path)
-    assert not list(tmp_path.iterdir())
-    assert np.array_equal(SampleCache(tmp_path, 32).background(path), read)
+        assert not list(tmp_path.iterdir())
+        disk.return_value.free = 900
+        assert np.array_equal(SampleCache(tmp_path, 32).background(path), read)
     assert len(list(tmp_path.iterdir())) == 1
 
 
