@@ -5,8 +5,8 @@
 All run the same recipe's network at the same batch and crop size in turns. "network" is its forward
 and backward pass alone, on random tensors, with the mean of alpha as loss; "pass" is the same with
 the recipe's losses, which no training goes without. The trainer does all the rest as well: it
-decodes, composes and moves samples, clips, optimises, averages and logs. The cache of decoded
-samples is filled by the first turn, which is not counted.
+decodes, composes and moves samples, clips, optimises, averages and logs. The first turn, which
+fills the cache of decoded samples and in which memory is fresh, is not counted.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--cache", type=Path, help="filled already: the first turn counts too")
+    parser.add_argument("--cache", type=Path, help="one that a run has filled")
     options = parser.parse_args()
 
     def config():
@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         turns = []
-        for turn in range(options.rounds + (not options.cache)):
+        for turn in range(options.rounds + 1):
             network, whole_pass = (
                 bare(config(), choose_device(options.device), losses) for losses in (False, True)
             )
@@ -108,8 +108,7 @@ def main() -> None:
                 flush=True,
             )
             turns.append((network, whole_pass, whole))
-    counted = turns if options.cache else turns[1:]
-    network, whole_pass, whole = (sum(column) for column in zip(*counted, strict=True))
+    network, whole_pass, whole = (sum(column) for column in zip(*turns[1:], strict=True))
     print(f"trainer / network alone: {whole / network:.3f}")
     print(f"trainer / network with losses: {whole / whole_pass:.3f}")
 
