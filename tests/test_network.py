@@ -40,11 +40,20 @@ def test_alpha_has_the_photos_size_and_range(name, size):
 
 
 @pytest.mark.parametrize(
-    "switch", ["channel_attention", "spatial_attention", "low_level", "sentry", "detail_channels"]
+    "switch",
+    [
+        "channel_attention",
+        "spatial_attention",
+        "low_level",
+        "sentry",
+        "detail_channels",
+        "guided_strides",
+    ],
 )
 @pytest.mark.parametrize("name", ["hattmatting++", "matte"])
 def test_every_ablation_switch_builds_and_trains_every_parameter(name, switch):
-    network = small(name, **{switch: 0 if switch == "detail_channels" else False}).train()
+    off = {"detail_channels": 0, "guided_strides": ()}
+    network = small(name, **{switch: off.get(switch, False)}).train()
     alpha, intermediate = network(torch.rand(2, 3, 64, 96))
     (alpha.mean() + sum(a.mean() for a in intermediate)).backward()
     decoder = {k: p for k, p in network.named_parameters() if not k.startswith("encoder.")}
@@ -105,7 +114,9 @@ def test_folding_batch_norm_changes_nothing_but_the_number_of_norms(name):
 
 def test_sentries_give_one_alpha_a_level_from_coarse_to_fine():
     _, intermediate = small("matte").train()(torch.rand(2, 3, 64, 96))
-    assert [tuple(a.shape[-2:]) for a in intermediate] == [(4, 6), (8, 12), (16, 24), (32, 48)]
+    # The last is what the guided head redraws.
+    sizes = [(4, 6), (8, 12), (16, 24), (32, 48), (64, 96)]
+    assert [tuple(a.shape[-2:]) for a in intermediate] == sizes
 
 
 def test_the_papers_encoder_has_the_papers_strides():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference import closed_form
 from mattecli.core.inference.refinement import refine
 from mattecli.core.inference.windows import ColorWindows
+from mattecli.core.network.guided import GuidedHead
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,14 @@ def hair() -> tuple[np.ndarray, np.ndarray]:
 
 def test_each_level_is_closer_to_the_truth_than_the_one_below(hair):
     color, truth = hair
-    # Strands as a network that cannot see them one by one shows them: a soft cloud.
-    seen = cv2.GaussianBlur(resize(truth, 100, 120), (0, 0), 2)
+    # Strands as a network that cannot see them one by one decodes them, a soft cloud, and as its
+    # guided head then redraws that.
+    cloud = cv2.GaussianBlur(resize(truth, 100, 120), (0, 0), 2)
+    photo = torch.from_numpy(resize(color, 100, 120)).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        head = GuidedHead({4: 1}).eval()
+        redrawn = head(torch.from_numpy(cloud)[None, None], photo, {4: torch.zeros(1, 1, 25, 30)})
+    seen = redrawn[0, 0].numpy()
     errors = {
         level: np.abs(refine(color, seen, level) - truth).mean()
         for level in ("none", "fast", "best")

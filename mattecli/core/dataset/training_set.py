@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from mattecli.core.dataset import augmentation
 from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.fine_structure import cut_openwork, grow_hair
+from mattecli.core.dataset.glass import turn_to_glass
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source
 from mattecli.core.imaging.reading import to_unit
@@ -32,6 +33,8 @@ class Mixture:
         Share of samples that are a background alone, with alpha zero.
     hair, openwork : float
         Shares of composites whose subject gets hair, or holes, that are drawn.
+    glass : float
+        Share of composites whose subject is turned to glass.
     """
 
     recompose: float = 0.35
@@ -39,6 +42,7 @@ class Mixture:
     empty: float = 0.04
     hair: float = 0.25
     openwork: float = 0.08
+    glass: float = 0.03
 
 
 class TrainingSet(Dataset):
@@ -122,7 +126,9 @@ class TrainingSet(Dataset):
             color = augmentation.jitter_color(color, rng, 0.6)
         foreground, alpha = augmentation.place_subject(cutout, self.size, rng)
         foreground = augmentation.jitter_color(foreground, rng, 0.6)
-        if rng.random() < self.mixture.openwork:
+        if rng.random() < self.mixture.glass:
+            foreground, alpha, background = turn_to_glass(foreground, alpha, background, rng)
+        elif rng.random() < self.mixture.openwork:
             alpha = cut_openwork(alpha, rng)
         if rng.random() < self.mixture.hair:
             foreground, alpha = grow_hair(foreground, alpha, rng)

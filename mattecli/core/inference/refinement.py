@@ -13,19 +13,16 @@ from mattecli.core.imaging.reading import to_unit
 from mattecli.core.inference.closed_form import solve_closed_form
 from mattecli.core.inference.windows import ColorWindows
 
-# Radii of windows, the wide ones' at half the network's size, and the contrast (squared) below
-# which a window is flat. Wide windows hold enough of subject and ground to tell strands from what
-# is between them, narrow ones keep to the edge. SAD and Grad on photos and composites chose them.
-_WIDE, _NARROW, _FLAT = 8, 4, 1e-5
-# How far the averages of wide windows fall short of 0 and 1.
-_SHORT = 0.05
+# Radius of windows at half the network's size, and the contrast (squared) below which one is flat.
+# SAD and Grad on photos and composites chose them.
+_RADIUS, _FLAT = 4, 1e-5
 # Where the matte is this close to 0 or 1 in the whole window it is sure.
 _SURE = 0.01
 # Size at which unsure pixels are solved.
 _SOLVED_PIXELS = 1_000_000
 # Rows of the full-size photo that are worked on at once, and the side of blocks that are left out
 # where all is sure.
-_STRIP, _BLOCK = 32, 64
+_STRIP, _BLOCK = 32, 32
 
 
 def refine(
@@ -34,9 +31,9 @@ def refine(
     """Bring a matte to the size of its photo.
 
     ``none`` enlarges it by cubic interpolation. ``fast`` takes alpha for a linear function of
-    colour within every window, wide ones first and then narrow ones, finds these functions at the
-    network's size and applies the last of them to the full-size photo, so that edges and hair come
-    back at the photo's own sharpness: the fast guided filter of He and Sun (arXiv 1505.00996).
+    colour within every window, finds these functions at half the network's size and applies them to
+    the full-size photo, so that edges and hair come back at the photo's own sharpness: the fast
+    guided filter of He and Sun (arXiv 1505.00996).
     ``best`` then solves the unsure pixels anew by closed-form matting at up to a megapixel. In all
     of them only pixels about which the network is unsure are touched.
 
@@ -56,12 +53,9 @@ def refine(
     """
     if level == "none":
         return resize(matte, *color.shape[:2])
-    if seen is None or seen.shape[:2] != matte.shape:
-        seen = resize(color, *matte.shape)
-    drawn = _redrawn(seen, matte)
     if level == "best":
-        return _enlarged(color, _solved(color, matte, drawn))
-    return _enlarged(color, drawn, seen)
+        return _to_full_size(color, _solved(color, matte, seen))
+    return _enlarged(color, matte, seen)
 
 
 def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -90,7 +84,7 @@ def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -
         missed = np.zeros(labels.max() + 1, np.float32)
         missed[labels[known]] = (truth - first)[known]
         first = np.clip(first + missed[labels], 0, 1)
-    alpha = _enlarged(color, _solve(small, first, ~known))
+    alpha = _to_full_size(color, _solve(small, first, ~known))
     known, truth = _known(trimap)
     return np.where(known, truth, alpha)
 
@@ -106,13 +100,10 @@ def _to_solve(color: np.ndarray) -> np.ndarray:
     return resize(color, *(max(1, round(side * scale)) for side in color.shape[:2]))
 
 
-def _solved(color: np.ndarray, matte: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Solve what is unsure in a matte, at the size of the photo or at a megapixel.
-
-    `drawn` is the matte after :func:`_redrawn`, from which the solution sets out.
-    """
+def _solved(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
+    """Solve what is unsure in a matte, at the size of the photo or at a megapixel."""
     color = _to_solve(color)
-    first = _enlarged(color, drawn)
+    first = _enlarged(color, matte, seen)
     # The network is unsure just beside what it shows as unsure, too.
     unsure = cv2.dilate(_is_unsure(matte).astype(np.uint8), np.ones((5, 5), np.uint8))
     unsure = cv2.resize(unsure, first.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
@@ -131,50 +122,34 @@ def _solve(color: np.ndarray, first: np.ndarray, unsure: np.ndarray) -> np.ndarr
     return first
 
 
-def _redrawn(seen: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Draw what is unsure in a matte anew by a fast guided filter of wide windows.
-
-    `seen` is the photo at the matte's size.
-    """
-    weight = _unsureness(matte)
-    if not weight.any():
-        return matte
-    height, width = matte.shape
-    half = (height + 1) // 2, (width + 1) // 2
-    windows = ColorWindows(to_unit(resize(seen, *half)), _WIDE, _FLAT)
-    slope, offset = (
-        cv2.resize(part, (width, height)) for part in windows.fit(resize(matte, *half))
-    )
-    guided = np.einsum("hwc,hwc->hw", slope, to_unit(seen)) + offset
-    guided = np.clip((guided - _SHORT) / (1 - 2 * _SHORT), 0, 1)
-    return matte + weight * (guided - matte)
+def _to_full_size(color: np.ndarray, solved: np.ndarray) -> np.ndarray:
+    return solved if solved.shape == color.shape[:2] else _enlarged(color, solved)
 
 
 def _enlarged(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
-    """Enlarge a matte by a fast guided filter; one that is large enough is only resized."""
+    """Bring a matte to the photo's size by a fast guided filter."""
     height, width = color.shape[:2]
     alpha = resize(matte, height, width)
-    if alpha.size <= matte.size:
-        return alpha
+    half = tuple((side + 1) // 2 for side in matte.shape)
     # Alpha is slope · colour + offset; the last layer says how far the matte is unsure.
-    layers = np.zeros((5, *matte.shape), np.float32)
-    layers[4] = _unsureness(matte)
-    guide = to_unit(resize(color, *matte.shape) if seen is None else seen)
+    layers = np.zeros((5, *half), np.float32)
+    layers[4] = resize(_unsureness(matte), *half)
+    guide = to_unit(resize(color if seen is None else seen, *half))
+    reduced = resize(matte, *half)
     # Interpolation at a pixel that is unsure reaches to its neighbours.
     needed = cv2.dilate((layers[4] > 0).view(np.uint8), np.ones((3, 3), np.uint8))
     for block in busy_blocks(needed, _BLOCK):
         # A fit depends on colours that are two radii away.
-        outer, inner = grown(block, 2 * _NARROW, matte.shape)
-        slope, offset = ColorWindows(guide[outer], _NARROW, _FLAT).fit(matte[outer])
+        outer, inner = grown(block, 2 * _RADIUS, half)
+        slope, offset = ColorWindows(guide[outer], _RADIUS, _FLAT).fit(reduced[outer])
         layers[:3, block[0], block[1]] = slope[inner].transpose(2, 0, 1)
         layers[3][block] = offset[inner]
-    layers[:3] /= np.iinfo(color.dtype).max
 
     for start in range(0, height, _STRIP):
         rows = np.arange(start, min(start + _STRIP, height))
-        position = np.clip((rows + 0.5) * matte.shape[0] / height - 0.5, 0, matte.shape[0] - 1)
+        position = np.clip((rows + 0.5) * half[0] / height - 0.5, 0, half[0] - 1)
         above = position.astype(int)
-        first, last = above[0], min(above[-1] + 1, matte.shape[0] - 1)
+        first, last = above[0], min(above[-1] + 1, half[0] - 1)
         if not layers[4, first : last + 1].any():
             continue
         share = (position - above).astype(np.float32)[:, None]
@@ -188,7 +163,7 @@ def _enlarged(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = No
                 for part in (layer[:, columns] for layer in wide)
             )
             block = slice(start, start + len(rows)), columns
-            r, g, b = cv2.split(color[block])
+            r, g, b = cv2.split(to_unit(color[block]))
             guided = np.clip(red * r + green * g + blue * b + offset, 0, 1)
             alpha[block] += weight * (guided - alpha[block])
     return alpha

@@ -33,6 +33,8 @@ class NetworkConfig:
     cue_channels: tuple[int, ...] = (256,)
     #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
     detail_channels: int = 0
+    #: Those of them at which alpha is fitted to the photo's colours, to be redrawn.
+    guided_strides: tuple[int, ...] = ()
     channel_attention: bool = True
     spatial_attention: bool = True
     low_level: bool = True
@@ -51,10 +53,22 @@ class NetworkConfig:
             raise MatteError(f"cue_strides {self.cue_strides} must run from coarse to fine")
         if self.architecture not in ("hattmatting", "late-fusion"):
             raise MatteError(f"unknown architecture '{self.architecture}'")
+        guided = tuple(stride for stride in self.cue_strides if stride in self.guided_strides)
+        if self.guided_strides != guided:
+            raise MatteError(
+                f"guided_strides {self.guided_strides} must be some of the cue_strides "
+                f"{self.cue_strides}, coarse to fine"
+            )
         if self.architecture == "late-fusion" and (
-            self.channel_attention or self.spatial_attention or not self.low_level
+            self.channel_attention
+            or self.spatial_attention
+            or self.guided_strides
+            or not self.low_level
         ):
-            raise MatteError("late-fusion has no attention, and always uses low-level features")
+            raise MatteError(
+                "late-fusion has no attention and no guided head, and always uses low-level "
+                "features"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON and TOML."""
@@ -81,7 +95,7 @@ NETWORKS: dict[str, NetworkConfig] = {
     "hattmatting": NetworkConfig(),
     "hattmatting++": NetworkConfig(cue_strides=(8, 4), cue_channels=(256, 256), sentry=True),
     # Ours: a light encoder at stride 32, cues at every level down to stride 2, where hair lives,
-    # and a narrow head at full resolution.
+    # a narrow head at full resolution, and a guided filter that is steered.
     "matte": NetworkConfig(
         encoder="tf_efficientnet_lite0",
         output_stride=32,
@@ -89,6 +103,7 @@ NETWORKS: dict[str, NetworkConfig] = {
         cue_strides=(16, 8, 4, 2),
         cue_channels=(96, 64, 32, 16),
         detail_channels=8,
+        guided_strides=(16, 8, 4),
         sentry=True,
         predict_size=640,
     ),

@@ -1,4 +1,4 @@
-"""HAttMatting: hierarchical attention matting, and the finer head that ours has."""
+"""HAttMatting: hierarchical attention matting, and the finer heads that ours has."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mattecli.core.network.blocks import (
 )
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.encoders import Encoder
+from mattecli.core.network.guided import GuidedHead
 
 
 class CueFusion(nn.Module):
@@ -98,6 +99,9 @@ class HAttMatting(nn.Module):
             if config.detail_channels
             else nn.Conv2d(channels, 1, 3, padding=1)
         )
+        widths = dict(zip(config.cue_strides, config.cue_channels, strict=True))
+        guided = {stride: widths[stride] for stride in config.guided_strides}
+        self.guided = GuidedHead(guided) if guided and config.low_level else None
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Alpha of `image`.
@@ -111,7 +115,8 @@ class HAttMatting(nn.Module):
         -------
         Tensor, Bx1xHxW
             Alpha in [0, 1]. In training mode a pair: alpha, and the sentries' alphas of the
-            intermediate levels, coarse to fine, each at its own resolution.
+            intermediate levels, coarse to fine, each at its own resolution, and that which the
+            guided head redrew.
         """
         size = image.shape[-2:]
         image = pad_to_multiple(image)
@@ -123,9 +128,10 @@ class HAttMatting(nn.Module):
         if self.distil is not None:
             semantics = self.distil(semantics)
 
-        intermediate = []
+        intermediate, decoded = [], {}
         for index, level in enumerate(self.levels):
-            semantics = level(semantics, features[self.config.cue_strides[index]])
+            stride = self.config.cue_strides[index]
+            semantics = decoded[stride] = level(semantics, features[stride])
             if self.training and self.sentries:
                 intermediate.append(to_alpha(self.sentries[index](semantics)))
 
@@ -133,5 +139,10 @@ class HAttMatting(nn.Module):
             logits = resize(self.head(self.decode(semantics)), image.shape[-2:])
         else:
             logits = self.head(semantics, self.encoder.normalise(image))
-        alpha = to_alpha(logits)[..., : size[0], : size[1]]
+        alpha = to_alpha(logits)
+        if self.guided is not None:
+            if self.training and self.sentries:
+                intermediate.append(alpha)
+            alpha = self.guided(alpha, image, decoded)
+        alpha = alpha[..., : size[0], : size[1]]
         return (alpha, intermediate) if self.training else alpha

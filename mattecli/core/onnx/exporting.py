@@ -19,6 +19,7 @@ from mattecli.core.inference.predictor import snap
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import MULTIPLE, NetworkConfig
 from mattecli.core.onnx.convention import METADATA_KEY, PRESETS, Convention
+from mattecli.core.onnx.padding import fold_padding, with_constant_padding
 from mattecli.core.onnx.session import open_session
 
 #: What the tracing exporter can write.
@@ -87,9 +88,11 @@ def export(
     if rembg:
         convention = PRESETS["u2net"]
         size = (convention.size, convention.size)
+    even = with_constant_padding(network)
     model = onnx.load_from_string(
-        _trace(_Portable(network, convention.mean, convention.std).eval(), opset, size)
+        _trace(_Portable(even, convention.mean, convention.std).eval(), opset, size)
     )
+    fold_padding(model)
     model.producer_name, model.producer_version = "matte", __version__
     onnx.helper.set_model_props(model, {METADATA_KEY: convention.to_json()})
     onnx.checker.check_model(model)
@@ -114,7 +117,7 @@ def export_graph(config: NetworkConfig) -> bytes:
     """
     import onnx
 
-    network = build_network(config).eval()
+    network = with_constant_padding(build_network(config).eval())
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():
             # The exporter would make one of two initializers that hold the same.
@@ -129,6 +132,7 @@ def export_graph(config: NetworkConfig) -> bytes:
         do_constant_folding=False,
     )
     model = onnx.load_from_string(traced)
+    fold_padding(model)
     parameters = {f"network.{name}" for name in network.state_dict()}
     for tensor in model.graph.initializer:
         if tensor.name in parameters:

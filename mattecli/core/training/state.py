@@ -131,12 +131,23 @@ def _start_network(
     config: TrainingConfig, encoder_weights: Path | None, start_from: Path | None, pretrained: bool
 ) -> nn.Module:
     settings = dict(config.network)
+    name = settings.pop("name")
     if start_from is not None:
-        network = load_network(start_from)
-        if size := settings.get("predict_size"):
-            network.config = replace(network.config, predict_size=size)
+        before = load_network(start_from)
+        chosen = NetworkConfig.from_dict(before.config.to_dict() | settings)
+        if chosen.encoder != before.config.encoder:
+            raise MatteError(
+                f"{start_from} has the encoder '{before.config.encoder}', not '{chosen.encoder}': "
+                "leave one of the two out"
+            )
+        network = build_network(chosen)
+        try:
+            network.load_state_dict(before.state_dict(), strict=False)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()
+            raise MatteError(f"{start_from} is of another network than asked ({reason})") from None
         return network
-    named = network_config(settings.pop("name"))
+    named = network_config(name)
     chosen = NetworkConfig.from_dict(named.to_dict() | settings)
     download = pretrained and encoder_weights is None
     try:

@@ -52,8 +52,8 @@ def train(
     encoder_weights : Path, optional
         Local ImageNet weights for the encoder, instead of timm's download.
     start_from : Path, optional
-        Weights to fine-tune; of their network only `predict_size` is changed by
-        `config.network`.
+        Weights to fine-tune. Their network is changed by the settings in `config.network`, not by
+        its name; parts that they lack start anew.
     pretrained : bool
         Whether the encoder starts from ImageNet weights at all.
     cache : Path, optional
