@@ -62,6 +62,15 @@ def test_any_number_of_pictures_of_any_size(exported, network, shape):
     assert np.abs(alpha - expected).max() < 1e-3
 
 
+def test_convolutions_take_their_padding_along(exported):
+    nodes = onnx.load(exported).graph.node
+    padded = {output for node in nodes if node.op_type == "Pad" for output in node.output}
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    assert not padded & {node.input[0] for node in convolutions}
+    pads = [list(a.ints) for node in convolutions for a in node.attribute if a.name == "pads"]
+    assert [0, 0, 1, 1] in pads, "what the encoder's first convolution had in a node of its own"
+
+
 def test_predict_takes_it_back(exported, tmp_path):
     photo = EXAMPLES / "cat.jpg"
     result = matte("predict", photo, tmp_path / "a.png", "--weights", exported)
