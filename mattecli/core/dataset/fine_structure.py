@@ -92,7 +92,7 @@ def cut_openwork(alpha: np.ndarray, rng: Rng) -> np.ndarray:
     pattern = _lattice(size, rng) if rng.random() < 0.5 else _blobs(size, rng)
     if rng.random() < 0.5:
         # Only a part of the subject is open.
-        where = _noise(size, size * rng.uniform(0.15, 0.4), rng)
+        where = smooth_noise(size, size * rng.uniform(0.15, 0.4), rng)
         open_part = np.clip((where - rng.uniform(-0.5, 0.3)) * 8, 0, 1)
         pattern = 1 - open_part * (1 - pattern)
     return alpha * pattern.astype(np.float32)
@@ -139,10 +139,10 @@ def _colors(foreground: np.ndarray, alpha: np.ndarray, roots: np.ndarray, rng: R
     return np.clip(near * shade, 0, 1)
 
 
-def _noise(size: int, scale: float, rng: Rng) -> np.ndarray:
-    """Smooth noise of unit deviation whose blobs are about `scale` pixels wide."""
-    cells = max(3, round(size / scale))
-    small = rng.standard_normal((cells, cells)).astype(np.float32)
+def smooth_noise(size: int, scale: float, rng: Rng, along: float | None = None) -> np.ndarray:
+    """Smooth SxS noise of about unit deviation: blobs `scale` pixels wide, and `along` high."""
+    cells = [max(3, round(size / pixels)) for pixels in (along or scale, scale)]
+    small = rng.standard_normal(cells).astype(np.float32)
     return cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
@@ -150,14 +150,16 @@ def _blobs(size: int, rng: Rng) -> np.ndarray:
     """Leaves or lace: noise, cut at a level."""
     scale = size * np.exp(rng.uniform(np.log(0.008), np.log(0.05)))
     sharpness = np.float32(scale / rng.uniform(1.0, 3.0))
-    return np.clip(0.5 + (_noise(size, scale, rng) + rng.uniform(-0.3, 1.0)) * sharpness, 0, 1)
+    return np.clip(
+        0.5 + (smooth_noise(size, scale, rng) + rng.uniform(-0.3, 1.0)) * sharpness, 0, 1
+    )
 
 
 def _lattice(size: int, rng: Rng) -> np.ndarray:
     """Bars that cross: nets, fences, wicker."""
     period = size * np.exp(rng.uniform(np.log(0.02), np.log(0.12)))
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-    bend = _noise(size, size * 0.3, rng) * period * np.float32(rng.uniform(0, 0.6))
+    bend = smooth_noise(size, size * 0.3, rng) * period * np.float32(rng.uniform(0, 0.6))
     bars = np.zeros((size, size), np.float32)
     angle = rng.uniform(0, np.pi)
     for turn in (0, rng.uniform(0.8, 1.57))[: 1 + (rng.random() < 0.8)]:

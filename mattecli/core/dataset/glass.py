@@ -9,6 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mattecli.core.dataset.fine_structure import smooth_noise
+
 Rng = np.random.Generator
 
 
@@ -35,15 +37,17 @@ def turn_to_glass(
     # The whole of it three times in four; otherwise a part, such as a bottle beside its label.
     glass = np.ones_like(alpha)
     if rng.random() < 0.25:
-        glass = np.clip(6 * _noise(size, rng.uniform(0.2, 0.6), rng) + rng.uniform(0, 3), 0, 1)
+        glass = np.clip(
+            6 * smooth_noise(size, size * rng.uniform(0.2, 0.6), rng) + rng.uniform(0, 3), 0, 1
+        )
 
     rim = np.exp(-depth / (size * np.exp(rng.uniform(np.log(0.004), np.log(0.03)))))
     body, edge = rng.uniform(0.08, 0.45), rng.uniform(0.3, 0.95)
     density = body + (edge - body) * rim
-    density *= 1 + rng.uniform(0, 0.5) * _noise(size, rng.uniform(0.05, 0.3), rng)
+    density *= 1 + rng.uniform(0, 0.5) * smooth_noise(size, size * rng.uniform(0.05, 0.3), rng)
     # Glints: bands of noise that is drawn out along one axis.
-    across = np.exp(rng.uniform(np.log(0.01), np.log(0.08)))
-    glints = _noise(size, across, rng, along=rng.uniform(3, 12) * across)
+    across = size * np.exp(rng.uniform(np.log(0.01), np.log(0.08)))
+    glints = smooth_noise(size, across, rng, along=rng.uniform(3, 12) * across)
     glints = np.clip(4 * (glints - rng.uniform(1.0, 2.0)), 0, 1) * rng.uniform(0.3, 1.0)
     clear = np.clip(density, 0, 1)
     dense = clear + (1 - clear) * glints
@@ -67,13 +71,8 @@ def _bent(background: np.ndarray, where: np.ndarray, rng: Rng) -> np.ndarray:
     size = where.shape[0]
     strength = size * rng.uniform(0, 0.02) * cv2.GaussianBlur(where, (0, 0), size / 100)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-    scale = rng.uniform(0.05, 0.3)
-    moved = [(axis + strength * _noise(size, scale, rng)).astype(np.float32) for axis in (x, y)]
+    scale = size * rng.uniform(0.05, 0.3)
+    moved = [
+        (axis + strength * smooth_noise(size, scale, rng)).astype(np.float32) for axis in (x, y)
+    ]
     return cv2.remap(background, *moved, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-
-
-def _noise(size: int, across: float, rng: Rng, along: float | None = None) -> np.ndarray:
-    """Smooth SxS noise of about unit deviation; blobs are these shares of `size` wide and high."""
-    cells = [max(3, round(1 / share)) for share in (along or across, across)]
-    small = rng.standard_normal(cells).astype(np.float32)
-    return cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC)

@@ -69,17 +69,18 @@ class GuidedHead(nn.Module):
             fits, votes = [], []
             for stride, steer in zip(self.strides, steers, strict=True):
                 shift, trust, vote = steer.float().split([3, 1, 1], dim=1)
+                shift = _SHIFT * shift
                 colors = functional.avg_pool2d(image, stride)
                 reduced = functional.avg_pool2d(alpha, stride)
                 fit = _fit(
-                    colors + _SHIFT * shift,
+                    colors + shift,
                     reduced,
                     torch.sigmoid(trust) + 1e-3,
                     learns=self.training,
                 )
                 slope, offset = fit.split([3, 1], dim=1)
                 # At full size the fit then meets the photo's own colours.
-                offset = offset + (slope * (_SHIFT * shift)).sum(dim=1, keepdim=True)
+                offset = offset + (slope * shift).sum(dim=1, keepdim=True)
                 fits.append(resize(torch.cat([slope, offset], dim=1), size))
                 votes.append(resize(vote, size))
             share = torch.softmax(torch.stack(votes), dim=0)

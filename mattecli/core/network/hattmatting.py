@@ -99,8 +99,8 @@ class HAttMatting(nn.Module):
             if config.detail_channels
             else nn.Conv2d(channels, 1, 3, padding=1)
         )
-        widths = dict(zip(config.cue_strides, config.cue_channels, strict=True))
-        guided = {stride: widths[stride] for stride in config.guided_strides}
+        widths = zip(config.cue_strides, config.cue_channels, strict=True)
+        guided = {stride: width for stride, width in widths if stride in config.guided_strides}
         self.guided = GuidedHead(guided) if guided and config.low_level else None
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:

@@ -108,12 +108,27 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
     network = build_network(config)
     with safe_open(path, "pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    fill_network(network, state, path)
+    return network.to(device).eval()
+
+
+def fill_network(
+    network: nn.Module, state: dict[str, torch.Tensor], path: Path, *, strict: bool = True
+) -> None:
+    """Put the tensors of the weights at `path` into a network.
+
+    Without `strict` either may have parts that the other lacks, and the network's stay as they are.
+
+    Raises
+    ------
+    MatteError
+        If the tensors do not fit.
+    """
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(state, strict=strict)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise MatteError(f"{path}: tensors do not fit the configuration ({reason})") from None
-    return network.to(device).eval()
 
 
 def average_networks(paths: list[Path]) -> tuple[nn.Module, dict[str, Any]]:

@@ -16,7 +16,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NetworkConfig, network_config
 from mattecli.core.network.encoders import load_encoder_weights
-from mattecli.core.network.weights import load_network, read_header
+from mattecli.core.network.weights import fill_network, load_network, read_header
 from mattecli.core.training.adversary import Adversary
 from mattecli.core.training.checkpoint import AveragedNetwork
 from mattecli.core.training.config import TrainingConfig
@@ -141,11 +141,7 @@ def _start_network(
                 "leave one of the two out"
             )
         network = build_network(chosen)
-        try:
-            network.load_state_dict(before.state_dict(), strict=False)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[1].strip()
-            raise MatteError(f"{start_from} is of another network than asked ({reason})") from None
+        fill_network(network, before.state_dict(), start_from, strict=False)
         return network
     named = network_config(name)
     chosen = NetworkConfig.from_dict(named.to_dict() | settings)
