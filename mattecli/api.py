@@ -59,7 +59,7 @@ def predict(
         the bundled weights.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    precision : {"auto", "fp32", "fp16", "bf16"}
+    precision : {"auto", "fp32", "fp16", "bf16", "int8"}
 
     Returns
     -------

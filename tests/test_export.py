@@ -75,7 +75,7 @@ def test_predict_takes_it_back(exported, tmp_path):
     photo = EXAMPLES / "cat.jpg"
     result = matte("predict", photo, tmp_path / "a.png", "--weights", exported)
     assert result.exit_code == 0, result.output
-    assert matte("predict", photo, tmp_path / "b.png", "--device", "cpu").exit_code == 0
+    assert matte("predict", photo, tmp_path / "b.png", "--precision", "fp32").exit_code == 0
     ours, native = (read_picture(tmp_path / name) for name in ("a.png", "b.png"))
     assert np.abs(ours.alpha.astype(int) - native.alpha).max() <= 1
 

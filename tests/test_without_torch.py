@@ -26,7 +26,7 @@ CAT = Path(__file__).parents[1] / "examples/cat.jpg"
 
 
 def assert_same_mattes(path):
-    ours = Predictor.load(path, device="cpu")
+    ours = Predictor.load(path, device="cpu", precision="fp32")
     assert type(ours) is OnnxPredictor
     theirs = Predictor(load_network(path), torch.device("cpu"))
     assert ours.size == theirs.size

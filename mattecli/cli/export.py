@@ -32,6 +32,16 @@ def export(
             help="For rembg's session u2net_custom: 320x320, normalised as it does.",
         ),
     ] = False,
+    int8: Annotated[
+        Path | None,
+        typer.Option(
+            "--int8",
+            metavar="PHOTOS",
+            help="Compute with integers, which halves the time on a CPU; a folder of a few dozen "
+            "photos shows how large values become. As NAME.int8.onnx beside NAME.safetensors, "
+            "`matte predict` takes the file by itself.",
+        ),
+    ] = None,
 ) -> None:
     """Write the network as an ONNX file and check its mattes against PyTorch.
 
@@ -43,16 +53,26 @@ def export(
         raise typer.BadParameter("--rembg has a size of its own")
     fixed = _parse_size(size) if size else None
 
+    from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.walking import find_images
     from mattecli.core.network.weights import load_network
     from mattecli.core.onnx.exporting import export as export_network
     from mattecli.core.store import find_weights
 
-    network = load_network(find_weights(weights))
-    done = export_network(network, out, opset=opset, size=fixed, rembg=rembg)
+    path = find_weights(weights)
+    photos = find_images(int8) if int8 else []
+    if int8 and not photos:
+        raise MatteError(f"{int8} holds no pictures")
+    done = export_network(
+        load_network(path), out, opset=opset, size=fixed, rembg=rembg, photos=photos, weights=path
+    )
     typer.echo(
         f"{out}: {done.size / 1e6:.1f} MB, opset {opset}, at most {done.difference:.1e} from "
         f"PyTorch on {done.pictures} picture{'s' if done.pictures > 1 else ''}"
     )
+    if done.from_floats is not None:
+        count = f"{len(photos)} photo{'s' if len(photos) > 1 else ''}"
+        typer.echo(f"with integers on the average {done.from_floats:.1e} from that on {count}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -142,7 +142,10 @@ def predict(
     ] = "auto",
     precision: Annotated[
         Precision,
-        typer.Option(help="auto is fp16 on CUDA, fp32 elsewhere.", rich_help_panel=_NETWORK),
+        typer.Option(
+            help="auto is fp16 on CUDA, int8 on the CPU where weights have it, else fp32.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = Precision.auto,
     batch_size: Annotated[
         int | None,

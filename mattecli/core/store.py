@@ -88,7 +88,7 @@ def find_weights(weights: str | Path | None = None) -> Path:
 
 def is_sound(weights: Weights) -> bool:
     """Tell whether the file is there and has the checksum that the index says."""
-    return weights.path.is_file() and _digest(_read(weights.path)) == weights.record.sha256
+    return weights.path.is_file() and digest(weights.path) == weights.record.sha256
 
 
 def add_weights(
@@ -151,6 +151,11 @@ def add_weights(
     finally:
         partial.unlink(missing_ok=True)
     return Weights(name, folder / record.file, record, bundled=False)
+
+
+def digest(path: Path) -> str:
+    """Give the SHA-256 of a file, in hexadecimal digits."""
+    return _digest(_read(path))
 
 
 def _read(path: Path) -> Iterator[bytes]:

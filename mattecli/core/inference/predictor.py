@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattecli.core.device import autocast, choose_device, choose_precision, is_cpu
+from mattecli.core.errors import MatteError
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
 from mattecli.core.network.config import MULTIPLE
@@ -77,18 +78,31 @@ class Predictor:
 
         An ``.onnx`` file may hold any network; it brings its own precision. On the CPU networks
         of the usual architecture run without PyTorch, and if so many threads as `streams` says
-        are to run them at the same time, they share the cores.
+        are to run them at the same time, they share the cores. There ``auto`` prefers integers to
+        fp32 where they were made for the weights (`load_int8`).
+
+        Raises
+        ------
+        MatteError
+            If there are no such weights, or they cannot run there in that precision.
         """
         path = find_weights(weights)
         if path.suffix == ".onnx":
             from mattecli.core.onnx.predictor import OnnxPredictor
 
             return OnnxPredictor(path, device, size, streams=streams)
-        if precision in ("auto", "fp32") and is_cpu(device):
-            from mattecli.core.onnx.without_torch import load_without_torch
+        if precision in ("auto", "fp32", "int8") and is_cpu(device):
+            from mattecli.core.onnx.without_torch import load_int8, load_without_torch
 
-            if predictor := load_without_torch(path, size, streams):
+            if precision != "fp32" and (predictor := load_int8(path, size, streams)):
                 return predictor
+            if precision != "int8" and (predictor := load_without_torch(path, size, streams)):
+                return predictor
+        if precision == "int8":
+            raise MatteError(
+                f"int8 needs the CPU, and {path.with_suffix('.int8.onnx')} made from the weights: "
+                "matte export --int8 PHOTOS writes it"
+            )
         from mattecli.core.network.weights import load_network
 
         chosen = choose_device(device)

@@ -25,6 +25,14 @@ def resize(features: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize of BxCxhxw to BxCxHxW; nothing is done where the size is right."""
     if features.shape[-2:] == size:
         return features
+    height, width = features.shape[-2:]
+    factor = int(size[0] // height)
+    # A factor that is written into an ONNX graph, instead of sizes, is what onnxruntime is fast at.
+    # Means over a whole picture are enlarged by no fixed factor.
+    if min(height, width) > 1 and (height * factor, width * factor) == tuple(size):
+        return functional.interpolate(
+            features, scale_factor=float(factor), mode="bilinear", align_corners=False
+        )
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
 
 

@@ -20,7 +20,10 @@ from mattecli.core.network.building import build_network
 from mattecli.core.network.config import MULTIPLE, NetworkConfig
 from mattecli.core.onnx.convention import METADATA_KEY, PRESETS, Convention
 from mattecli.core.onnx.padding import fold_padding, with_constant_padding
+from mattecli.core.onnx.quantising import OLDEST_OPSET, quantise
 from mattecli.core.onnx.session import open_session
+from mattecli.core.onnx.without_torch import SOURCE_KEY
+from mattecli.core.store import digest
 
 #: What the tracing exporter can write.
 OPSETS = range(11, 21)
@@ -29,11 +32,15 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: its size in bytes, and how far from PyTorch it was on how many pictures."""
+    """What was written: its size in bytes, and how far from PyTorch it was on how many pictures.
+
+    `from_floats` is how far integers are from floats, as the mean over the photos' pixels.
+    """
 
     size: int
     difference: float
     pictures: int
+    from_floats: float | None = None
 
 
 class _Portable(nn.Module):
@@ -57,6 +64,8 @@ def export(
     opset: int = 17,
     size: tuple[int, int] | None = None,
     rembg: bool = False,
+    photos: list[Path] | None = None,
+    weights: Path | None = None,
 ) -> Exported:
     """Write a network as an ONNX file from RGB in [0, 1], B×3×H×W, to alpha, B×1×H×W.
 
@@ -70,12 +79,18 @@ def export(
         Fixes the input to one picture of this size; otherwise batch, height and width are free.
     rembg : bool
         Take pictures as rembg prepares them for its U²-Net sessions.
+    photos : list of Path, optional
+        Compute with integers; the photos show how large values become (see `quantise`).
+    weights : Path, optional
+        The file that the network is from: what is written with `photos` then stands for it where
+        `load_int8` looks.
 
     Raises
     ------
     MatteError
         If the package ``onnx`` or onnxruntime is missing, or the file's mattes are not PyTorch's
-        to `TOLERANCE`; then nothing is written.
+        to `TOLERANCE`, or with integers not on the average those with floats; then nothing is
+        written.
     """
     try:
         import onnx
@@ -83,6 +98,8 @@ def export(
         raise MatteError("exporting needs the package onnx: pip install 'mattecli[onnx]'") from None
     if opset not in OPSETS:
         raise MatteError(f"opset {opset}: use {OPSETS[0]} to {OPSETS[-1]}")
+    if photos and opset < OLDEST_OPSET:
+        raise MatteError(f"opset {opset}: integers need {OLDEST_OPSET} or later")
 
     convention = _own_convention(network.config)
     if rembg:
@@ -94,7 +111,10 @@ def export(
     )
     fold_padding(model)
     model.producer_name, model.producer_version = "matte", __version__
-    onnx.helper.set_model_props(model, {METADATA_KEY: convention.to_json()})
+    said = {METADATA_KEY: convention.to_json()}
+    if photos and weights:
+        said[SOURCE_KEY] = digest(weights)
+    onnx.helper.set_model_props(model, said)
     onnx.checker.check_model(model)
     data = model.SerializeToString()
 
@@ -105,8 +125,12 @@ def export(
         raise MatteError(
             f"{path} is not written: its mattes are up to {difference:.2g} away from PyTorch's"
         )
+    from_floats = None
+    if photos:
+        data, from_floats = quantise(data, photos)
     write_atomically(path, data)
-    return Exported(len(data), difference, sum(len(batch) for batch in pictures))
+    count = sum(len(batch) for batch in pictures)
+    return Exported(len(data), difference, count, from_floats)
 
 
 def export_graph(config: NetworkConfig) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -104,20 +105,22 @@ class OnnxPredictor(Predictor):
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Run the network on uint8 photos that share one network size."""
-        batch = np.stack([self._normalise(image) for image in images])
+        batch = np.concatenate([self.input_of(image) for image in images])
         parts = np.split(batch, len(batch)) if self.one_by_one else [batch]
         wanted = [self.session.get_outputs()[self.convention.output].name]
         results = [self.session.run(wanted, {self.input.name: part})[0] for part in parts]
         return [self._matte(result) for part in results for result in part]
 
-    def _normalise(self, image: np.ndarray) -> np.ndarray:
-        """uint8 H×W×3 to 3×H×W as the network wants it."""
+    def input_of(self, image: np.ndarray) -> np.ndarray:
+        """Turn a uint8 H×W×3 photo into the 1×3×H×W that the network wants."""
         form = self.convention
         top = max(int(image.max()), 1) if form.divide_by_max else 255
-        image = image[..., ::-1] if form.channels == "bgr" else image
-        unit = image.astype(np.float32) / np.float32(top)
-        values = (unit - np.float32(form.mean)) / np.float32(form.std)
-        return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=_TYPES[self.input.type])
+        planes = cv2.split(image)
+        values = np.stack(planes[::-1] if form.channels == "bgr" else planes).astype(np.float32)
+        values /= np.float32(top)
+        values -= np.float32(form.mean)[:, None, None]
+        values /= np.float32(form.std)[:, None, None]
+        return values[None].astype(_TYPES[self.input.type], copy=False)
 
     def _matte(self, result: np.ndarray) -> np.ndarray:
         """One picture's share of the output to a float32 h×w matte in [0, 1]."""

@@ -1,0 +1,109 @@
+"""Networks in integers: whose they are, what is taken when, and that mattes stay what they were."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
+
+from mattecli.cli.app import app
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.reading import read_color
+from mattecli.core.inference.predictor import Predictor
+from mattecli.core.network.weights import load_network, read_header
+from mattecli.core.onnx import quantising
+from mattecli.core.onnx.exporting import export
+from mattecli.core.onnx.without_torch import load_int8
+from mattecli.core.store import find_weights
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PHOTOS = [read_color(EXAMPLES / f"{name}.jpg") for name in ("cat", "raccoon")]
+
+
+def matte(*arguments: object):
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A copy of the bundled weights, and what was exported for them."""
+    folder = tmp_path_factory.mktemp("int8")
+    shutil.copy(find_weights(), folder / "mine.safetensors")
+    (folder / "photos").mkdir()
+    for name in ("cat", "raccoon"):
+        shutil.copy(EXAMPLES / f"{name}.jpg", folder / "photos")
+    result = matte(
+        "export",
+        folder / "mine.int8.onnx",
+        *("--weights", folder / "mine.safetensors", "--int8", folder / "photos"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "with integers on the average" in result.output and "on 2 photos" in result.output
+    return folder / "mine.safetensors"
+
+
+def mattes(**how) -> list[np.ndarray]:
+    predictor = Predictor.load(device="cpu", **how)
+    return [predictor.run([predictor.shrink(photo)])[0] for photo in PHOTOS]
+
+
+def test_it_is_taken_by_itself_and_mattes_stay_what_they_were(weights):
+    taken = mattes(weights=weights)
+    for same in (
+        mattes(weights=weights.with_suffix(".int8.onnx")),
+        mattes(weights=weights, precision="int8"),
+    ):
+        assert all(map(np.array_equal, taken, same))
+    floats = mattes(weights=weights, precision="fp32")
+    differences = [np.abs(a - b).mean() for a, b in zip(taken, floats, strict=True)]
+    assert min(differences) > 0 and max(differences) < 0.01
+
+
+def test_weights_are_integers_that_overflow_nowhere(weights):
+    model = onnx.load(weights.with_suffix(".int8.onnx"))
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    stored = [array for array in values.values() if array.dtype == np.int8 and array.ndim == 4]
+    count = sum(array.size for array in stored)
+    assert count > 0.95 * sum(array.size for array in values.values())
+    # Two products of a weight and an unsigned byte fit into 16 bits.
+    assert 2 * 255 * max(np.abs(array.astype(int)).max() for array in stored) < 2**15
+    assert weights.with_suffix(".int8.onnx").stat().st_size < 0.6 * weights.stat().st_size
+
+
+def test_other_weights_of_the_name_are_not_answered_by_it(weights, tmp_path):
+    tensors = load_file(weights)
+    tensors["head.alpha.bias"] = tensors["head.alpha.bias"] + 1
+    path = tmp_path / "mine.safetensors"
+    network = json.dumps(read_header(weights)[0].to_dict())
+    header = {"format": "mattecli-1", "network": network}
+    save_file(tensors, path, metadata=header)
+    shutil.copy(weights.with_suffix(".int8.onnx"), tmp_path / "mine.int8.onnx")
+    assert load_int8(path) is None
+    changed, floats = mattes(weights=path), mattes(weights=path, precision="fp32")
+    assert all(map(np.array_equal, changed, floats))
+    with pytest.raises(MatteError, match=r"mine\.int8\.onnx made from the weights"):
+        Predictor.load(path, device="cpu", precision="int8")
+
+
+def test_wrong_input(weights, tmp_path):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "m.onnx"
+    result = matte("export", out, "--int8", tmp_path / "empty")
+    assert result.exit_code == 1 and "holds no pictures" in str(result.exception)
+    result = matte("export", out, "--int8", EXAMPLES / "cat.jpg", "--opset", 12)
+    assert result.exit_code == 1 and "13 or later" in str(result.exception)
+    assert not out.exists()
+
+
+def test_a_network_that_integers_do_not_suit(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantising, "TOLERANCE", 0.0)
+    with pytest.raises(MatteError, match="integers do not suit this network"):
+        export(load_network(weights), tmp_path / "m.onnx", photos=[EXAMPLES / "cat.jpg"])
+    assert not (tmp_path / "m.onnx").exists()
