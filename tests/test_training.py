@@ -404,13 +404,15 @@ def test_fine_tuning_may_add_a_part_to_the_network(data, tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[network]\nname = "matte"\nguided_strides = []\n[loss]\nl1 = 1.0\n')
     assert train_steps(data, first, "--recipe", recipe)[0] == 0
-    assert load_network(first / "last.safetensors").guided is None
-    recipe.write_text(recipe.read_text().replace("[]", "[16, 4]"))
+    before = load_network(first / "last.safetensors")
+    assert before.guided is None and not before.sentries
+    recipe.write_text(recipe.read_text().replace("[]", "[16, 4]") + "sentry = 1.0\n")
     start = ("--start-from", first / "last.safetensors", "--recipe", recipe)
     code, error = train_steps(data, second, *start, "--lr", "0", "--steps", 1)
     assert code == 0, error
-    before, after = (load_network(run / "last.safetensors") for run in (first, second))
+    after = load_network(second / "last.safetensors")
     assert after.guided.strides == (16, 4)
+    assert len(after.sentries) == 4 and log_of(second)[0]["sentry"] > 0
     assert torch.equal(before.head.alpha.weight, after.head.alpha.weight)
     code, error = train_steps(data, tmp_path / "third", *start, "--encoder", "resnet18")
     assert code == 1 and "has the encoder 'tf_efficientnet_lite0', not" in " ".join(error.split())

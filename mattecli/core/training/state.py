@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,6 @@ def build_state(
     """Build network, optimiser and the rest, at step 0; see `trainer.train` for the parameters."""
     torch.manual_seed(config.seed)
     network = _start_network(config, encoder_weights, start_from, pretrained)
-    if not config.uses("sentry"):
-        _drop_sentries(network)
     if config.only:
         network.requires_grad_(False)
         _part(network, config.only).requires_grad_(True)
@@ -132,6 +130,8 @@ def _start_network(
 ) -> nn.Module:
     settings = dict(config.network)
     name = settings.pop("name")
+    # Heads without a loss would only cost time, and have processes wait for their gradients.
+    settings["sentry"] = config.uses("sentry")
     if start_from is not None:
         before = load_network(start_from)
         chosen = NetworkConfig.from_dict(before.config.to_dict() | settings)
@@ -157,13 +157,6 @@ def _start_network(
     if encoder_weights is not None and pretrained:
         load_encoder_weights(network.encoder, chosen.encoder, encoder_weights)
     return network
-
-
-def _drop_sentries(network: nn.Module) -> None:
-    """Heads without a loss would only cost time, and have processes wait for their gradients."""
-    network.config = replace(network.config, sentry=False)
-    if hasattr(network, "sentries"):
-        network.sentries = nn.ModuleList()
 
 
 def _part(network: nn.Module, name: str) -> nn.Module:
