@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,17 +14,9 @@ from mattecli.cli.destination import (
     is_folder,
     result_suffix,
 )
-from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 from mattecli.cli.predict_clip import predict_clip
 from mattecli.cli.predict_options import Kind, Precision, Refine, check_source, check_usage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy as np
-
-    from mattecli.core.inference.pipeline import Job, Outcome
-
+from mattecli.cli.predict_photos import predict_photos
 
 _RESULTS, _MATTE, _NETWORK, _RUN = "Results", "Matte", "Network", "Run"
 
@@ -235,23 +224,10 @@ def predict(
     from mattecli.core.imaging.clips import is_clip
     from mattecli.core.imaging.colors import parse_color
     from mattecli.core.imaging.composing import load_background
-    from mattecli.core.imaging.writing import write_image
     from mattecli.core.inference.cutting import Cut
-    from mattecli.core.inference.preview import MOST_ROWS, contact_sheet
-    from mattecli.core.inference.report import Report, summary
-    from mattecli.core.inference.run import (
-        Settings,
-        find_trimaps,
-        own_share,
-        plan_jobs,
-        predict_all,
-        skip_finished,
-    )
-    from mattecli.core.inference.watching import watch as watched
-    from mattecli.core.progress import progress
-    from mattecli.core.ranks import speaks_for_all, summed_over_ranks
+    from mattecli.core.inference.run import Settings, find_trimaps, plan_jobs
+    from mattecli.core.ranks import speaks_for_all
 
-    started = time.perf_counter()
     kinds = tuple(dict.fromkeys(kind.value for kind in save))
     kinds = kinds or (("composite",) if background else ("cutout",))
     of_clip = is_clip(source)
@@ -292,6 +268,7 @@ def predict(
         "batch_size": batch_size,
         "workers": workers,
     }
+    reporting: dict[str, Any] = {"report": report, "json_log": json_log, "quiet": quiet}
     if of_clip:
         predict_clip(
             Path(source),
@@ -300,51 +277,16 @@ def predict(
             **running,
             even_out=smooth,
             overwrite=overwrite,
-            report=report,
-            json_log=json_log,
-            quiet=quiet,
+            **reporting,
         )
-        return
-    jobs = own_share(jobs)
-    silent = quiet or json_log or not speaks_for_all()
-    total = len(jobs)
-    skipped: list[Outcome] = []
-    if not (overwrite or watch):
-        jobs, skipped = skip_finished(jobs)
-    rounds: Iterable[list[Job]] = [jobs]
-    rows: list[np.ndarray] = []
-    with (
-        Report(report, sys.stderr if json_log else None) as log,
-        progress(total=None if watch else total, quiet=silent) as bar,
-        interrupt_finishes_what_is_begun() as stopped,
-    ):
-        if watch:
-            rounds = watched(
-                lambda: plan()[0] if overwrite else skip_finished(plan()[0])[0], stopped
-            )
-        outcomes = predict_all(
-            rounds,
+    else:
+        predict_photos(
+            jobs,
             settings,
             **running,
-            stopped=stopped,
+            ignored=ignored,
+            overwrite=overwrite,
+            look_again=(lambda: plan()[0]) if watch else None,
+            preview=preview,
+            **reporting,
         )
-        for outcome in chain(skipped, outcomes):
-            log.add(outcome)
-            bar.update()
-            if outcome.status == "failed":
-                bar.set_postfix(failed=log.count["failed"])
-                if not json_log:
-                    bar.write(f"matte: {outcome.reason}", file=sys.stderr)
-            if outcome.preview is not None and len(rows) < MOST_ROWS:
-                rows.append(outcome.preview)
-        # Ctrl-C is how a watch ends.
-        interrupted = stopped() and not watch
-    with summed_over_ranks(log.count) as count:
-        if not silent:
-            typer.echo(summary(count, time.perf_counter() - started, ignored), err=True)
-        if preview is not None and rows:
-            write_image(preview, contact_sheet(rows))
-    if interrupted:
-        raise KeyboardInterrupt
-    if count["failed"]:
-        raise typer.Exit(1)
