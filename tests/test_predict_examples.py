@@ -61,9 +61,18 @@ def test_cutouts_are_mined_with_the_weights_that_ship(tmp_path):
     assert 0.5 < line["agreement"] < 1, "the three views are not one and the same"
 
 
-def test_another_size_leaves_the_predictor_as_it_was():
+def test_small_photos_are_not_enlarged_far_for_the_network():
+    """Lengths of the long side, for the network and in the photo."""
     predictor = Predictor.load(device="cpu")
-    before = predictor.network_size(600, 400)
-    smaller = predictor.at_size(predictor.size // 2)
-    assert predictor.network_size(600, 400) == before
-    assert max(smaller.network_size(600, 400)) < max(before)
+    seen = {long: max(predictor.network_size(long, long // 2)) for long in (100, 512, 600, 4000)}
+    assert seen[100] == seen[512] == 512
+    assert abs(seen[600] - 600) <= 16
+    assert seen[4000] == predictor.size > 600
+    assert max(Predictor.load(device="cpu", size=640).network_size(100, 50)) == 640
+
+
+def test_another_scale_leaves_the_predictor_as_it_was():
+    predictor = Predictor.load(device="cpu")
+    smaller = predictor.at_scale(0.5)
+    assert max(predictor.network_size(512, 256)) == 512
+    assert max(smaller.network_size(512, 256)) == 256

@@ -72,7 +72,7 @@ class Limits:
 
 def views(predictor: Predictor) -> list[View]:
     """Look at a photo as it is, in the mirror, and at three quarters of the size."""
-    smaller = predictor.at_size(round(predictor.size * 0.75))
+    smaller = predictor.at_scale(0.75)
     return [
         lambda photo: predictor.predict([photo])[0],
         lambda photo: predictor.predict([np.ascontiguousarray(photo[:, ::-1])])[0][:, ::-1],

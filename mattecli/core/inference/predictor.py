@@ -19,6 +19,10 @@ from mattecli.core.store import find_weights
 if TYPE_CHECKING:
     import torch
 
+#: Long side in pixels that small photos are enlarged to for the network. On smaller pictures it
+#: finds little, and enlarging them further only blurs what it looks at.
+LEAST_SIZE = 512
+
 # A sigmoid never quite reaches 0 or 1; what is this close is taken as there. Without it bodies are
 # slightly transparent and backgrounds slightly visible.
 _SNAP = 0.03
@@ -41,11 +45,13 @@ class Predictor:
         The type that the network runs in under autocast; float32 if not given.
     size : int, optional
         Long side, in pixels, at which the network sees a photo; by default what the network was
-        made for.
+        made for, or for smaller photos their own, but at least `LEAST_SIZE`.
     """
 
     #: Threads that may call `run` at the same time and gain by it.
     streams = 1
+    #: How much larger than usual the network sees every photo.
+    scale = 1.0
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class Predictor:
         self.device_type = device.type
         self.dtype = dtype or torch.float32
         self.size = size or network.config.predict_size
+        self.least = size or LEAST_SIZE
         self.multiple = MULTIPLE
 
     @classmethod
@@ -114,15 +121,16 @@ class Predictor:
         """Where the network runs."""
         return self._device
 
-    def at_size(self, size: int) -> Predictor:
-        """Give the same network, looking at photos at another long side in pixels."""
+    def at_scale(self, scale: float) -> Predictor:
+        """Give the same network, looking at every photo so many times as large."""
         other = copy.copy(self)
-        other.size = size
+        other.scale = scale
         return other
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Give the (height, width) at which the network sees a photo: multiples of `multiple`."""
-        scale = self.size / max(height, width)
+        longer = max(height, width)
+        scale = self.scale * min(self.size, max(self.least, longer)) / longer
         return tuple(
             max(self.multiple, round(side * scale / self.multiple) * self.multiple)
             for side in (height, width)

@@ -25,6 +25,8 @@ class Convention:
         Side of the square that pictures are squeezed to, or with ``square = false`` their long
         side. Sizes that are fixed in the file itself win.
     square : bool
+    least : int
+        Long side that smaller pictures are brought to at least, if not square; 0 is `size`.
     multiple : int
         What the sides are rounded to a multiple of, in pixels, if not square.
     resample : {"area", "lanczos"}
@@ -44,6 +46,7 @@ class Convention:
 
     size: int = 512
     square: bool = True
+    least: int = 0
     multiple: int = 32
     resample: str = field(default="area", metadata={"choices": ("area", "lanczos")})
     channels: str = field(default="rgb", metadata={"choices": ("rgb", "bgr")})

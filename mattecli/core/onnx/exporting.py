@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mattecli import __version__
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_atomically
-from mattecli.core.inference.predictor import snap
+from mattecli.core.inference.predictor import LEAST_SIZE, snap
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import MULTIPLE, NetworkConfig
 from mattecli.core.onnx.convention import METADATA_KEY, PRESETS, Convention
@@ -171,7 +171,7 @@ def export_graph(config: NetworkConfig) -> bytes:
 
 
 def _own_convention(config: NetworkConfig) -> Convention:
-    return Convention(size=config.predict_size, square=False, multiple=MULTIPLE)
+    return Convention(size=config.predict_size, square=False, least=LEAST_SIZE, multiple=MULTIPLE)
 
 
 def _trace(

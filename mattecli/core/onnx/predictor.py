@@ -76,6 +76,7 @@ class OnnxPredictor(Predictor):
                 f"{path} takes {shape[3]}x{shape[2]} pixels only, whatever --size says"
             )
         self.size = size or self.convention.size
+        self.least = size or self.convention.least or self.size
         self.multiple = self.convention.multiple
         on_cuda = "CUDAExecutionProvider" in self.session.get_providers()
         self.device_type = "cuda" if on_cuda else "cpu"

@@ -71,9 +71,11 @@ def load_without_torch(
             if not (key.startswith("sentries.") or key.endswith("num_batches_tracked"))
         }
     try:
-        return OnnxPredictor(graph, "cpu", size or config.predict_size, weights, streams)
+        predictor = OnnxPredictor(graph, "cpu", size, weights, streams)
     except MatteError as error:
         raise MatteError(f"{path}: tensors do not fit the configuration ({error})") from None
+    predictor.size = size or config.predict_size
+    return predictor
 
 
 def _graph_of(config: NetworkConfig) -> NetworkConfig:
