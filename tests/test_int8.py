@@ -92,6 +92,10 @@ def test_other_weights_of_the_name_are_not_answered_by_it(weights, tmp_path):
         Predictor.load(path, device="cpu", precision="int8")
 
 
+def test_what_ships_has_its_own():
+    assert load_int8(find_weights()) is not None
+
+
 def test_wrong_input(weights, tmp_path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "m.onnx"
