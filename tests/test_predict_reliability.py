@@ -161,7 +161,7 @@ from mattecli.core.inference import run
 from mattecli.core.inference.predictor import Predictor
 
 class RedIsSubject(Predictor):  # this one starts without PyTorch
-    size, multiple, device_type = 64, 32, "cpu"
+    size, least, multiple, device_type = 64, 64, 32, "cpu"
     def __init__(self): pass
     def run(self, images): return [image[..., 0].astype("float32") / 255 for image in images]
 
