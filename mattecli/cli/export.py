@@ -37,9 +37,9 @@ def export(
         typer.Option(
             "--int8",
             metavar="PHOTOS",
-            help="Compute with integers, which halves the time on a CPU; a folder of a few dozen "
-            "photos shows how large values become. As NAME.int8.onnx beside NAME.safetensors, "
-            "`matte predict` takes the file by itself.",
+            help="Compute with integers, which take two thirds of the time on a CPU; a folder of a "
+            "few dozen photos shows how large values become. As NAME.int8.onnx beside "
+            "NAME.safetensors, `matte predict` takes the file by itself.",
         ),
     ] = None,
 ) -> None:

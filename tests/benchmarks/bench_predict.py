@@ -56,10 +56,12 @@ def bench_pipeline(
     from mattecli.core.inference.run import Settings, plan_jobs, predict_all
 
     predictor = Predictor.load(weights, device)
+    floats = Predictor.load(weights, device, "fp32")
     inputs = [predictor.shrink(read_color(path)) for path in find_images(photos)]
     predictor.run(inputs[:1])
+    floats.run(inputs[:1])
 
-    def bare() -> None:
+    def bare(predictor: Predictor) -> None:
         for image in inputs:
             predictor.run([image])
 
@@ -70,7 +72,10 @@ def bench_pipeline(
             for outcome in predict_all([jobs], settings, weights=weights, device=device):
                 assert outcome.status == "ok", outcome.reason
 
-    tasks: dict[str, Callable[[], None]] = {"bare network": bare}
+    tasks: dict[str, Callable[[], None]] = {
+        "bare network": partial(bare, predictor),
+        "the same in fp32": partial(bare, floats),
+    }
     for kind in ("alpha", "cutout"):
         for level in levels:
             tasks[f"{kind}, refine {level}"] = partial(whole, kind, level)
