@@ -23,6 +23,8 @@ from mattecli.core.onnx.predictor import OnnxPredictor
 from mattecli.core.store import find_weights
 
 CAT = Path(__file__).parents[1] / "examples/cat.jpg"
+# Something is found in it at 64x64 pixels, too.
+PORTRAIT = CAT.with_name("grace-hopper.jpg")
 
 
 def assert_same_mattes(path):
@@ -30,17 +32,14 @@ def assert_same_mattes(path):
     assert type(ours) is OnnxPredictor
     theirs = Predictor(load_network(path), torch.device("cpu"))
     assert ours.size == theirs.size
-    photo = read_color(CAT)
-    found = 0
+    photo = read_color(PORTRAIT)
     for height, width in ((448, 320), (64, 64), (64, 192), (192, 64)):
         small = resize(photo, height, width)
         images = [small, np.ascontiguousarray(small[::-1])]
         mattes = ours.run(images)
         assert mattes[0].shape == (height, width) and mattes[0].dtype == np.float32
         np.testing.assert_allclose(mattes, theirs.run(images), atol=1e-4)
-        found += np.ptp(mattes) > 0
-    # On the smallest pictures a network may see nothing at all.
-    assert found >= 3
+        assert np.ptp(mattes) > 0
 
 
 def test_bundled_weights_give_the_same_mattes():

@@ -53,16 +53,13 @@ def export(
         raise typer.BadParameter("--rembg has a size of its own")
     fixed = _parse_size(size) if size else None
 
-    from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.walking import find_images
+    from mattecli.core.imaging.walking import require_images
     from mattecli.core.network.weights import load_network
     from mattecli.core.onnx.exporting import export as export_network
     from mattecli.core.store import find_weights
 
     path = find_weights(weights)
-    photos = find_images(int8) if int8 else []
-    if int8 and not photos:
-        raise MatteError(f"{int8} holds no pictures")
+    photos = require_images(int8) if int8 else []
     done = export_network(
         load_network(path), out, opset=opset, size=fixed, rembg=rembg, photos=photos, weights=path
     )

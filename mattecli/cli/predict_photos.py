@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -26,12 +26,6 @@ def predict_photos(
     jobs: list[Job],
     settings: Settings,
     *,
-    weights: Path | None,
-    device: str,
-    precision: str,
-    size: int | None,
-    batch_size: int | None,
-    workers: int | None,
     ignored: int,
     overwrite: bool,
     look_again: Callable[[], list[Job]] | None,
@@ -39,8 +33,9 @@ def predict_photos(
     report: Path | None,
     json_log: bool,
     quiet: bool,
+    **running: Any,
 ) -> None:
-    """Cut photos, with the parameters of `predict`.
+    """Cut photos, with the parameters of `predict`; `running` is handed on to `predict_all`.
 
     `ignored` files of the folder are no pictures. `look_again`, for a folder that is watched, gives
     all that there is to do.
@@ -71,17 +66,7 @@ def predict_photos(
             rounds = watch(
                 look_again if overwrite else lambda: skip_finished(look_again())[0], stopped
             )
-        outcomes = predict_all(
-            rounds,
-            settings,
-            weights=weights,
-            device=device,
-            precision=precision,
-            size=size,
-            batch_size=batch_size,
-            workers=workers,
-            stopped=stopped,
-        )
+        outcomes = predict_all(rounds, settings, **running, stopped=stopped)
         for outcome in chain(skipped, outcomes):
             log.add(outcome)
             bar.update()

@@ -28,7 +28,7 @@ from mattecli.core.imaging.reading import (
     to_srgb,
     to_unit,
 )
-from mattecli.core.imaging.walking import find_images
+from mattecli.core.imaging.walking import require_images
 from mattecli.core.imaging.writing import SIXTEEN_BIT, OutputUnusable, encode, write_result
 
 
@@ -171,9 +171,11 @@ def plan_composites(
     """
     if str(foreground) == "-":
         return [CompositeJob(sys.stdin.buffer.read(), background, out)]
-    cutouts = _images(foreground)
+    cutouts = require_images(foreground)
     in_folder = not is_color(background) and Path(background).is_dir()
-    backgrounds = [str(path) for path in _images(Path(background))] if in_folder else [background]
+    backgrounds = (
+        [str(path) for path in require_images(Path(background))] if in_folder else [background]
+    )
     inputs = {path.resolve() for path in cutouts} | {Path(text).resolve() for text in backgrounds}
     if pattern is None:
         _check_harmless(out, inputs)
@@ -243,10 +245,3 @@ def _write_composite(
 def _check_harmless(output: Path, inputs: set[Path]) -> None:
     if output.resolve() in inputs:
         raise MatteError(f"{output} would overwrite an input: choose another place for output")
-
-
-def _images(root: Path) -> list[Path]:
-    images = find_images(root)
-    if not images:
-        raise MatteError(f"{root} holds no pictures")
-    return images

@@ -34,6 +34,20 @@ def find_images(root: Path) -> list[Path]:
     return scan(root)[0]
 
 
+def require_images(root: Path) -> list[Path]:
+    """List the pictures under `root`, as `find_images`, but at least one.
+
+    Raises
+    ------
+    MatteError
+        If there is none, or `root` does not exist.
+    """
+    images = find_images(root)
+    if not images:
+        raise MatteError(f"{root} holds no pictures")
+    return images
+
+
 def scan(root: Path) -> tuple[list[Path], int]:
     """List the pictures under `root`, and count the files passed over.
 
