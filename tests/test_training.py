@@ -213,6 +213,7 @@ def test_what_cannot_be_trained_says_why_in_one_line(data, tmp_path, arguments, 
         ("stepps = 2", "did you mean 'steps'?"),
         ('steps = "many"', "'steps' has a value of the wrong kind"),
         ("[network]\nwidth = 3", "unknown network setting width"),
+        ("sides = [64, 100]", "sides must be a multiple of 32, not 100"),
         ("[mixture]\nfull = 1.0", "unknown key 'mixture.full'"),
     ],
 )
@@ -290,7 +291,7 @@ def test_raw_parts_of_the_published_sets_are_cutouts(data, tmp_path, color, matt
     backgrounds = find_backgrounds(data / "backgrounds")
     for number in range(4):
         one, other = (
-            TrainingSet([source], backgrounds, size=32)[number] for source in (raw, plain)
+            TrainingSet([source], backgrounds, sizes=(32,))[number] for source in (raw, plain)
         )
         assert torch.equal(one["image"], other["image"])
 
@@ -342,12 +343,32 @@ def test_threads_and_workers_prepare_the_same_batches(data):
         assert all(torch.equal(alone[name], worked[name]) for name in alone)
 
 
+def test_each_step_has_one_of_the_sides_in_all_its_parts_and_processes(data):
+    sides = [32, 64, 96]
+    config = load_config("default", data=[str(data / "pairs")], sides=sides, steps=12, accumulate=2)
+    config.batch_size = 4
+    dataset = batches.build_dataset(config, None)
+    seen = []
+    for rank in (0, 1):
+        processes = Processes(rank, 2, torch.device("cpu"))
+        stream = batches.batches(dataset, config, 0, processes)
+        seen.append([tuple(batch["image"].shape) for batch in stream])
+    assert seen[0] == seen[1], "processes would wait for one another"
+    assert seen[0][::2] == seen[0][1::2]
+    assert {shape[2] for shape in seen[0]} == set(sides)
+    assert {shape[0] for shape in seen[0]} == {1}
+
+    # Going on after step 5 shows what would have come.
+    later = batches.batches(dataset, config, 5, Processes(1, 2, torch.device("cpu")))
+    assert [tuple(batch["image"].shape) for batch in later] == seen[1][10:]
+
+
 def test_sample_n_is_a_pure_function_of_n_and_seed(data):
     sources = [*find_sources(data / "pairs"), *find_sources(data / "cutouts")]
     backgrounds = find_backgrounds(data / "backgrounds")
 
     def sample(seed, number):
-        return TrainingSet(sources, backgrounds, size=32, seed=seed)[number]
+        return TrainingSet(sources, backgrounds, sizes=(32,), seed=seed)[number]
 
     for number in range(8):
         for key, value in sample(5, number).items():
@@ -359,7 +380,7 @@ def test_composed_samples_obey_the_matting_equation(data):
     samples = TrainingSet(
         find_sources(data / "cutouts"),
         find_backgrounds(data / "backgrounds"),
-        size=64,
+        sizes=(64,),
         mixture=Mixture(second_subject=0.5, empty=0.1),
     )
     known = 0
@@ -380,7 +401,7 @@ def test_recomposed_photos_do_not_carry_their_old_background(data):
     write_image(grey / "g.png", np.full((64, 64, 3), 128, np.uint8))
     # Drawn hair and glass may have colours of their own.
     mixture = Mixture(1.0, 0.0, 0.0, hair=0.0, glass=0.0)
-    samples = TrainingSet(sources, find_backgrounds(grey), size=64, mixture=mixture, seed=2)
+    samples = TrainingSet(sources, find_backgrounds(grey), sizes=(64,), mixture=mixture, seed=2)
     for number in range(12):
         s = samples[number]
         foreground = s["foreground"][:, s["alpha"][0] > 0.1]

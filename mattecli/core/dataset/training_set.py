@@ -54,6 +54,7 @@ class TrainingSet(Dataset):
     ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
     image = alpha * foreground + (1 - alpha) * background is known, else 0.0.
 
+    S is one of `sizes`, drawn anew for every `alike` samples in a row, which make a batch.
     With `crops`, pairs are cut at their own size: see :func:`augmentation.square_crop`.
     """
 
@@ -62,7 +63,8 @@ class TrainingSet(Dataset):
         sources: list[Source],
         backgrounds: Source | None,
         *,
-        size: int,
+        sizes: tuple[int, ...],
+        alike: int = 1,
         seed: int = 0,
         mixture: Mixture | None = None,
         crops: tuple[int, ...] = (),
@@ -70,11 +72,12 @@ class TrainingSet(Dataset):
     ) -> None:
         self.sources = sources
         self.backgrounds = backgrounds
-        self.size = size
+        self.sizes = sizes
+        self.alike = alike
         self.seed = seed
         self.mixture = mixture or Mixture()
         self.crops = crops
-        self.cache = cache or SampleCache(None, 2 * size)
+        self.cache = cache or SampleCache(None, 2 * max(sizes))
         self.whole = SampleCache(None, 2**31)
         self.files = sum(len(source.files) for source in sources)
         weights = np.array([source.weight for source in sources], float)
@@ -85,46 +88,57 @@ class TrainingSet(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, number))
+        size = self._size(number)
         if self.backgrounds is not None and rng.random() < self.mixture.empty:
-            return self._empty(rng)
+            return self._empty(size, rng)
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
         image, alpha = source.files[rng.integers(len(source.files))]
         if source.kind == "cutouts":
-            return self._composed(self.cache.cutout(image, alpha), rng)
+            return self._composed(self.cache.cutout(image, alpha), size, rng)
         if self.crops:
-            return self._untouched(self.whole.photo(image, alpha), rng)
+            return self._untouched(self.whole.photo(image, alpha), size, rng)
         if self.backgrounds is None or not self.mixture.recompose:
-            return self._photo(self.cache.photo(image, alpha), rng)
+            return self._photo(self.cache.photo(image, alpha), size, rng)
         sample = self.cache.pair(image, alpha)
         if rng.random() < self.mixture.recompose:
-            return self._composed(_trim(sample[..., [4, 5, 6, 3]]), rng)
-        return self._photo(sample[..., :4], rng)
+            return self._composed(_trim(sample[..., [4, 5, 6, 3]]), size, rng)
+        return self._photo(sample[..., :4], size, rng)
 
-    def _untouched(self, sample: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+    def _size(self, number: int) -> int:
+        if len(self.sizes) == 1:
+            return self.sizes[0]
+        rng = np.random.default_rng((self.seed, number // self.alike, len(self.sizes)))
+        return int(rng.choice(self.sizes))
+
+    def _untouched(
+        self, sample: np.ndarray, size: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
         side = int(rng.choice(self.crops))
-        unit = augmentation.square_crop(sample, side, self.size, rng).astype(np.float32) / 255
+        unit = augmentation.square_crop(sample, side, size, rng).astype(np.float32) / 255
         return _item(unit[..., :3], unit[..., 3], unit[..., :3], unit[..., :3], composed=False)
 
-    def _photo(self, sample: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        sample = augmentation.random_crop(sample, self.size, rng)
+    def _photo(self, sample: np.ndarray, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        sample = augmentation.random_crop(sample, size, rng)
         unit = sample.astype(np.float32) / 255
         image = augmentation.jitter_color(unit[..., :3], rng)
         image = augmentation.degrade(image, rng)
         return _item(image, unit[..., 3], image, image, composed=False)
 
-    def _empty(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        background = self._background(rng)
+    def _empty(self, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        background = self._background(size, rng)
         image = augmentation.degrade(background, rng)
-        alpha = np.zeros((self.size, self.size), np.float32)
+        alpha = np.zeros((size, size), np.float32)
         return _item(image, alpha, background, background, composed=False)
 
-    def _composed(self, cutout: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        background = self._background(rng)
+    def _composed(
+        self, cutout: np.ndarray, size: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        background = self._background(size, rng)
         second = rng.random() < self.mixture.second_subject
         if second:
-            color, behind = augmentation.place_subject(self._any_cutout(rng), self.size, rng)
+            color, behind = augmentation.place_subject(self._any_cutout(rng), size, rng)
             color = augmentation.jitter_color(color, rng, 0.6)
-        foreground, alpha = augmentation.place_subject(cutout, self.size, rng)
+        foreground, alpha = augmentation.place_subject(cutout, size, rng)
         foreground = augmentation.jitter_color(foreground, rng, 0.6)
         if rng.random() < self.mixture.glass:
             foreground, alpha, background = turn_to_glass(foreground, alpha, background, rng)
@@ -149,24 +163,24 @@ class TrainingSet(Dataset):
             return self.cache.cutout(image, alpha)
         return _trim(self.cache.pair(image, alpha)[..., [4, 5, 6, 3]])
 
-    def _background(self, rng: np.random.Generator) -> np.ndarray:
+    def _background(self, size: int, rng: np.random.Generator) -> np.ndarray:
         if rng.random() < 0.12:
-            return self._plain_background(rng)
+            return self._plain_background(size, rng)
         path, _ = self.backgrounds.files[rng.integers(len(self.backgrounds.files))]
-        crop = augmentation.random_crop(self.cache.background(path), self.size, rng)
+        crop = augmentation.random_crop(self.cache.background(path), size, rng)
         if rng.random() < 0.35:
             # Depth of field: what is behind a subject is often out of focus.
-            sigma = self.size * np.exp(rng.uniform(np.log(0.003), np.log(0.03)))
+            sigma = size * np.exp(rng.uniform(np.log(0.003), np.log(0.03)))
             crop = cv2.GaussianBlur(crop, (0, 0), sigma)
         return augmentation.jitter_color(to_unit(crop), rng)
 
-    def _plain_background(self, rng: np.random.Generator) -> np.ndarray:
+    def _plain_background(self, size: int, rng: np.random.Generator) -> np.ndarray:
         """A studio's wall or a product shot's paper: one colour running softly into another."""
         corners = rng.uniform(0, 1, 3) + rng.uniform(-0.15, 0.15, (2, 2, 3))
         if rng.random() < 0.5:
             corners = corners.mean(axis=2, keepdims=True).repeat(3, axis=2)
         corners = np.clip(corners, 0, 1).astype(np.float32)
-        return cv2.resize(corners, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def _trim(rgba: np.ndarray) -> np.ndarray:

@@ -41,14 +41,16 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
     ]
     if not backgrounds and any(source.kind == "cutouts" for source in sources):
         raise MatteError("training on cutouts needs --backgrounds to put them on")
+    sizes = tuple(config.sides or [config.crop_size])
     return TrainingSet(
         sources,
         Source("backgrounds", backgrounds) if backgrounds else None,
-        size=config.crop_size,
+        sizes=sizes,
+        alike=config.batch_size,
         seed=config.seed,
         mixture=mixture,
         crops=tuple(config.crops),
-        cache=SampleCache(cache, max(640, 3 * config.crop_size // 2)),
+        cache=SampleCache(cache, max(640, 3 * max(sizes) // 2)),
     )
 
 

@@ -32,6 +32,9 @@ class TrainingConfig:
         ``name`` of a network and changes to its settings.
     steps, batch_size, crop_size : int
         Optimiser steps, samples a step over all processes, side of the training squares in pixels.
+    sides : list of int
+        Instead of `crop_size`: every step draws one of these, so that the network knows subjects
+        of every size that it may be shown photos at. None: all steps have `crop_size`.
     epochs : float
         Instead of steps, where not 0: an epoch is as many samples as there are files to train on.
     accumulate : int
@@ -80,6 +83,7 @@ class TrainingConfig:
     batch_size: int = 12
     accumulate: int = 1
     crop_size: int = 320
+    sides: list[int] = field(default_factory=list)
     crops: list[int] = field(default_factory=list)
     optimizer: str = "adamw"
     lr: float = 1e-3
@@ -135,8 +139,10 @@ class TrainingConfig:
             raise MatteError(f"workers must be -1 (as many as pay) or more, not {self.workers}")
         if not 0 <= self.ema < 1:
             raise MatteError(f"ema must be at least 0 and below 1, not {self.ema}")
-        if self.crop_size % MULTIPLE:
-            raise MatteError(f"crop_size must be a multiple of {MULTIPLE}, not {self.crop_size}")
+        for name, sides in ("crop_size", [self.crop_size]), ("sides", self.sides):
+            for side in sides:
+                if side < 1 or side % MULTIPLE:
+                    raise MatteError(f"{name} must be a multiple of {MULTIPLE}, not {side}")
 
     def uses(self, loss: str) -> bool:
         """Whether `loss` has a weight at any time."""
