@@ -34,6 +34,7 @@ def predict(
     refine: Refine = "fast",
     trimap: ImageLike | None = None,
     size: int | None = None,
+    look_twice: bool = True,
     weights: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -54,6 +55,8 @@ def predict(
         Black and white in it are known, the rest is solved.
     size : int, optional
         Long side in pixels at which the network sees the photo.
+    look_twice : bool
+        Whether it then sees more of what is open, in photos that show more from nearer.
     weights : str or path, optional
         A weights file, any network as ``.onnx``, or a name that ``matte weights`` lists; by default
         the bundled weights.
@@ -72,7 +75,7 @@ def predict(
     """
     picture = _opaque(as_picture(image))
     given = None if trimap is None else fit_trimap(as_matte(trimap), picture)
-    predictor = _predictor(weights, device, precision, size)
+    predictor = _predictor(weights, device, precision, size, look_twice)
     seen = predictor.shrink(to_8_bit(picture.color))
     (matte,) = predictor.run([seen])
     return full_size_alpha(picture, matte, refine, given, seen)
@@ -87,6 +90,7 @@ def cutout(
     refine: Refine = "fast",
     trimap: ImageLike | None = None,
     size: int | None = None,
+    look_twice: bool = True,
     weights: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -95,7 +99,7 @@ def cutout(
 
     Parameters
     ----------
-    image, refine, trimap, size, weights, device, precision
+    image, refine, trimap, size, look_twice, weights, device, precision
         See `predict`.
     alpha : as `image`, optional
         A matte of the photo's size; by default it is predicted.
@@ -121,6 +125,7 @@ def cutout(
             refine=refine,
             trimap=trimap,
             size=size,
+            look_twice=look_twice,
             weights=weights,
             device=device,
             precision=precision,
@@ -234,8 +239,10 @@ def _opaque(picture: Picture) -> Picture:
 
 @lru_cache(maxsize=2)
 def _predictor(
-    weights: str | Path | None, device: str, precision: str, size: int | None
+    weights: str | Path | None, device: str, precision: str, size: int | None, look_twice: bool
 ) -> Predictor:
     from mattecli.core.inference.predictor import Predictor
+    from mattecli.core.inference.second_look import SecondLook
 
-    return Predictor.load(weights, device, precision, size)
+    looks = SecondLook if look_twice else Predictor
+    return looks.load(weights, device, precision, size)

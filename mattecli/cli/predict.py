@@ -117,6 +117,14 @@ def predict(
             rich_help_panel=_NETWORK,
         ),
     ] = None,
+    look_twice: Annotated[
+        bool,
+        typer.Option(
+            "--look-twice/--look-once",
+            help="Look again from nearer at what is open in large photos; at clips never.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = True,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -284,6 +292,7 @@ def predict(
             jobs,
             settings,
             **running,
+            look_twice=look_twice,
             ignored=ignored,
             overwrite=overwrite,
             look_again=(lambda: plan()[0]) if watch else None,

@@ -52,6 +52,8 @@ class Predictor:
     streams = 1
     #: How much larger than usual the network sees every photo.
     scale = 1.0
+    #: Whether the network takes photos of any size.
+    any_size = True
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ from mattecli.core.inference.matting import fit_trimap, full_size_alpha
 from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
+from mattecli.core.inference.second_look import SecondLook
 from mattecli.core.ranks import rank_and_world
 
 PIPE = Path("-")
@@ -147,11 +148,15 @@ def predict_all(
     device: str = "auto",
     precision: str = "auto",
     size: int | None = None,
+    look_twice: bool = True,
     batch_size: int | None = None,
     workers: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Cut photos, round by round; see `Predictor.load` and `run_pipeline` for the parameters."""
+    """Cut photos, round by round; see `Predictor.load` and `run_pipeline` for the parameters.
+
+    `look_twice` says whether large photos are seen by `SecondLook`.
+    """
     workers = workers or min(usable_cores(), 8)
     predictor = None
     for jobs in rounds:
@@ -160,7 +165,8 @@ def predict_all(
         if predictor is None:
             # A core for each photo is faster than all cores for one photo after the other.
             streams = min(workers, len(jobs))
-            predictor = Predictor.load(weights, device, precision, size, streams)
+            looks = SecondLook if look_twice else Predictor
+            predictor = looks.load(weights, device, precision, size, streams)
         yield from run_pipeline(
             jobs,
             predictor,

@@ -78,6 +78,7 @@ class OnnxPredictor(Predictor):
         self.size = size or self.convention.size
         self.least = size or self.convention.least or self.size
         self.multiple = self.convention.multiple
+        self.any_size = not (self.fixed or self.convention.square)
         on_cuda = "CUDAExecutionProvider" in self.session.get_providers()
         self.device_type = "cuda" if on_cuda else "cpu"
         self.streams = 1 if on_cuda else streams

@@ -1,0 +1,113 @@
+"""A second look of the network, from nearer, at what its first one left open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mattecli.core.imaging.placing import resize
+from mattecli.core.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    import torch
+
+# How much larger the second look may see a photo than the first, and by how much its own pixels may
+# be enlarged for it. Below the least gain it is not worth its time.
+_NEARER, _ENLARGED, _LEAST_GAIN = 1.6, 1.28, 1.25
+# Pixels that it sees at most, so that it does not take twice as long where all is open.
+_PIXELS = 550_000
+# Where the first look is this close to 0 or 1 it is believed; around the rest the second one is, as
+# far as so many of its pixels.
+_SURE, _AROUND = 0.02, 12
+# Room around what is open, as a share of the photo's sides: the network needs to see what it is.
+_ROOM = 0.05
+
+
+class SecondLook(Predictor):
+    """A predictor that looks twice.
+
+    What the subject is shows best from afar, and where exactly it ends from near. So the first look
+    takes in the whole photo, at the size that the network was trained for; the second one sees the
+    box around all that is neither 0 nor 1 then, at up to 1.6 times that size, and changes nothing
+    far from there. Photos with few more pixels than the first look sees are seen once.
+
+    Parameters
+    ----------
+    first : Predictor
+        Of a network that takes photos of any size.
+    """
+
+    def __init__(self, first: Predictor) -> None:
+        self.first = first
+        self.device_type = first.device_type
+        self.streams = first.streams
+        self.multiple = first.multiple
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        size: int | None = None,
+        streams: int = 1,
+    ) -> Predictor:
+        """Load weights as `Predictor.load` does; networks of one size only look once."""
+        first = Predictor.load(weights, device, precision, size, streams)
+        return cls(first) if first.any_size else first
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self.first.device
+
+    def at_scale(self, scale: float) -> Predictor:
+        """Give the first look alone, at so many times its size."""
+        return self.first.at_scale(scale)
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """Give the (height, width) of the whole photo at the scale of the last look at it."""
+        first = self.first.network_size(height, width)
+        nearer = min(_NEARER, _ENLARGED * max(height, width) / self.first.size)
+        if nearer < _LEAST_GAIN:
+            return first
+        return tuple(round(side * nearer / self.multiple) * self.multiple for side in first)
+
+    def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Run the network on uint8 photos that share one network size."""
+        size = self.first.network_size(*images[0].shape[:2])
+        mattes = self.first.run([resize(image, *size) for image in images])
+        return [self._nearer(*pair) for pair in zip(images, mattes, strict=True)]
+
+    def _nearer(self, image: np.ndarray, matte: np.ndarray) -> np.ndarray:
+        shape = image.shape[:2]
+        open_ = ((matte > _SURE) & (matte < 1 - _SURE)).view(np.uint8)
+        if matte.shape == shape or not open_.any():
+            return resize(matte, *shape)
+        box = self._box(open_, shape)
+        near = image[box]
+        smaller = min(1.0, (_PIXELS / (near.shape[0] * near.shape[1])) ** 0.5)
+        size = (max(1, round(side * smaller / self.multiple)) for side in near.shape[:2])
+        (seen,) = self.first.run([resize(near, *(side * self.multiple for side in size))])
+        seen = resize(seen, *near.shape[:2])
+        alpha = cv2.resize(matte, shape[::-1], interpolation=cv2.INTER_LINEAR)
+        share = cv2.resize(open_, shape[::-1], interpolation=cv2.INTER_NEAREST)[box]
+        share = cv2.dilate(share, np.ones((_AROUND, _AROUND), np.uint8)).astype(np.float32)
+        share = cv2.blur(share, (_AROUND + 1, _AROUND + 1))
+        alpha[box] += share * (seen - alpha[box])
+        return alpha
+
+    def _box(self, open_: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Find the box of `shape` around what is not 0, its sides multiples of `multiple`."""
+        box = []
+        for axis, length in enumerate(shape):
+            found = np.flatnonzero(open_.any(axis=1 - axis)) / open_.shape[axis]
+            low = max(0, int((found[0] - _ROOM) * length))
+            high = min(length, int((found[-1] + _ROOM) * length) + 1)
+            side = min(length, -(-(high - low) // self.multiple) * self.multiple)
+            low = min(low, length - side)
+            box.append(slice(low, low + side))
+        return tuple(box)

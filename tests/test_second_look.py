@@ -1,0 +1,122 @@
+"""A second look at large photos, around what the first one left open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import mattecli
+from mattecli.cli.app import app
+from mattecli.core.imaging.reading import read_alpha, read_color
+from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.second_look import SecondLook
+
+
+class Shortsighted(Predictor):
+    """Takes red for the subject, and sees everything blurred by some of its own pixels."""
+
+    size, least, multiple, device_type = 128, 128, 32, "cpu"
+
+    def __init__(self, size: int = 128) -> None:
+        self.size = self.least = size
+        self.seen: list[tuple[int, int]] = []
+
+    def run(self, images):
+        self.seen += [image.shape[:2] for image in images]
+        return [cv2.blur(image[..., 0].astype(np.float32) / 255, (5, 5)) for image in images]
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    """A disc with spikes in the left half of a photo."""
+    red = np.zeros((400, 600), np.uint8)
+    cv2.circle(red, (150, 200), 80, 255, -1)
+    for angle in np.linspace(0, 2 * np.pi, 24, endpoint=False):
+        tip = int(150 + 120 * np.cos(angle)), int(200 + 120 * np.sin(angle))
+        cv2.line(red, (150, 200), tip, 255, 3)
+    return np.dstack([red, np.zeros_like(red), 255 - red])
+
+
+def test_the_second_look_sees_what_is_open_and_makes_it_sharper(photo):
+    once, twice = Shortsighted(), SecondLook(Shortsighted())
+    truth = photo[..., 0].astype(np.float32) / 255
+    errors = []
+    for predictor in (once, twice):
+        seen = predictor.shrink(photo)
+        (matte,) = predictor.run([seen])
+        assert matte.shape == seen.shape[:2]
+        errors.append(np.abs(cv2.resize(matte, (600, 400)) - truth).mean())
+    assert errors[1] < 0.85 * errors[0]
+    first, second = twice.first.seen
+    assert max(first) == 128 and once.seen == [first]
+    whole = twice.network_size(400, 600)
+    assert whole[1] == round(1.6 * 128 / 32) * 32
+    assert second[1] < 0.75 * whole[1], "the right half is not looked at again"
+
+
+def test_what_the_first_look_is_sure_of_stays(photo):
+    """Here it takes all for background; the second look alone would find the subject."""
+
+    class Blind(Shortsighted):
+        def run(self, images):
+            mattes = super().run(images)
+            if len(self.seen) == 1:
+                mattes[0][:] = 0
+                mattes[0][:4, :4] = 0.5
+            return mattes
+
+    twice = SecondLook(Blind())
+    (matte,) = twice.run([twice.shrink(photo)])
+    assert len(twice.first.seen) == 2
+    assert matte[32:].max() == 0
+
+
+@pytest.mark.parametrize("side", [100, 124])
+def test_small_photos_and_plain_ones_are_seen_once(photo, side):
+    for size, color in ((side, photo), (600, np.zeros_like(photo))):
+        twice = SecondLook(Shortsighted())
+        seen = twice.shrink(cv2.resize(color, (size, size)))
+        (matte,) = twice.run([seen])
+        assert matte.shape == seen.shape[:2] and len(twice.first.seen) == 1
+
+
+def test_a_second_look_at_everything_has_a_bound(photo):
+    twice = SecondLook(Shortsighted(size=1024))
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)
+    (matte,) = twice.run([twice.shrink(noise)])
+    first, second = twice.first.seen
+    assert first == (1024, 1024) and second[0] * second[1] <= 1.1 * 550_000
+    assert matte.shape == twice.network_size(2000, 2000)
+
+
+def test_every_photo_of_a_batch_is_looked_at_by_itself(photo):
+    twice = SecondLook(Shortsighted())
+    images = [twice.shrink(picture) for picture in (photo, photo[:, ::-1], np.zeros_like(photo))]
+    together = twice.run(images)
+    assert len(twice.first.seen) == 3 + 2
+    for image, matte in zip(images, together, strict=True):
+        assert np.array_equal(SecondLook(Shortsighted()).run([image])[0], matte)
+
+
+def test_predict_looks_twice_unless_told_not_to(tmp_path):
+    """On an enlarged example, where it matters and where not."""
+
+    example = read_color(Path(__file__).parents[1] / "examples/raccoon.jpg")
+    photo = tmp_path / "photo.png"
+    write_image(photo, cv2.resize(example, (1200, 900)))
+    mattes = {}
+    for name, flags in (("twice", []), ("once", ["--look-once"])):
+        out = tmp_path / f"{name}.png"
+        arguments = ["predict", str(photo), str(out), "--save", "alpha", "--size", "320", *flags]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        mattes[name] = read_alpha(out).astype(int)
+    changed = np.abs(mattes["twice"] - mattes["once"])
+    assert changed.max() > 20
+    assert (changed > 1).mean() < 0.5
+    again = mattecli.predict(photo, size=320, look_twice=False)
+    assert np.abs(again * 255 - mattes["once"]).max() <= 1
