@@ -65,11 +65,12 @@ def bench_pipeline(
         for image in inputs:
             predictor.run([image])
 
-    def whole(kind: str, level: str) -> None:
+    def whole(kind: str, level: str, look_twice: bool = True) -> None:
         with tempfile.TemporaryDirectory() as out:
             settings = Settings(Cut((kind,)), level)
             jobs, _ = plan_jobs(photos, Path(out), (kind,), ".png", into_folder=True)
-            for outcome in predict_all([jobs], settings, weights=weights, device=device):
+            how = {"weights": weights, "device": device, "look_twice": look_twice}
+            for outcome in predict_all([jobs], settings, **how):
                 assert outcome.status == "ok", outcome.reason
 
     tasks: dict[str, Callable[[], None]] = {
@@ -79,6 +80,7 @@ def bench_pipeline(
     for kind in ("alpha", "cutout"):
         for level in levels:
             tasks[f"{kind}, refine {level}"] = partial(whole, kind, level)
+        tasks[f"{kind}, looked once"] = partial(whole, kind, levels[0], look_twice=False)
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
@@ -94,10 +96,10 @@ def bench_pipeline(
 def bench_stages(photos: Path, weights: Path | None, device: str) -> None:
     """Print the processor's time of every stage on one thread."""
     from mattecli.core.inference.cutting import Cut, cut
-    from mattecli.core.inference.predictor import Predictor
     from mattecli.core.inference.refinement import refine
+    from mattecli.core.inference.second_look import SecondLook
 
-    predictor = Predictor.load(weights, device, streams=usable_cores())
+    predictor = SecondLook.load(weights, device, streams=usable_cores())
     paths = find_images(photos)[: len(find_images(EXAMPLES))]
     spent: dict[str, float] = defaultdict(float)
 
