@@ -51,11 +51,11 @@ def test_the_second_look_sees_what_is_open_and_makes_it_sharper(photo):
         (matte,) = predictor.run([seen])
         assert matte.shape == seen.shape[:2]
         errors.append(np.abs(cv2.resize(matte, (600, 400)) - truth).mean())
-    assert errors[1] < 0.85 * errors[0]
+    assert errors[1] < 0.9 * errors[0]
     first, second = twice.first.seen
     assert max(first) == 128 and once.seen == [first]
     whole = twice.network_size(400, 600)
-    assert whole[1] == round(1.6 * 128 / 32) * 32
+    assert whole[1] == round(1.4 * 128 / 32) * 32
     assert second[1] < 0.75 * whole[1], "the right half is not looked at again"
 
 
@@ -76,22 +76,29 @@ def test_what_the_first_look_is_sure_of_stays(photo):
     assert matte[32:].max() == 0
 
 
-@pytest.mark.parametrize("side", [100, 124])
-def test_small_photos_and_plain_ones_are_seen_once(photo, side):
-    for size, color in ((side, photo), (600, np.zeros_like(photo))):
-        twice = SecondLook(Shortsighted())
-        seen = twice.shrink(cv2.resize(color, (size, size)))
-        (matte,) = twice.run([seen])
-        assert matte.shape == seen.shape[:2] and len(twice.first.seen) == 1
+@pytest.mark.parametrize(("side", "looks"), [(100, 1), (200, 1), (400, 2)])
+def test_photos_that_show_little_more_from_near_are_seen_once(photo, side, looks):
+    twice = SecondLook(Shortsighted())
+    seen = twice.shrink(cv2.resize(photo, (side, side)))
+    (matte,) = twice.run([seen])
+    assert matte.shape == seen.shape[:2] and len(twice.first.seen) == looks
 
 
-def test_a_second_look_at_everything_has_a_bound(photo):
-    twice = SecondLook(Shortsighted(size=1024))
-    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)
-    (matte,) = twice.run([twice.shrink(noise)])
-    first, second = twice.first.seen
-    assert first == (1024, 1024) and second[0] * second[1] <= 1.1 * 550_000
-    assert matte.shape == twice.network_size(2000, 2000)
+def test_photos_in_which_nothing_is_open_are_seen_once(photo):
+    twice = SecondLook(Shortsighted())
+    (matte,) = twice.run([twice.shrink(np.zeros_like(photo))])
+    assert not matte.any() and len(twice.first.seen) == 1
+
+
+def test_the_second_look_takes_little_beside_the_pixels_of_the_photo():
+    """Here all of the photo is open."""
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 3000, 3), np.uint8)
+    for size in (256, 768, 1024, 2048):
+        twice = SecondLook(Shortsighted(size))
+        (matte,) = twice.run([twice.shrink(noise)])
+        assert matte.shape == twice.network_size(2000, 3000)
+        assert all(height * width <= 0.37 * 6e6 for height, width in twice.first.seen[1:])
+        assert len(twice.first.seen) == (2 if size < 1500 else 1)
 
 
 def test_every_photo_of_a_batch_is_looked_at_by_itself(photo):

@@ -14,11 +14,11 @@ from mattecli.core.inference.predictor import Predictor
 if TYPE_CHECKING:
     import torch
 
-# How much larger the second look may see a photo than the first, and by how much its own pixels may
-# be enlarged for it. Below the least gain it is not worth its time.
-_NEARER, _ENLARGED, _LEAST_GAIN = 1.6, 1.28, 1.25
-# Pixels that it sees at most, so that it does not take twice as long where all is open.
-_PIXELS = 550_000
+# How much larger the second look sees a photo than the first at most, and at least to be worth it.
+_NEARER, _LEAST_GAIN = 1.4, 1.25
+# The whole photo from near has at most this share of the photo's own pixels: so it shows more than
+# was seen already, and takes little time beside all else that is done with so many pixels.
+_SHARE = 0.35
 # Where the first look is this close to 0 or 1 it is believed; around the rest the second one is, as
 # far as so many of its pixels.
 _SURE, _AROUND = 0.02, 12
@@ -31,8 +31,8 @@ class SecondLook(Predictor):
 
     What the subject is shows best from afar, and where exactly it ends from near. So the first look
     takes in the whole photo, at the size that the network was trained for; the second one sees the
-    box around all that is neither 0 nor 1 then, at up to 1.6 times that size, and changes nothing
-    far from there. Photos with few more pixels than the first look sees are seen once.
+    box around all that is neither 0 nor 1 then, at up to 1.4 times that size, and changes nothing
+    far from there. Photos of a megapixel or less are seen once.
 
     Parameters
     ----------
@@ -71,13 +71,15 @@ class SecondLook(Predictor):
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Give the (height, width) of the whole photo at the scale of the last look at it."""
         first = self.first.network_size(height, width)
-        nearer = min(_NEARER, _ENLARGED * max(height, width) / self.first.size)
+        nearer = min(_NEARER, (_SHARE * height * width / (first[0] * first[1])) ** 0.5)
         if nearer < _LEAST_GAIN:
             return first
         return tuple(round(side * nearer / self.multiple) * self.multiple for side in first)
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Run the network on uint8 photos that share one network size."""
+        if max(images[0].shape[:2]) <= self.first.size:
+            return self.first.run(images)
         size = self.first.network_size(*images[0].shape[:2])
         mattes = self.first.run([resize(image, *size) for image in images])
         return [self._nearer(*pair) for pair in zip(images, mattes, strict=True)]
@@ -88,11 +90,7 @@ class SecondLook(Predictor):
         if matte.shape == shape or not open_.any():
             return resize(matte, *shape)
         box = self._box(open_, shape)
-        near = image[box]
-        smaller = min(1.0, (_PIXELS / (near.shape[0] * near.shape[1])) ** 0.5)
-        size = (max(1, round(side * smaller / self.multiple)) for side in near.shape[:2])
-        (seen,) = self.first.run([resize(near, *(side * self.multiple for side in size))])
-        seen = resize(seen, *near.shape[:2])
+        (seen,) = self.first.run([image[box]])
         alpha = cv2.resize(matte, shape[::-1], interpolation=cv2.INTER_LINEAR)
         share = cv2.resize(open_, shape[::-1], interpolation=cv2.INTER_NEAREST)[box]
         share = cv2.dilate(share, np.ones((_AROUND, _AROUND), np.uint8)).astype(np.float32)
