@@ -25,7 +25,6 @@ from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.imaging.writing import encode, write_image
 from mattecli.core.inference.cutting import Cut, cut
-from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.refinement import refine
 from mattecli.core.inference.second_look import SecondLook
 
@@ -69,23 +68,18 @@ def bench_forward(photos: list[Path], u2netp: Path, rounds: int) -> None:
     given, data = session.get_inputs()[0].name, np.zeros((1, 3, 320, 320), np.float32)
     # As in a folder of photos: a core for each, and all threads are this one.
     cv2.setNumThreads(1)
-    predictors = {
-        "": SecondLook.load(device="cpu", streams=usable_cores()),
-        ", looked once": Predictor.load(device="cpu", streams=usable_cores()),
-    }
+    predictor = SecondLook.load(device="cpu", streams=usable_cores())
 
-    def ours(photo: Path, looks: str, kind: str) -> None:
+    def ours(photo: Path, kind: str) -> None:
         color = read_picture(photo).color
-        seen = predictors[looks].shrink(color)
-        (matte,) = predictors[looks].run([seen])
+        seen = predictor.shrink(color)
+        (matte,) = predictor.run([seen])
         encode(cut(color, refine(color, matte, seen=seen), Cut((kind,)))[kind], ".png")
 
     tasks = {"U²-Net-p, forward alone": lambda: session.run(None, {given: data})}
     for photo in photos:
-        for looks in predictors:
-            for kind in ("alpha", "cutout"):
-                name = f"{photo.stem} to {kind}{looks}"
-                tasks[name] = partial(ours, photo, looks, kind)
+        for kind in ("alpha", "cutout"):
+            tasks[f"{photo.stem} to {kind}"] = partial(ours, photo, kind)
     times = {task: [] for task in tasks}
     for _ in range(rounds + 1):
         for task, run in tasks.items():
@@ -94,7 +88,7 @@ def bench_forward(photos: list[Path], u2netp: Path, rounds: int) -> None:
             times[task].append(time.process_time() - start)
     first = min(times["U²-Net-p, forward alone"])
     for task, measured in times.items():
-        print(f"{task:36} processor {min(measured):.3f} s  (× {min(measured) / first:.2f})")
+        print(f"{task:28} processor {min(measured):.3f} s  (× {min(measured) / first:.2f})")
 
 
 def main() -> None:

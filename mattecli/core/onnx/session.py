@@ -48,6 +48,8 @@ def open_session(
     threads = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads) if threads.isdigit() else usable_cores()
     options.intra_op_num_threads = max(1, cores // streams)
+    # It would keep a plan and its memory for every size that a picture ever had.
+    options.enable_mem_pattern = False
     if weights:
         values = map(onnxruntime.OrtValue.ortvalue_from_numpy, weights.values())
         options.add_external_initializers(list(weights), list(values))
