@@ -242,7 +242,7 @@ def _predictor(
     weights: str | Path | None, device: str, precision: str, size: int | None, look_twice: bool
 ) -> Predictor:
     from mattecli.core.inference.predictor import Predictor
-    from mattecli.core.inference.second_look import SecondLook
+    from mattecli.core.inference.second_look import looking_twice
 
-    looks = SecondLook if look_twice else Predictor
-    return looks.load(weights, device, precision, size)
+    predictor = Predictor.load(weights, device, precision, size)
+    return looking_twice(predictor) if look_twice else predictor

@@ -333,7 +333,7 @@ class RedIsSubject(torch.nn.Module):
 
 
 def test_straight_from_weights(tmp_path, monkeypatch):
-    def load(weights, device, *_):
+    def load(weights, device):
         assert (weights, device) == (tmp_path / "w.safetensors", "cpu")
         return Predictor(RedIsSubject(), torch.device("cpu"))
 

@@ -20,7 +20,7 @@ from mattecli.core.inference.second_look import SecondLook
 class Shortsighted(Predictor):
     """Takes red for the subject, and sees everything blurred by some of its own pixels."""
 
-    size, least, multiple, device_type = 128, 128, 32, "cpu"
+    multiple, device_type = 32, "cpu"
 
     def __init__(self, size: int = 128) -> None:
         self.size = self.least = size
@@ -112,7 +112,6 @@ def test_every_photo_of_a_batch_is_looked_at_by_itself(photo):
 
 def test_predict_looks_twice_unless_told_not_to(tmp_path):
     """On an enlarged example, where it matters and where not."""
-
     example = read_color(Path(__file__).parents[1] / "examples/raccoon.jpg")
     photo = tmp_path / "photo.png"
     write_image(photo, cv2.resize(example, (1200, 900)))

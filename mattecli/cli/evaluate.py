@@ -110,9 +110,10 @@ def evaluate(
 
     predictor = scoring_device = None
     if weights:
-        from mattecli.core.inference.second_look import SecondLook
+        from mattecli.core.inference.predictor import Predictor
+        from mattecli.core.inference.second_look import looking_twice
 
-        predictor = SecondLook.load(weights, device or "auto")
+        predictor = looking_twice(Predictor.load(weights, device or "auto"))
         scoring_device = predictor.device
         images = images or predictions[0]
     elif device:

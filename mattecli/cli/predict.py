@@ -164,7 +164,7 @@ def predict(
     ] = None,
     max_megapixels: Annotated[
         float,
-        typer.Option(min=0, help="Refuse larger photos, unread.", rich_help_panel=_RUN),
+        typer.Option(min=0, help="Refuse larger photos to spare memory.", rich_help_panel=_RUN),
     ] = 200,
     overwrite: Annotated[
         bool,

@@ -25,8 +25,9 @@ from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.imaging.writing import encode, write_image
 from mattecli.core.inference.cutting import Cut, cut
+from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.refinement import refine
-from mattecli.core.inference.second_look import SecondLook
+from mattecli.core.inference.second_look import looking_twice
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # A square photo, of which the network sees the most, and one of three to two.
@@ -68,7 +69,7 @@ def bench_forward(photos: list[Path], u2netp: Path, rounds: int) -> None:
     given, data = session.get_inputs()[0].name, np.zeros((1, 3, 320, 320), np.float32)
     # As in a folder of photos: a core for each, and all threads are this one.
     cv2.setNumThreads(1)
-    predictor = SecondLook.load(device="cpu", streams=usable_cores())
+    predictor = looking_twice(Predictor.load(device="cpu", streams=usable_cores()))
 
     def ours(photo: Path, kind: str) -> None:
         color = read_picture(photo).color

@@ -96,10 +96,11 @@ def bench_pipeline(
 def bench_stages(photos: Path, weights: Path | None, device: str) -> None:
     """Print the processor's time of every stage on one thread."""
     from mattecli.core.inference.cutting import Cut, cut
+    from mattecli.core.inference.predictor import Predictor
     from mattecli.core.inference.refinement import refine
-    from mattecli.core.inference.second_look import SecondLook
+    from mattecli.core.inference.second_look import looking_twice
 
-    predictor = SecondLook.load(weights, device, streams=usable_cores())
+    predictor = looking_twice(Predictor.load(weights, device, streams=usable_cores()))
     paths = find_images(photos)[: len(find_images(EXAMPLES))]
     spent: dict[str, float] = defaultdict(float)
 

@@ -31,8 +31,9 @@ from mattecli.core.imaging.reading import (
     to_unit,
 )
 from mattecli.core.imaging.walking import find_images, pair_by_stem
+from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.refinement import refine
-from mattecli.core.inference.second_look import SecondLook
+from mattecli.core.inference.second_look import looking_twice
 from mattecli.core.metrics.gradient import gradient_error
 from mattecli.core.metrics.pointwise import sad
 
@@ -91,7 +92,7 @@ def main() -> None:
         made = composites(options.cutouts, options.backgrounds, options.megapixels, options.count)
         sets[f"composites of {options.megapixels:g} MP"] = made
     cv2.setNumThreads(1)
-    predictor = SecondLook.load(options.weights, device="cpu")
+    predictor = looking_twice(Predictor.load(options.weights, device="cpu"))
     print("| pictures | matte | level | SAD/MP | Grad/MP | s/picture |\n|---|---|---|---|---|---|")
     for name, pictures in sets.items():
         figures: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)

@@ -19,9 +19,10 @@ import numpy as np
 from mattecli.core.imaging.reading import read_alpha, read_color, to_bits
 from mattecli.core.imaging.walking import find_images, pair_by_stem
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
 from mattecli.core.inference.refinement import refine
-from mattecli.core.inference.second_look import SecondLook
+from mattecli.core.inference.second_look import looking_twice
 from mattecli.core.metrics import score
 
 LEVELS = ("none", "fast", "best")
@@ -29,7 +30,7 @@ LEVELS = ("none", "fast", "best")
 EMPTY = 0.02
 
 
-def matte(predictor: SecondLook, color: np.ndarray) -> np.ndarray:
+def matte(predictor: Predictor, color: np.ndarray) -> np.ndarray:
     """Give the network's matte of a photo, at the scale of the last look at it."""
     (alpha,) = predictor.run([predictor.shrink(color)])
     return alpha
@@ -45,7 +46,7 @@ def row(name: str, scores: list) -> str:
     )
 
 
-def bench_mattes(root: Path, predictors: dict[str, SecondLook], sheet: Path | None) -> None:
+def bench_mattes(root: Path, predictors: dict[str, Predictor], sheet: Path | None) -> None:
     """Print errors against true mattes, ours and the peers'."""
     pairs = pair_by_stem(root / "image", root / "alpha").pairs
     print("| | SAD | MSE | Grad | Conn | median SAD / Grad |\n|---|---|---|---|---|---|")
@@ -80,7 +81,7 @@ def bench_mattes(root: Path, predictors: dict[str, SecondLook], sheet: Path | No
         print(row(folder.name, scores))
 
 
-def bench_people(root: Path, predictor: SecondLook) -> None:
+def bench_people(root: Path, predictor: Predictor) -> None:
     """Print how well the area of people is found, against hand-drawn masks."""
     overlaps = []
     for image, mask in pair_by_stem(root / "image", root / "mask").pairs:
@@ -95,7 +96,7 @@ def bench_people(root: Path, predictor: SecondLook) -> None:
     )
 
 
-def bench_empty(root: Path, predictor: SecondLook) -> None:
+def bench_empty(root: Path, predictor: Predictor) -> None:
     """Print in how many scenes without a subject the matte stays empty."""
     areas = [float(matte(predictor, read_color(path)).mean()) for path in find_images(root)]
     empty = sum(area < EMPTY for area in areas)
@@ -116,7 +117,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     predictors = {
-        Path(name).stem: SecondLook.load(name, device="cpu", size=arguments.size)
+        Path(name).stem: looking_twice(Predictor.load(name, device="cpu", size=arguments.size))
         for name in arguments.weights
     }
     bench_mattes(arguments.benchmark, predictors, arguments.sheet)

@@ -105,8 +105,7 @@ class TrainingSet(Dataset):
         return self._photo(sample[..., :4], size, rng)
 
     def _size(self, number: int) -> int:
-        if len(self.sizes) == 1:
-            return self.sizes[0]
+        # One more number than the samples' own generators have, so that none of them is this one.
         rng = np.random.default_rng((self.seed, number // self.alike, len(self.sizes)))
         return int(rng.choice(self.sizes))
 

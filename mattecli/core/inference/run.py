@@ -27,7 +27,7 @@ from mattecli.core.inference.matting import fit_trimap, full_size_alpha
 from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.inference.second_look import SecondLook
+from mattecli.core.inference.second_look import looking_twice
 from mattecli.core.ranks import rank_and_world
 
 PIPE = Path("-")
@@ -165,8 +165,8 @@ def predict_all(
         if predictor is None:
             # A core for each photo is faster than all cores for one photo after the other.
             streams = min(workers, len(jobs))
-            looks = SecondLook if look_twice else Predictor
-            predictor = looks.load(weights, device, precision, size, streams)
+            predictor = Predictor.load(weights, device, precision, size, streams)
+            predictor = looking_twice(predictor) if look_twice else predictor
         yield from run_pipeline(
             jobs,
             predictor,

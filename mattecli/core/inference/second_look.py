@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 # How much larger the second look sees a photo than the first at most, and at least to be worth it.
 _NEARER, _LEAST_GAIN = 1.4, 1.25
 # The whole photo from near has at most this share of the photo's own pixels: so it shows more than
-# was seen already, and takes little time beside all else that is done with so many pixels.
+# was seen already, and takes less time than cutting so many pixels out.
 _SHARE = 0.35
 # Where the first look is this close to 0 or 1 it is believed; around the rest the second one is, as
 # far as so many of its pixels.
@@ -26,13 +25,18 @@ _SURE, _AROUND = 0.02, 12
 _ROOM = 0.05
 
 
+def looking_twice(first: Predictor) -> Predictor:
+    """Give a predictor its second look, if its network takes photos of any size."""
+    return SecondLook(first) if first.any_size else first
+
+
 class SecondLook(Predictor):
     """A predictor that looks twice.
 
     What the subject is shows best from afar, and where exactly it ends from near. So the first look
     takes in the whole photo, at the size that the network was trained for; the second one sees the
     box around all that is neither 0 nor 1 then, at up to 1.4 times that size, and changes nothing
-    far from there. Photos of a megapixel or less are seen once.
+    far from there. Photos that show little more from near are seen once.
 
     Parameters
     ----------
@@ -45,19 +49,6 @@ class SecondLook(Predictor):
         self.device_type = first.device_type
         self.streams = first.streams
         self.multiple = first.multiple
-
-    @classmethod
-    def load(
-        cls,
-        weights: str | Path | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        size: int | None = None,
-        streams: int = 1,
-    ) -> Predictor:
-        """Load weights as `Predictor.load` does; networks of one size only look once."""
-        first = Predictor.load(weights, device, precision, size, streams)
-        return cls(first) if first.any_size else first
 
     @property
     def device(self) -> torch.device:
@@ -78,16 +69,17 @@ class SecondLook(Predictor):
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Run the network on uint8 photos that share one network size."""
-        if max(images[0].shape[:2]) <= self.first.size:
-            return self.first.run(images)
-        size = self.first.network_size(*images[0].shape[:2])
+        shape = images[0].shape[:2]
+        size = self.first.network_size(*shape)
         mattes = self.first.run([resize(image, *size) for image in images])
+        if size == shape:
+            return mattes
         return [self._nearer(*pair) for pair in zip(images, mattes, strict=True)]
 
     def _nearer(self, image: np.ndarray, matte: np.ndarray) -> np.ndarray:
         shape = image.shape[:2]
         open_ = ((matte > _SURE) & (matte < 1 - _SURE)).view(np.uint8)
-        if matte.shape == shape or not open_.any():
+        if not open_.any():
             return resize(matte, *shape)
         box = self._box(open_, shape)
         (seen,) = self.first.run([image[box]])
