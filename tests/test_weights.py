@@ -100,6 +100,17 @@ def test_damage_is_found(model):
         find_weights("model")
 
 
+def test_integers_come_along_and_damage_to_them_is_found(cache):
+    add_weights(str(find_weights()), name="copy")
+    assert left(cache) == ["copy.int8.onnx", "copy.safetensors", "index.toml"]
+    assert matte("verify").exit_code == 0
+    (cache / "copy.int8.onnx").write_bytes(BYTES)
+    result = matte("verify")
+    assert result.exit_code == 1
+    assert "default: as it should be" in result.output
+    assert "copy: damaged or gone" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [

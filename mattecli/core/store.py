@@ -8,7 +8,7 @@ import shutil
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -17,6 +17,10 @@ from mattecli.core.errors import MatteError, missing, nearest
 from mattecli.core.toml import from_table, read_toml
 
 SUFFIXES = (".safetensors", ".onnx")
+#: Beside NAME.safetensors, the same network in integers. `matte export --int8` writes it.
+INT8_SUFFIX = ".int8.onnx"
+# What comes along with a file that is added: of other programs' networks, how to run them.
+_BESIDE = {".safetensors": INT8_SUFFIX, ".onnx": ".toml"}
 _INDEX = "index.toml"
 #: Inside an installed package, and at the top of the repository for editable installs.
 _BUNDLED = (Path(__file__).parents[1] / "weights", Path(__file__).parents[2] / "weights")
@@ -31,6 +35,7 @@ class Record:
     sha256: str
     licence: str = ""
     figures: str = ""
+    int8_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,12 @@ def find_weights(weights: str | Path | None = None) -> Path:
 
 
 def is_sound(weights: Weights) -> bool:
-    """Tell whether the file is there and has the checksum that the index says."""
-    return weights.path.is_file() and digest(weights.path) == weights.record.sha256
+    """Tell whether the file, and its integers if it came with some, are as the index says."""
+    record, path = weights.record, weights.path
+    files = {path: record.sha256}
+    if record.int8_sha256:
+        files[path.with_suffix(INT8_SUFFIX)] = record.int8_sha256
+    return all(file.is_file() and digest(file) == found for file, found in files.items())
 
 
 def add_weights(
@@ -104,7 +113,7 @@ def add_weights(
     Parameters
     ----------
     source : str
-        A path, whose TOML file comes along where it has one, or an http(s) address.
+        A path, whose TOML or .int8.onnx file comes along, or an http(s) address.
     sha256 : str, optional
         What the file must have; an address needs one.
     name : str, optional
@@ -143,8 +152,11 @@ def add_weights(
         _check_readable(partial, file.suffix, source)
         record = Record(name + file.suffix, found, licence, figures)
         os.replace(partial, folder / record.file)
-        if not remote and file.with_suffix(".toml").is_file():
-            shutil.copyfile(file.with_suffix(".toml"), folder / f"{name}.toml")
+        beside = file.with_suffix(_BESIDE[file.suffix])
+        if not remote and beside.is_file():
+            shutil.copyfile(beside, folder / f"{name}{_BESIDE[file.suffix]}")
+            if file.suffix == ".safetensors":
+                record = replace(record, int8_sha256=digest(beside))
         _write_index(folder, {**_read_index(folder), name: record})
     except OSError as error:
         raise MatteError(f"cannot add {source} to {folder}: {error}") from None

@@ -108,7 +108,7 @@ class Predictor:
             if precision != "int8" and (predictor := load_without_torch(path, size, streams)):
                 return predictor
         if precision == "int8":
-            from mattecli.core.onnx.without_torch import INT8_SUFFIX
+            from mattecli.core.store import INT8_SUFFIX
 
             raise MatteError(
                 f"int8 needs the CPU, and {path.with_suffix(INT8_SUFFIX)} made from the weights: "

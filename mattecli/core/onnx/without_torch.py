@@ -16,13 +16,12 @@ from mattecli.core.errors import MatteError
 from mattecli.core.network.config import NETWORKS, NetworkConfig
 from mattecli.core.network.weights import read_header
 from mattecli.core.onnx.predictor import OnnxPredictor
-from mattecli.core.store import digest
+from mattecli.core.store import INT8_SUFFIX, digest
 
 #: The network whose graph, made by `export_graph`, ships as NAME.onnx. Its weights come from a
 #: weights file.
 NAME = "matte"
 
-INT8_SUFFIX = ".int8.onnx"
 #: Key in its metadata: the SHA-256 of the weights file that it was made from.
 SOURCE_KEY = "mattecli_weights"
 
