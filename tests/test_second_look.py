@@ -1,4 +1,4 @@
-"""A second look at large photos, around what the first one left open."""
+"""A second look at photos, around what the first one left open."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_second_look_sees_what_is_open_and_makes_it_sharper(photo):
     first, second = twice.first.seen
     assert max(first) == 128 and once.seen == [first]
     whole = twice.network_size(400, 600)
-    assert whole[1] == round(1.4 * 128 / 32) * 32
+    assert whole[1] == 1.5 * 128
     assert second[1] < 0.75 * whole[1], "the right half is not looked at again"
 
 
@@ -82,6 +82,24 @@ def test_photos_that_show_little_more_from_near_are_seen_once(photo, side, looks
     seen = twice.shrink(cv2.resize(photo, (side, side)))
     (matte,) = twice.run([seen])
     assert matte.shape == seen.shape[:2] and len(twice.first.seen) == looks
+
+
+@pytest.mark.parametrize(
+    ("shape", "looks"),
+    [
+        ((400, 600), [608]),  # too small to be shown from near: its own size
+        ((534, 800), [640, 960]),  # 1.2 times its own size from near
+        ((1024, 1024), [544, 800]),  # as many pixels as may be
+        ((2000, 3000), [768, 1152]),  # as large as the network was made for, and 1.5 times that
+    ],
+)
+def test_how_near_the_looks_are_follows_the_size_of_the_photo(shape, looks):
+    """Here all of the photo is open."""
+    first = Shortsighted(768)
+    first.least = 512
+    twice = SecondLook(first)
+    twice.run([twice.shrink(np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))])
+    assert [max(size) for size in first.seen] == looks
 
 
 def test_photos_in_which_nothing_is_open_are_seen_once(photo):
@@ -114,15 +132,15 @@ def test_predict_looks_twice_unless_told_not_to(tmp_path):
     """On an enlarged example, where it matters and where not."""
     example = read_color(Path(__file__).parents[1] / "examples/raccoon.jpg")
     photo = tmp_path / "photo.png"
-    write_image(photo, cv2.resize(example, (1200, 900)))
+    write_image(photo, cv2.resize(example, (1600, 1200)))
     mattes = {}
     for name, flags in (("twice", []), ("once", ["--look-once"])):
         out = tmp_path / f"{name}.png"
-        arguments = ["predict", str(photo), str(out), "--save", "alpha", "--size", "320", *flags]
+        arguments = ["predict", str(photo), str(out), "--save", "alpha", "--size", "512", *flags]
         assert CliRunner().invoke(app, arguments).exit_code == 0
         mattes[name] = read_alpha(out).astype(int)
     changed = np.abs(mattes["twice"] - mattes["once"])
     assert changed.max() > 20
     assert (changed > 1).mean() < 0.5
-    again = mattecli.predict(photo, size=320, look_twice=False)
+    again = mattecli.predict(photo, size=512, look_twice=False)
     assert np.abs(again * 255 - mattes["once"]).max() <= 1

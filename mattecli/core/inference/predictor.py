@@ -135,6 +135,10 @@ class Predictor:
         """Give the (height, width) at which the network sees a photo: multiples of `multiple`."""
         longer = max(height, width)
         scale = self.scale * min(self.size, max(self.least, longer)) / longer
+        return self.rounded(scale, height, width)
+
+    def rounded(self, scale: float, height: int, width: int) -> tuple[int, int]:
+        """Give (height, width) so many times as large: multiples of `multiple`."""
         return tuple(
             max(self.multiple, round(side * scale / self.multiple) * self.multiple)
             for side in (height, width)

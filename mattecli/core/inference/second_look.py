@@ -13,10 +13,14 @@ from mattecli.core.inference.predictor import Predictor
 if TYPE_CHECKING:
     import torch
 
-# How much larger the second look sees a photo than the first at most, and at least to be worth it.
-_NEARER, _LEAST_GAIN = 1.4, 1.25
-# The whole photo from near has at most this share of the photo's own pixels: so it shows more than
-# was seen already, and takes less time than cutting so many pixels out.
+# How much larger the second look sees a photo than the first one.
+_NEARER = 1.5
+# From near a photo is shown at so many times its own size at most. Smaller photos, of which the
+# first look would see too little then, are seen once, at the one look's own size.
+_ENLARGED = 1.2
+# From near the whole photo has at most this share of its own pixels, which takes less time than
+# cutting so many out, or so many pixels as a square photo seen once: with more of them, a photo of
+# a megapixel would take long.
 _SHARE = 0.35
 # Where the first look is this close to 0 or 1 it is believed; around the rest the second one is, as
 # far as so many of its pixels.
@@ -34,9 +38,10 @@ class SecondLook(Predictor):
     """A predictor that looks twice.
 
     What the subject is shows best from afar, and where exactly it ends from near. So the first look
-    takes in the whole photo, at the size that the network was trained for; the second one sees the
-    box around all that is neither 0 nor 1 then, at up to 1.4 times that size, and changes nothing
-    far from there. Photos that show little more from near are seen once.
+    takes in the whole photo; the second one sees the box around all that is neither 0 nor 1 then,
+    at 1.5 times that size, and changes nothing far from there. The larger a photo is, the nearer
+    both are, up to the size that the network was trained for with the first; small photos are seen
+    once, at that size or their own.
 
     Parameters
     ----------
@@ -61,19 +66,21 @@ class SecondLook(Predictor):
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Give the (height, width) of the whole photo at the scale of the last look at it."""
-        first = self.first.network_size(height, width)
-        nearer = min(_NEARER, (_SHARE * height * width / (first[0] * first[1])) ** 0.5)
-        if nearer < _LEAST_GAIN:
-            return first
-        return tuple(round(side * nearer / self.multiple) * self.multiple for side in first)
+        size, longer = self.first.size, max(height, width)
+        pixels = max(1.1 * size**2, _SHARE * height * width)
+        near = min(_ENLARGED * longer, _NEARER * size, (pixels / (height * width)) ** 0.5 * longer)
+        if near < _NEARER * self.first.least:
+            return self.first.network_size(height, width)
+        return self.rounded(near / longer, height, width)
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Run the network on uint8 photos that share one network size."""
         shape = images[0].shape[:2]
-        size = self.first.network_size(*shape)
+        # What is to be seen twice is at least 1.5 times as large as this, and rounded.
+        if max(shape) <= 1.25 * self.first.least:
+            return self.first.run(images)
+        size = self.rounded(1 / _NEARER, *shape)
         mattes = self.first.run([resize(image, *size) for image in images])
-        if size == shape:
-            return mattes
         return [self._nearer(*pair) for pair in zip(images, mattes, strict=True)]
 
     def _nearer(self, image: np.ndarray, matte: np.ndarray) -> np.ndarray:
