@@ -121,7 +121,7 @@ def predict(
         bool,
         typer.Option(
             "--look-twice/--look-once",
-            help="Look again from nearer at what is open in large photos; at clips never.",
+            help="Look again, from nearer, at what is open in photos of 640 pixels and more.",
             rich_help_panel=_NETWORK,
         ),
     ] = True,
