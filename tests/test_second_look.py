@@ -102,6 +102,18 @@ def test_how_near_the_looks_are_follows_the_size_of_the_photo(shape, looks):
     assert [max(size) for size in first.seen] == looks
 
 
+@pytest.mark.parametrize(("size", "looks"), [(320, [320, 480]), (704, [704])])
+def test_networks_made_for_other_sizes(size, looks):
+    """On a square photo; with 704 px the limit on pixels leaves no second look of 1.5 times 512."""
+    first = Shortsighted(size)
+    first.least = 512
+    twice = SecondLook(first)
+    photo = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), np.uint8)
+    (matte,) = twice.run([twice.shrink(photo)])
+    assert [max(size) for size in first.seen] == looks
+    assert matte.shape == twice.network_size(1024, 1024)
+
+
 def test_photos_in_which_nothing_is_open_are_seen_once(photo):
     twice = SecondLook(Shortsighted())
     (matte,) = twice.run([twice.shrink(np.zeros_like(photo))])

@@ -19,9 +19,9 @@ _NEARER = 1.5
 # first look would see too little then, are seen once, at the one look's own size.
 _ENLARGED = 1.2
 # From near the whole photo has at most this share of its own pixels, which takes less time than
-# cutting so many out, or so many pixels as a square photo seen once: with more of them, a photo of
-# a megapixel would take long.
-_SHARE = 0.35
+# cutting so many out, or this multiple of a square photo's that is seen once: with more of them,
+# photos of a megapixel would take long.
+_SHARE, _SQUARES = 0.35, 1.1
 # Where the first look is this close to 0 or 1 it is believed; around the rest the second one is, as
 # far as so many of its pixels.
 _SURE, _AROUND = 0.02, 12
@@ -54,6 +54,7 @@ class SecondLook(Predictor):
         self.device_type = first.device_type
         self.streams = first.streams
         self.multiple = first.multiple
+        self.least = min(first.least, first.size)
 
     @property
     def device(self) -> torch.device:
@@ -67,17 +68,17 @@ class SecondLook(Predictor):
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Give the (height, width) of the whole photo at the scale of the last look at it."""
         size, longer = self.first.size, max(height, width)
-        pixels = max(1.1 * size**2, _SHARE * height * width)
+        pixels = max(_SQUARES * size**2, _SHARE * height * width)
         near = min(_ENLARGED * longer, _NEARER * size, (pixels / (height * width)) ** 0.5 * longer)
-        if near < _NEARER * self.first.least:
+        if near < _NEARER * self.least:
             return self.first.network_size(height, width)
         return self.rounded(near / longer, height, width)
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Run the network on uint8 photos that share one network size."""
         shape = images[0].shape[:2]
-        # What is to be seen twice is at least 1.5 times as large as this, and rounded.
-        if max(shape) <= 1.25 * self.first.least:
+        # What is to be seen twice is 1.5 times as large as this or larger, and rounded.
+        if max(shape) < 1.45 * self.least:
             return self.first.run(images)
         size = self.rounded(1 / _NEARER, *shape)
         mattes = self.first.run([resize(image, *size) for image in images])
