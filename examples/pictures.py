@@ -76,7 +76,8 @@ def main(out: Path) -> None:
         write_image(wall, to_bits(backdrop(900, 1200), 8))
         run("composite", work / "cutout", wall, "-o", work / "new", "--quiet")
         pictures = {
-            "overview": overview(work),
+            "overview": overview(work, "raccoon", "grace-hopper"),
+            "failures": overview(work, "coffee", "astronaut"),
             "refine": refinement(),
             "composite": composites(work, wall),
             "shop": shop(work),
@@ -88,10 +89,10 @@ def main(out: Path) -> None:
         print(out / f"{name}.jpg")
 
 
-def overview(work: Path) -> np.ndarray:
+def overview(work: Path, *names: str) -> np.ndarray:
     """Photo, alpha, cutout, new background."""
     rows = []
-    for name in ("raccoon", "grace-hopper"):
+    for name in names:
         cutout = read_picture(work / "cutout" / f"{name}.png")
         rows.append(
             row(
