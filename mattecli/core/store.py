@@ -152,10 +152,11 @@ def add_weights(
         _check_readable(partial, file.suffix, source)
         record = Record(name + file.suffix, found, licence, figures)
         os.replace(partial, folder / record.file)
-        beside = file.with_suffix(_BESIDE[file.suffix])
+        suffix = _BESIDE[file.suffix]
+        beside = file.with_suffix(suffix)
         if not remote and beside.is_file():
-            shutil.copyfile(beside, folder / f"{name}{_BESIDE[file.suffix]}")
-            if file.suffix == ".safetensors":
+            shutil.copyfile(beside, folder / f"{name}{suffix}")
+            if suffix == INT8_SUFFIX:
                 record = replace(record, int8_sha256=digest(beside))
         _write_index(folder, {**_read_index(folder), name: record})
     except OSError as error:

@@ -13,7 +13,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
 from mattecli.core.network.config import MULTIPLE
-from mattecli.core.store import find_weights
+from mattecli.core.store import INT8_SUFFIX, find_weights
 
 # Importing torch takes longer than cutting out a photo, and on the CPU it is not needed.
 if TYPE_CHECKING:
@@ -108,8 +108,6 @@ class Predictor:
             if precision != "int8" and (predictor := load_without_torch(path, size, streams)):
                 return predictor
         if precision == "int8":
-            from mattecli.core.store import INT8_SUFFIX
-
             raise MatteError(
                 f"int8 needs the CPU, and {path.with_suffix(INT8_SUFFIX)} made from the weights: "
                 "matte export --int8 PHOTOS writes it"

@@ -77,7 +77,8 @@ class SecondLook(Predictor):
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Run the network on uint8 photos that share one network size."""
         shape = images[0].shape[:2]
-        # What is to be seen twice is 1.5 times as large as this or larger, and rounded.
+        # What is to be seen twice is 1.5 times as large as this or larger, before it is rounded;
+        # what is seen once stays below 1.44 times, where the limit on pixels ends.
         if max(shape) < 1.45 * self.least:
             return self.first.run(images)
         size = self.rounded(1 / _NEARER, *shape)
