@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from mattecli import __version__
 from mattecli.cli import build_dataset, composite, doctor, evaluate, export, predict, train, weights
 from mattecli.cli.defaults import read_defaults
+from mattecli.cli.status import ExitStatus
 from mattecli.core.errors import MatteError
+from mattecli.version import __version__
 
 _PICTURES, _NETWORKS, _PROGRAM = "Pictures", "Networks", "This program"
 
@@ -52,15 +53,19 @@ app.command("doctor", rich_help_panel=_PROGRAM)(doctor.doctor)
 
 
 def main() -> None:
-    """Run the command line; exit codes: 0 done, 1 something failed, 2 usage, 130 interrupted."""
+    """Run the command line and exit with an `ExitStatus`."""
     try:
         app()
     except MatteError as error:
         typer.secho(f"matte: {error}", fg="red", err=True)
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILURE)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        typer.secho(f"matte: {place}{error.strerror or error}", fg="red", err=True)
+        sys.exit(ExitStatus.FAILURE)
     except ImportError as error:
         typer.secho(f"matte: {error} ('matte doctor' says what to do)", fg="red", err=True)
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILURE)
     except KeyboardInterrupt:
         typer.secho("matte: interrupted", fg="yellow", err=True)
-        sys.exit(130)
+        sys.exit(ExitStatus.INTERRUPTED)

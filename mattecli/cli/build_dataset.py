@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.dataset_options import Placement, choose_recipe, find_roots
+from mattecli.cli.status import ExitStatus
 
 if TYPE_CHECKING:
     from mattecli.core.dataset.builder import Builder
@@ -232,7 +233,7 @@ def _build(
     if outcome.failures:
         if not (builder.out / manifest.NAME).exists():
             typer.echo("the manifest is written by a run without failures or ranks", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def _mine(
@@ -242,7 +243,7 @@ def _mine(
     from mattecli.core.dataset.mining import Limits, mine_foregrounds, views
     from mattecli.core.inference.predictor import Predictor
 
-    looks = views(Predictor.load(weights, device))
+    looks = views(Predictor.load(weights, device, two_pass=False))
     mined = mine_foregrounds(photos, out, looks, Limits(min_agreement=min_agreement), quiet)
     for line in mined.failures:
         typer.secho(f"failed: {line}", fg="red", err=True)
@@ -251,7 +252,7 @@ def _mine(
         f"{len(mined.failures)} failed"
     )
     if mined.failures:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def _check(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None:
@@ -274,7 +275,7 @@ def _check(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None:
     if sheet is not None:
         _draw_sheet(root, sheet)
     if not report.is_sound:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
     console.print("no errors")
 
 

@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from mattecli.cli.destination import (
-    Format,
     FormatOption,
     QualityOption,
     is_folder,
     result_suffix,
 )
+from mattecli.cli.status import ExitStatus
 
 _RESULTS, _PLACE, _LIGHT = "Results", "Place", "Light"
 
@@ -128,8 +128,9 @@ def composite(
     Folders give every cutout on every background. 16-bit cutouts give 16-bit results where the
     format can hold them.
     """
-    from mattecli.core.imaging.composing import Layout, compose_all, plan_composites
-    from mattecli.core.imaging.placing import parse_position
+    from mattecli.core.inference.composite_run import compose_all, plan_composites
+    from mattecli.core.matting.layout import Layout
+    from mattecli.core.matting.placing import parse_position
     from mattecli.core.progress import progress
 
     started = time.perf_counter()
@@ -166,15 +167,15 @@ def composite(
         parts = f"{len(jobs) - failed} done" + (f", {failed} failed" if failed else "")
         typer.echo(f"{parts} in {time.perf_counter() - started:.1f} s", err=True)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
-def _default_out(foreground: str, background: str, image_format: Format | None) -> str:
+def _default_out(foreground: str, background: str, image_format: str | None) -> str:
     """Name the result after what it is made of; what came through a pipe leaves through one."""
     if foreground == "-":
         return "-"
     if Path(foreground).is_dir() or Path(background).is_dir():
         return "composites/"
     behind = Path(background).stem if Path(background).is_file() else background.lstrip("#")
-    suffix = image_format.value if image_format else "png"
+    suffix = image_format if image_format else "png"
     return f"{Path(foreground).stem}_{behind}.{suffix}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from mattecli.cli.status import ExitStatus
+
 
 def doctor() -> None:
     """Look whether everything is there, works, and how fast it is."""
@@ -19,4 +21,4 @@ def doctor() -> None:
         if finding.fix:
             typer.echo(f"    {'':<16} → {finding.fix}")
     if not fine:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.status import ExitStatus
+
 app = typer.Typer(help="List the weights that have a name, add some, check them.")
 
 
@@ -19,22 +21,22 @@ def list_all(context: typer.Context) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mattecli.core import store
+    from mattecli.core.runtime.named_weights import cache_folder, list_weights
 
     table = Table("name", "MB", "licence", "figures", "from", box=None, pad_edge=False)
-    for weights in store.list_weights().values():
+    for weights in list_weights().values():
         size = f"{weights.path.stat().st_size / 1e6:.1f}" if weights.path.is_file() else "gone"
         record = weights.record
         origin = "bundled" if weights.bundled else "added"
         table.add_row(*map(escape, (weights.name, size, record.licence, record.figures, origin)))
     Console().print(table)
-    typer.echo(f"added ones are in {store.cache_folder()}")
+    typer.echo(f"added ones are in {cache_folder()}")
 
 
 @app.command()
 def verify() -> None:
     """Compare every file with its checksum."""
-    from mattecli.core.store import is_sound, list_weights
+    from mattecli.core.runtime.named_weights import is_sound, list_weights
 
     damaged = False
     for weights in list_weights().values():
@@ -43,7 +45,7 @@ def verify() -> None:
         state = "as it should be" if sound else "damaged or gone"
         typer.echo(f"{weights.name}: {state} ({weights.path})", err=not sound)
     if damaged:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 @app.command()
@@ -62,7 +64,7 @@ def add(
     figures: Annotated[str, typer.Option(help="A note for the list.")] = "",
 ) -> None:
     """Copy or download weights into the cache, so that --weights NAME finds them."""
-    from mattecli.core.store import add_weights
+    from mattecli.core.runtime.named_weights import add_weights
 
     added = add_weights(source, sha256=sha256, name=name, licence=licence, figures=figures)
     typer.echo(f"added: --weights {added.name} ({added.path}, SHA-256 {added.record.sha256})")

@@ -8,7 +8,11 @@ from pathlib import Path
 
 
 class MatteError(Exception):
-    """Something the user can mend: one line that says what, which file, and what to do."""
+    """Something the user can fix: one line that says what, which file, and what to do."""
+
+
+class OutputUnusable(MatteError):
+    """The place for the output cannot be written to at all, so going on is pointless."""
 
 
 def reason_of(error: Exception, name: object) -> str:

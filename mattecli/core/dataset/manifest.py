@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import OutputUnusable, write_atomically
+from mattecli.core.storage import clear_errors, write_whole
 
 NAME = "manifest.jsonl"
 RECIPE_NAME = "recipe.toml"
@@ -52,7 +52,7 @@ def read_finished(out: Path) -> dict[str, dict]:
 
 def write(out: Path, records: list[dict]) -> None:
     """Write the manifest whole, and remove the notes it was gathered from."""
-    write_atomically(out / NAME, "".join(map(to_line, records)).encode())
+    write_whole(out / NAME, "".join(map(to_line, records)).encode())
     for path in out.glob(f"{_PARTIAL}-*"):
         path.unlink(missing_ok=True)
 
@@ -68,8 +68,9 @@ class Notes:
     def __init__(self, path: Path) -> None:
         self._path = path
         # A line that a crash cut off must not swallow the next one.
-        write_atomically(path, "".join(map(to_line, read_lines(path))).encode())
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        write_whole(path, "".join(map(to_line, read_lines(path))).encode())
+        with clear_errors(path):
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def __enter__(self) -> Notes:
         return self
@@ -79,8 +80,6 @@ class Notes:
 
     def add(self, record: dict) -> None:
         """Write one line."""
-        try:
+        with clear_errors(self._path):
             self._file.write(to_line(record))
             self._file.flush()
-        except OSError as error:
-            raise OutputUnusable(f"cannot write {self._path}: {error.strerror}") from None

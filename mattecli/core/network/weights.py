@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from mattecli.core.errors import MatteError, missing
 from mattecli.core.network.config import NetworkConfig
+from mattecli.core.storage import write_whole
 
 # Importing torch takes longer than cutting out a photo, and reading a header does not need it.
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ def save_network(
         "network": json.dumps(network.config.to_dict()),
         "provenance": json.dumps(_said_once(provenance, set())),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_bytes(save(tensors, metadata=header))
-    os.replace(partial, path)
+    write_whole(path, save(tensors, metadata=header))
 
 
 def _said_once(facts: Any, said: set[str]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mattecli.core.errors import MatteError, nearest
 from mattecli.core.toml import from_table, read_toml
@@ -12,11 +13,14 @@ from mattecli.core.toml import from_table, read_toml
 #: Key in the metadata of the files that `matte export` writes.
 METADATA_KEY = "mattecli"
 
+# Keys of earlier versions, in files that are in use.
+_OLD_KEYS = {"least": "min_size"}
+
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @dataclass(frozen=True)
-class Convention:
+class PreprocessingSpec:
     """How pictures go into a network and mattes come out; every field may stand in the TOML file.
 
     Attributes
@@ -25,7 +29,7 @@ class Convention:
         Side of the square that pictures are squeezed to, or with ``square = false`` their long
         side. Sizes that are fixed in the file itself win.
     square : bool
-    least : int
+    min_size : int
         Long side that smaller pictures are brought to at least, if not square; 0 is `size`.
     multiple : int
         What the sides are rounded to a multiple of, in pixels, if not square.
@@ -46,7 +50,7 @@ class Convention:
 
     size: int = 512
     square: bool = True
-    least: int = 0
+    min_size: int = 0
     multiple: int = 32
     resample: str = field(default="area", metadata={"choices": ("area", "lanczos")})
     channels: str = field(default="rgb", metadata={"choices": ("rgb", "bgr")})
@@ -64,20 +68,20 @@ class Convention:
 
 PRESETS = {
     # As rembg runs it.
-    "u2net": Convention(
+    "u2net": PreprocessingSpec(
         size=320, resample="lanczos", divide_by_max=True, min_max=True, **_IMAGENET
     ),
-    "isnet": Convention(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
+    "isnet": PreprocessingSpec(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
     # Its short side is meant to be 512.
-    "modnet": Convention(size=672, square=False, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-    "birefnet": Convention(size=1024, activation="sigmoid", **_IMAGENET),
-    "rmbg-1.4": Convention(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
-    "rmbg-2.0": Convention(size=1024, **_IMAGENET),
+    "modnet": PreprocessingSpec(size=672, square=False, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    "birefnet": PreprocessingSpec(size=1024, activation="sigmoid", **_IMAGENET),
+    "rmbg-1.4": PreprocessingSpec(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
+    "rmbg-2.0": PreprocessingSpec(size=1024, **_IMAGENET),
 }
 
 
-def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
-    """Learn the convention of a model from the TOML file beside it, its metadata, or its name.
+def find_spec(path: Path, metadata: dict[str, str]) -> PreprocessingSpec:
+    """Find how a model takes pictures: by the TOML file beside it, its metadata, or its name.
 
     Parameters
     ----------
@@ -95,7 +99,7 @@ def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
     if beside.is_file():
         return _read(beside)
     if METADATA_KEY in metadata:
-        return from_table(Convention, json.loads(metadata[METADATA_KEY]))
+        return from_table(PreprocessingSpec, _renamed(json.loads(metadata[METADATA_KEY])))
     for name, preset in PRESETS.items():
         if path.stem.lower().startswith(name):
             return preset
@@ -105,13 +109,20 @@ def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
     )
 
 
-def _read(path: Path) -> Convention:
-    table = read_toml(path)
+def _read(path: Path) -> PreprocessingSpec:
+    table = _renamed(read_toml(path))
     name = table.pop("preset", None)
     if name is not None and name not in PRESETS:
         raise MatteError(f"{path}: no preset '{name}': {nearest(str(name), PRESETS)}")
     try:
-        said = from_table(Convention, table)
+        given = from_table(PreprocessingSpec, table)
     except ValueError as error:
         raise MatteError(f"{path}: {error}") from None
-    return replace(PRESETS.get(name, Convention()), **{key: getattr(said, key) for key in table})
+    return replace(
+        PRESETS.get(name, PreprocessingSpec()), **{key: getattr(given, key) for key in table}
+    )
+
+
+def _renamed(table: dict[str, Any]) -> dict[str, Any]:
+    """Take over the keys that files of earlier versions have."""
+    return {_OLD_KEYS.get(key, key): value for key, value in table.items()}

@@ -20,7 +20,7 @@ def open_session(
     model: Path | bytes,
     device: str = "cpu",
     weights: dict[str, np.ndarray] | None = None,
-    streams: int = 1,
+    max_concurrency: int = 1,
 ) -> onnxruntime.InferenceSession:
     """Load an ONNX file, or the bytes of one.
 
@@ -30,7 +30,7 @@ def open_session(
         ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where onnxruntime has it.
     weights : dict of ndarray, optional
         Initializers that `model` has only names for.
-    streams : int
+    max_concurrency : int
         Threads that will run the model at the same time and share the cores.
 
     Raises
@@ -47,7 +47,7 @@ def open_session(
     # Left to itself it takes every core of the machine, though this process may use a few only.
     threads = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads) if threads.isdigit() else usable_cores()
-    options.intra_op_num_threads = max(1, cores // streams)
+    options.intra_op_num_threads = max(1, cores // max_concurrency)
     # It would keep a plan and its memory for every size that a picture ever had.
     options.enable_mem_pattern = False
     if weights:

@@ -1,47 +1,16 @@
-"""What the options of ``matte predict`` may be, and mean together."""
+"""Options of ``matte predict`` that do not go together."""
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 
 import typer
 
-
-class Kind(str, Enum):
-    """What can be saved of a photo."""
-
-    cutout = "cutout"
-    alpha = "alpha"
-    foreground = "foreground"
-    composite = "composite"
-
-
-class Refine(str, Enum):
-    """Ways to bring the matte to full size."""
-
-    none = "none"
-    fast = "fast"
-    best = "best"
-
-
-class Precision(str, Enum):
-    """Number formats of the network."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
-    int8 = "int8"
+from mattecli.core.inference.options import OutputOptions, SourceOptions
 
 
 def check_usage(
-    kinds: tuple[str, ...],
-    background: str | None,
-    bits: int,
-    suffix: str,
-    preview: Path | None,
-    into_folder: bool,
+    options: OutputOptions, suffix: str, preview: Path | None, into_folder: bool
 ) -> None:
     """Refuse at once what could only fail photo by photo, or at the end.
 
@@ -54,9 +23,10 @@ def check_usage(
     from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
     from mattecli.core.imaging.writing import check_format
 
-    if bits not in (8, 16):
+    kinds = options.kinds
+    if options.bits not in (8, 16):
         raise typer.BadParameter("--bits is 8 or 16")
-    if ("composite" in kinds) != (background is not None):
+    if ("composite" in kinds) != (options.background is not None):
         raise typer.BadParameter("--save composite and --background need one another")
     if len(kinds) > 1 and not into_folder:
         raise typer.BadParameter("several kinds need a folder for results")
@@ -64,21 +34,19 @@ def check_usage(
         if suffix in CONTAINERS:
             check_clip_format(suffix, transparent="cutout" in kinds)
         else:
-            check_format(suffix, bits, transparent="cutout" in kinds)
+            check_format(suffix, options.bits, transparent="cutout" in kinds)
         if preview is not None:
             check_format(preview.suffix.lower(), 8, transparent=False)
     except MatteError as error:
         raise typer.BadParameter(str(error)) from None
 
 
-def check_source(
-    source: Path, of_clip: bool, watch: bool, of_photos: bool, trimap: Path | None
-) -> None:
+def check_source(source: Path, of_clip: bool, options: SourceOptions, photos_only: bool) -> None:
     """Refuse what does not go with clips, or with a folder that is watched.
 
     Parameters
     ----------
-    of_photos : bool
+    photos_only : bool
         Whether there are other options that only photos know.
 
     Raises
@@ -89,9 +57,9 @@ def check_source(
     from mattecli.core.ranks import rank_and_world
 
     several = rank_and_world()[1] > 1
-    if of_clip and (of_photos or trimap or watch or several):
+    if of_clip and (photos_only or options.trimap or options.watch or several):
         raise typer.BadParameter(
             "a clip is cut without --crop, --trimap, --watch and --preview, by a single process"
         )
-    if watch and (trimap or not source.is_dir() or several):
+    if options.watch and (options.trimap or not source.is_dir() or several):
         raise typer.BadParameter("--watch takes a folder, no --trimap, and a single process")

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from mattecli.core.errors import MatteError, missing, nearest
+from mattecli.core.storage import whole_file, write_whole
 from mattecli.core.toml import from_table, read_toml
 
 SUFFIXES = (".safetensors", ".onnx")
@@ -23,7 +24,7 @@ INT8_SUFFIX = ".int8.onnx"
 _BESIDE = {".safetensors": INT8_SUFFIX, ".onnx": ".toml"}
 _INDEX = "index.toml"
 #: Inside an installed package, and at the top of the repository for editable installs.
-_BUNDLED = (Path(__file__).parents[1] / "weights", Path(__file__).parents[2] / "weights")
+_BUNDLED = (Path(__file__).parents[2] / "weights", Path(__file__).parents[3] / "weights")
 _CHUNK = 1 << 20
 
 
@@ -142,28 +143,23 @@ def add_weights(
         raise MatteError(f"there are weights of the name '{name}' already: choose another name")
 
     folder = cache_folder()
-    partial = folder / f".{name}.{os.getpid()}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as target:
-            found = _digest(_written(_download(source) if remote else _read(file), target))
+    target = folder / f"{name}{file.suffix}"
+    with whole_file(target) as partial:
+        with partial.open("wb") as opened:
+            found = _digest(_written(_download(source) if remote else _read(file), opened))
         if sha256 and found != sha256.lower():
             raise MatteError(f"{source} has the SHA-256 {found}, not {sha256}: it is another file")
         _check_readable(partial, file.suffix, source)
-        record = Record(name + file.suffix, found, licence, figures)
-        os.replace(partial, folder / record.file)
-        suffix = _BESIDE[file.suffix]
-        beside = file.with_suffix(suffix)
-        if not remote and beside.is_file():
-            shutil.copyfile(beside, folder / f"{name}{suffix}")
-            if suffix == INT8_SUFFIX:
-                record = replace(record, int8_sha256=digest(beside))
-        _write_index(folder, {**_read_index(folder), name: record})
-    except OSError as error:
-        raise MatteError(f"cannot add {source} to {folder}: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return Weights(name, folder / record.file, record, bundled=False)
+    record = Record(target.name, found, licence, figures)
+    suffix = _BESIDE[file.suffix]
+    beside = file.with_suffix(suffix)
+    if not remote and beside.is_file():
+        with whole_file(folder / f"{name}{suffix}") as partial:
+            shutil.copyfile(beside, partial)
+        if suffix == INT8_SUFFIX:
+            record = replace(record, int8_sha256=digest(beside))
+    _write_index(folder, {**_read_index(folder), name: record})
+    return Weights(name, target, record, bundled=False)
 
 
 def digest(path: Path) -> str:
@@ -231,7 +227,5 @@ def _read_index(folder: Path) -> dict[str, Record]:
 def _write_index(folder: Path, records: dict[str, Record]) -> None:
     import tomli_w
 
-    from mattecli.core.imaging.writing import write_atomically
-
     text = tomli_w.dumps({name: asdict(record) for name, record in records.items()})
-    write_atomically(folder / _INDEX, text.encode())
+    write_whole(folder / _INDEX, text.encode())
