@@ -86,12 +86,15 @@ def jitter_color(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarr
 
 
 def degrade(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """What cameras and the web do to a picture: greyscale, softness, noise, JPEG.
+    """What cameras and the web do to a picture: greyscale, dim light, softness, noise, JPEG.
 
     Float32 RGB in [0, 1]; each happens now and then.
     """
-    if rng.random() < 0.08:
+    if rng.random() < 0.12:
         image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
+    if rng.random() < 0.08:
+        # Dark clothes before a dark room: what is left are small differences, and noise below.
+        image = image ** np.float32(rng.uniform(1.0, 1.8)) * np.float32(rng.uniform(0.15, 0.6))
     if rng.random() < 0.15:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
     if rng.random() < 0.25:

@@ -36,16 +36,19 @@ class SampleCache:
         self.folder = folder
         self.long_side = long_side
 
-    def pair(self, image: Path, alpha: Path) -> np.ndarray:
-        """Photo, matte and estimated foreground as one HxWx7 uint8 array (RGB, alpha, RGB of F).
+    def pair(self, image: Path, alpha: Path, known: Path | None = None) -> np.ndarray:
+        """Photo, matte, what of it is known and estimated foreground, HxWx8 uint8.
 
-        F is estimated because a photo's own colours carry its old background into composites.
+        Channels are RGB, alpha, known (255 where `known` is no file), RGB of F. F is estimated
+        because a photo's own colours carry its old background into composites.
         """
-        return self._cached("pair", [image, alpha], lambda: self._read_pair(image, alpha))
+        files = [image, alpha] + [known] * (known is not None)
+        return self._cached("pair", files, lambda: self._read_pair(image, alpha, known))
 
-    def photo(self, image: Path, alpha: Path) -> np.ndarray:
-        """Photo and matte alone, HxWx4 uint8: much cheaper to make than :meth:`pair`."""
-        return self._cached("photo", [image, alpha], lambda: self._read_photo(image, alpha))
+    def photo(self, image: Path, alpha: Path, known: Path | None = None) -> np.ndarray:
+        """The first five channels of :meth:`pair`, which are much cheaper to make."""
+        files = [image, alpha] + [known] * (known is not None)
+        return self._cached("photo", files, lambda: self._read_photo(image, alpha, known))
 
     def cutout(self, path: Path, alpha: Path | None = None) -> np.ndarray:
         """Cutout (an RGBA file, or foreground and matte) trimmed to its subject, HxWx4 uint8."""
@@ -81,13 +84,20 @@ class SampleCache:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
 
-    def _read_photo(self, image: Path, alpha: Path) -> np.ndarray:
+    def _read_photo(self, image: Path, alpha: Path, known: Path | None) -> np.ndarray:
         color, matte = read_color(image), read_alpha(alpha)
         _check_size(image, color, alpha, matte)
-        return np.dstack([self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))])
+        layers = [self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))]
+        if known is None:
+            layers.append(np.full_like(layers[1], 255))
+        else:
+            mask = read_alpha(known)
+            _check_size(image, color, known, mask)
+            layers.append(self._reduce(to_bits(to_unit(mask), 8)))
+        return np.dstack(layers)
 
-    def _read_pair(self, image: Path, alpha: Path) -> np.ndarray:
-        sample = self._read_photo(image, alpha)
+    def _read_pair(self, image: Path, alpha: Path, known: Path | None) -> np.ndarray:
+        sample = self._read_photo(image, alpha, known)
         color, matte = np.ascontiguousarray(sample[..., :3]), sample[..., 3]
         clean = estimate_foreground(to_unit(color), to_unit(matte))
         return np.dstack([sample, to_bits(clean, 8)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mattecli.core.errors import MatteError
@@ -23,6 +23,7 @@ FOLDERS = {
     "fg": ("fg", "FG", "foreground"),
     "bg": ("bg", "BG", "background"),
     "trimap": ("trimap", "trimaps"),
+    "known": ("known",),
 }
 
 
@@ -37,17 +38,21 @@ class Source:
         none. The image of cutouts is their foreground.
     weight : float
         How often samples start from here, relative to the other sources.
+    known : dict of Path
+        By image: a mask that is black where the matte is not to be learnt from.
     """
 
     kind: str
     files: list[tuple[Path, Path | None]]
     weight: float = 1.0
+    known: dict[Path, Path] = field(default_factory=dict)
 
 
 def find_sources(specification: str | Path) -> list[Source]:
     """Read ``FOLDER`` or ``FOLDER=WEIGHT`` into sources.
 
-    Every folder below (or at) FOLDER that has an image and an alpha subfolder is a set of pairs,
+    Every folder below (or at) FOLDER that has an image and an alpha subfolder is a set of pairs
+    (with a ``known`` subfolder, only where its masks of the same names are white are mattes right),
     and one that has a foreground and an alpha subfolder, as the raw parts of Composition-1k and
     Distinctions-646 do, a set of cutouts. A FOLDER without any is taken as RGBA cutouts. The weight
     is shared out by the number of files.
@@ -65,7 +70,8 @@ def find_sources(specification: str | Path) -> list[Source]:
     found: list[Source] = []
     for folders in map(_named_folders, (root, *below)):
         if {"image", "alpha"} <= folders.keys():
-            found.append(Source("pairs", _read_pairs(folders["image"], folders["alpha"])))
+            pairs = _read_pairs(folders["image"], folders["alpha"])
+            found.append(Source("pairs", pairs, known=_read_known(folders, pairs)))
         elif {"fg", "alpha"} <= folders.keys():
             found.append(Source("cutouts", _read_pairs(folders["fg"], folders["alpha"])))
     if not found:
@@ -139,6 +145,17 @@ def _read_pairs(image: Path, alpha: Path) -> list[tuple[Path, Path]]:
             f"first: {_first(sorted(lonely))}"
         )
     return [(path, mattes[mine[stem]]) for stem, path in images.items()]
+
+
+def _read_known(
+    folders: dict[str, Path], pairs: list[tuple[Path, Path]]
+) -> dict[Path, Path]:
+    """Find the masks of what is known by the names of the mattes; not every matte needs one."""
+    if "known" not in folders:
+        return {}
+    masks = by_stem(folders["known"])
+    stems = {path: stem for stem, path in by_stem(folders["alpha"]).items()}
+    return {image: masks[stems[alpha]] for image, alpha in pairs if stems[alpha] in masks}
 
 
 def _check_headers(root: Path, sources: list[Source]) -> None:

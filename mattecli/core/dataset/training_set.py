@@ -51,6 +51,7 @@ class TrainingSet(Dataset):
     Without backgrounds, pairs are used as they are and cutouts cannot be used.
 
     Items are dictionaries of tensors: ``image`` 3xSxS float32 in [0, 1], ``alpha`` 1xSxS in [0, 1],
+    ``known`` 1xSxS, 1.0 where that alpha is right and 0.0 where nobody knows,
     ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
     image = alpha * foreground + (1 - alpha) * background is known, else 0.0.
 
@@ -95,14 +96,15 @@ class TrainingSet(Dataset):
         image, alpha = source.files[rng.integers(len(source.files))]
         if source.kind == "cutouts":
             return self._composed(self.cache.cutout(image, alpha), size, rng)
+        known = source.known.get(image)
         if self.crops:
-            return self._untouched(self.whole.photo(image, alpha), size, rng)
+            return self._untouched(self.whole.photo(image, alpha, known), size, rng)
         if self.backgrounds is None or not self.mixture.recompose:
-            return self._photo(self.cache.photo(image, alpha), size, rng)
-        sample = self.cache.pair(image, alpha)
+            return self._photo(self.cache.photo(image, alpha, known), size, rng)
+        sample = self.cache.pair(image, alpha, known)
         if rng.random() < self.mixture.recompose:
-            return self._composed(_trim(sample[..., [4, 5, 6, 3]]), size, rng)
-        return self._photo(sample[..., :4], size, rng)
+            return self._composed(_trim(sample[..., [5, 6, 7, 3]]), size, rng)
+        return self._photo(sample[..., :5], size, rng)
 
     def _size(self, number: int) -> int:
         # One more number than the samples' own generators have, so that none of them is this one.
@@ -114,14 +116,15 @@ class TrainingSet(Dataset):
     ) -> dict[str, Tensor]:
         side = int(rng.choice(self.crops))
         unit = augmentation.square_crop(sample, side, size, rng).astype(np.float32) / 255
-        return _item(unit[..., :3], unit[..., 3], unit[..., :3], unit[..., :3], composed=False)
+        image, alpha, known = unit[..., :3], unit[..., 3], unit[..., 4]
+        return _item(image, alpha, image, image, composed=False, known=known)
 
     def _photo(self, sample: np.ndarray, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
         sample = augmentation.random_crop(sample, size, rng)
         unit = sample.astype(np.float32) / 255
         image = augmentation.jitter_color(unit[..., :3], rng)
         image = augmentation.degrade(image, rng)
-        return _item(image, unit[..., 3], image, image, composed=False)
+        return _item(image, unit[..., 3], image, image, composed=False, known=unit[..., 4])
 
     def _empty(self, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
         background = self._background(size, rng)
@@ -160,7 +163,7 @@ class TrainingSet(Dataset):
         image, alpha = source.files[rng.integers(len(source.files))]
         if source.kind == "cutouts":
             return self.cache.cutout(image, alpha)
-        return _trim(self.cache.pair(image, alpha)[..., [4, 5, 6, 3]])
+        return _trim(self.cache.pair(image, alpha, source.known.get(image))[..., [5, 6, 7, 3]])
 
     def _background(self, size: int, rng: np.random.Generator) -> np.ndarray:
         if rng.random() < 0.12:
@@ -201,6 +204,7 @@ def _item(
     background: np.ndarray,
     *,
     composed: bool,
+    known: np.ndarray | None = None,
 ) -> dict[str, Tensor]:
     def tensor(array: np.ndarray) -> Tensor:
         # Channels stay last in memory, as networks want them; only the view is turned.
@@ -210,6 +214,8 @@ def _item(
     return {
         "image": tensor(image),
         "alpha": tensor(alpha),
+        # A mask that was resized: what is not white has a part that is unknown.
+        "known": tensor(np.ones_like(alpha) if known is None else known > 0.99),
         "foreground": tensor(foreground),
         "background": tensor(background),
         "composed": torch.tensor(float(composed)),

@@ -31,6 +31,10 @@ class NetworkConfig:
     cue_strides: tuple[int, ...] = (4,)
     #: Width of the decoder at each of those levels.
     cue_channels: tuple[int, ...] = (256,)
+    #: Self-attention blocks between ASPP and decoder, in which the whole frame is seen.
+    context_blocks: int = 0
+    #: Whether a second input, an earlier alpha and hints, guides the network.
+    guidance: bool = False
     #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
     detail_channels: int = 0
     #: Those of them at which alpha is fitted to the photo's colours, to be redrawn.
@@ -63,11 +67,13 @@ class NetworkConfig:
             self.channel_attention
             or self.spatial_attention
             or self.guided_strides
+            or self.context_blocks
+            or self.guidance
             or not self.low_level
         ):
             raise MatteError(
-                "late-fusion has no attention and no guided head, and always uses low-level "
-                "features"
+                "late-fusion has no attention, no guided head and no guidance, and always uses "
+                "low-level features"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,7 +105,10 @@ NETWORKS: dict[str, NetworkConfig] = {
     "matte": NetworkConfig(
         encoder="tf_efficientnet_lite0",
         output_stride=32,
+        aspp_rates=(6, 12, 2),
         pyramid_channels=128,
+        context_blocks=2,
+        guidance=True,
         cue_strides=(16, 8, 4, 2),
         cue_channels=(96, 64, 32, 16),
         detail_channels=8,

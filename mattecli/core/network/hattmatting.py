@@ -15,7 +15,9 @@ from mattecli.core.network.blocks import (
     to_alpha,
 )
 from mattecli.core.network.config import NetworkConfig
+from mattecli.core.network.context import ContextBlock
 from mattecli.core.network.encoders import Encoder
+from mattecli.core.network.guidance import GuidanceInjection
 from mattecli.core.network.guided import GuidedHead
 
 
@@ -73,13 +75,20 @@ class HAttMatting(nn.Module):
         self.encoder = Encoder(
             config.encoder, output_stride=config.output_stride, pretrained=pretrained_encoder
         )
+        if config.low_level:
+            check_strides(config, self.encoder.channels)
+        entries = {self.encoder.deepest, *(config.cue_strides if config.low_level else ())}
+        self.guidance = (
+            GuidanceInjection({stride: self.encoder.channels[stride] for stride in sorted(entries)})
+            if config.guidance
+            else None
+        )
         channels = config.pyramid_channels
         self.aspp = ASPP(self.encoder.channels[self.encoder.deepest], channels, config.aspp_rates)
+        self.context = nn.Sequential(*(ContextBlock(channels) for _ in range(config.context_blocks)))
         self.distil = PyramidalFeatureDistillation(channels) if config.channel_attention else None
 
         self.levels = nn.ModuleList()
-        if config.low_level:
-            check_strides(config, self.encoder.channels)
         for stride, width in zip(config.cue_strides, config.cue_channels, strict=True):
             if not config.low_level:
                 break
@@ -103,13 +112,18 @@ class HAttMatting(nn.Module):
         guided = {stride: width for stride, width in widths if stride in config.guided_strides}
         self.guided = GuidedHead(guided) if guided and config.low_level else None
 
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, image: Tensor, guidance: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Alpha of `image`.
 
         Parameters
         ----------
         image : float Tensor, Bx3xHxW
             sRGB in [0, 1], any size; normalisation is done here.
+        guidance : float Tensor, Bx2xHxW, optional
+            What is known beforehand, see :mod:`mattecli.core.network.guidance`; None: nothing. Only
+            with ``config.guidance``.
 
         Returns
         -------
@@ -121,8 +135,10 @@ class HAttMatting(nn.Module):
         size = image.shape[-2:]
         image = pad_to_multiple(image)
         features = self.encoder(image)
+        if guidance is not None:
+            features = self.guidance(features, pad_to_multiple(guidance))
 
-        semantics = self.aspp(features[self.encoder.deepest])
+        semantics = self.context(self.aspp(features[self.encoder.deepest]))
         coarsest = self.config.cue_strides[0]
         semantics = resize(semantics, tuple(side // coarsest for side in image.shape[-2:]))
         if self.distil is not None:

@@ -137,7 +137,7 @@ def _collate(
     batch = {}
     for name in samples[0]:
         values = [sample[name] for sample in samples]
-        if values[0].ndim == 3 and (layers or name in ("image", "alpha")):
+        if values[0].ndim == 3 and (layers or name in ("image", "alpha", "known")):
             # Stacked with the channels last, as pictures are made and networks want them.
             batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
         elif layers:

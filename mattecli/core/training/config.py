@@ -59,6 +59,8 @@ class TrainingConfig:
         levels of an encoder that has seen enough are a fifth of a step.
     freeze_batch_norm : bool
         Leave batch norm's running statistics as they are, which small batches would spoil.
+    guided : float
+        Share of the samples that come with guidance, where the network takes it.
     loss, first_epoch_loss : dict
         Weight of each loss by name, and what is different during the first epoch.
     gan, gan_lr : "lsgan" or "bce", float
@@ -96,6 +98,7 @@ class TrainingConfig:
     only: str = ""
     freeze: list[str] = field(default_factory=list)
     freeze_batch_norm: bool = False
+    guided: float = 0.65
     gan: str = "lsgan"
     gan_lr: float = 2e-4
     precision: str = "auto"

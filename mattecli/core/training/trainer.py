@@ -19,6 +19,8 @@ from mattecli.core.progress import progress
 from mattecli.core.training.batches import batches, build_dataset, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
 from mattecli.core.training.config import TrainingConfig
+from mattecli.core.training.depthwise import run_depthwise_in_float32
+from mattecli.core.training.guidance import simulate_guidance
 from mattecli.core.training.losses import check_losses, loss_values, weighted_sum
 from mattecli.core.training.processes import Processes, join_processes
 from mattecli.core.training.run_log import RunLog
@@ -101,6 +103,9 @@ def train(
         settings = state.network.config.to_dict()
         config.network = {"name": config.network["name"], **settings}
         stream = batches(dataset, config, state.step, processes)
+        if choose_precision(config.precision, processes.device) is torch.bfloat16:
+            if processes.device.type == "cpu":
+                run_depthwise_in_float32(state.network)
         model = torch.compile(state.network) if config.compile else state.network
         model = processes.wrap(model)
         with contextlib.ExitStack() as stack:
@@ -169,8 +174,11 @@ def _step(
         image = batch["image"].contiguous(memory_format=torch.channels_last)
         waiting = part + 1 < config.accumulate and processes.world > 1
         with model.no_sync() if waiting else contextlib.nullcontext():
+            guidance = _guidance(state, batch, config, part, processes)
             with autocast(processes.device, precision):
-                alpha, intermediate = model(image)
+                alpha, intermediate = model(image, *guidance)
+            # Where nobody knows alpha the network's own stands for it, which no loss pulls at.
+            batch["alpha"] = torch.where(batch["known"] > 0, batch["alpha"], alpha.detach())
             # In float32: the variances of SSIM are differences that half precision loses.
             values = loss_values(alpha, intermediate, batch, weights)
             if adversary and weights.get("adversarial"):
@@ -197,6 +205,36 @@ def _step(
     state.average.update(network, state.step)
     state.step += 1
     return means
+
+
+def _guidance(
+    state: TrainingState,
+    batch: dict[str, Tensor],
+    config: TrainingConfig,
+    part: int,
+    processes: Processes,
+) -> tuple[Tensor, ...]:
+    """The guidance of a batch, for networks that take any."""
+    if not state.network.config.guidance:
+        return ()
+    precision = choose_precision(config.precision, processes.device)
+
+    @torch.no_grad()
+    def coarse(image: Tensor) -> Tensor:
+        with autocast(processes.device, precision):
+            return state.average.network(image.contiguous(memory_format=torch.channels_last))
+
+    seeds = (config.seed, state.step, part, processes.rank)
+    generator = torch.Generator().manual_seed(hash(seeds) % 2**63)
+    guidance = simulate_guidance(
+        batch["image"],
+        batch["alpha"],
+        batch["known"],
+        share=config.guided,
+        coarse=coarse,
+        generator=generator,
+    )
+    return (guidance.contiguous(memory_format=torch.channels_last),)
 
 
 def _not_finite(what: str, step: int) -> MatteError:

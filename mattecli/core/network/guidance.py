@@ -1,0 +1,57 @@
+"""What a network is told beside the photo: an earlier alpha, and what somebody knows for certain.
+
+A guidance map has two channels, both in [-1, 1] with 0 for "nothing known", so that a map of zeros is
+the same as no guidance:
+
+0. the earlier alpha (of a coarser pass, another tool, the frame before), as ``2 alpha - 1``;
+1. hints: 1 where somebody marked the subject, -1 where they marked background.
+
+It joins the features behind the encoder, which therefore sees the photo alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+GUIDANCE_CHANNELS = 2
+
+
+class GuidanceInjection(nn.Module):
+    """Adds what a guidance map says to the encoder's features at several strides.
+
+    The last convolutions start at zero, so that weights trained without guidance work as before.
+    None has a bias: a map of zeros changes nothing, whatever was learnt.
+
+    Parameters
+    ----------
+    channels : dict[int, int]
+        Width of the features at each stride (pixels of the input) that guidance is added to.
+    """
+
+    def __init__(self, channels: dict[int, int], hidden: int = 16) -> None:
+        super().__init__()
+        self.strides = tuple(channels)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                # Mean of both maps, and the strongest hint of either sign: a point is small.
+                nn.Conv2d(GUIDANCE_CHANNELS + 2, hidden, 3, padding=1, bias=False),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(hidden, width, 3, padding=1, bias=False),
+            )
+            for width in channels.values()
+        )
+        for layer in self.layers:
+            nn.init.zeros_(layer[-1].weight)
+
+    def forward(self, features: dict[int, Tensor], guidance: Tensor) -> dict[int, Tensor]:
+        """Features by stride, BxCxhxw, and guidance, Bx2xHxW, to guided features by stride."""
+        guided = dict(features)
+        hints = guidance[:, 1:]
+        for stride, layer in zip(self.strides, self.layers, strict=True):
+            mean = functional.avg_pool2d(guidance, stride)
+            subject = functional.max_pool2d(hints, stride).clamp(min=0)
+            background = functional.max_pool2d(-hints, stride).clamp(min=0)
+            guided[stride] = features[stride] + layer(torch.cat([mean, subject, background], dim=1))
+        return guided

@@ -1,0 +1,133 @@
+"""Guidance as it will come in use, made up from the true alpha or the network's own coarse pass.
+
+See :mod:`mattecli.core.network.guidance` for what a guidance map holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mattecli.core.network.blocks import resize
+from mattecli.core.network.config import MULTIPLE
+
+# Shares among the samples that are guided: the network's own alpha of a coarser pass, a spoilt
+# truth, hints alone, and hints over a coarse or spoilt alpha.
+_COARSE, _SPOILT, _HINTS = 0.5, 0.2, 0.15
+# Sizes of the coarse pass, as shares of the sample's.
+_COARSE_SIZES = (0.4, 0.7)
+
+
+def simulate_guidance(
+    image: Tensor,
+    alpha: Tensor,
+    known: Tensor,
+    *,
+    share: float,
+    coarse: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw guidance for a batch.
+
+    Parameters
+    ----------
+    image, alpha, known : Tensor, Bx3xHxW, Bx1xHxW and Bx1xHxW
+        In [0, 1]; `known` is 0 where `alpha` is not to be trusted.
+    share : float
+        Share of the samples that are guided at all; the maps of the others are zeros.
+    coarse : callable
+        Alpha of an image, without guidance and gradient.
+    generator : torch.Generator
+        On the CPU, so that all devices draw alike.
+
+    Returns
+    -------
+    Tensor, Bx2xHxW
+    """
+    count, _, height, width = alpha.shape
+    guidance = alpha.new_zeros((count, 2, height, width))
+    draws = torch.rand((count, 2), generator=generator)
+    guided = draws[:, 0] < share
+    kind = draws[:, 1]
+    both = kind >= _COARSE + _SPOILT + _HINTS
+    from_coarse = guided & ((kind < _COARSE) | (both & (kind < 0.95)))
+    if from_coarse.any():
+        index = from_coarse.nonzero()[:, 0].to(image.device)
+        low, high = _COARSE_SIZES
+        scale = low + (high - low) * float(torch.rand((), generator=generator))
+        size = tuple(max(1, round(side * scale / MULTIPLE)) * MULTIPLE for side in (height, width))
+        reduced = functional.interpolate(
+            image[index], size=size, mode="bilinear", antialias=True, align_corners=False
+        )
+        guidance[index, :1] = 2 * resize(coarse(reduced).float(), (height, width)) - 1
+    for number in range(count):
+        if not guided[number]:
+            continue
+        truth, trusted = alpha[number, 0], known[number, 0]
+        if (_COARSE <= kind[number] < _COARSE + _SPOILT) or kind[number] >= 0.95:
+            guidance[number, 0] = 2 * _spoil(truth, generator) - 1
+        if kind[number] >= _COARSE + _SPOILT:
+            guidance[number, 1] = _hint(truth, trusted, generator)
+    return guidance
+
+
+def _spoil(alpha: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur an HxW alpha, grow or shrink it, take parts away and add islands."""
+    height, width = alpha.shape
+    draws = torch.rand(4, generator=generator)
+    factor = 2 ** (2 + int(3 * draws[0]))
+    spoilt = alpha[None, None]
+    reach = 1 + 2 * int(1 + 6 * draws[1])
+    if draws[2] < 0.3:
+        spoilt = functional.max_pool2d(spoilt, reach, stride=1, padding=reach // 2)
+    elif draws[2] < 0.6:
+        spoilt = -functional.max_pool2d(-spoilt, reach, stride=1, padding=reach // 2)
+    spoilt = functional.avg_pool2d(spoilt, factor, ceil_mode=True, count_include_pad=False)
+    spoilt = functional.interpolate(spoilt, size=(height, width), mode="bilinear")[0, 0]
+    if draws[3] < 0.6:
+        spoilt = torch.where(_blobs(alpha, generator), 0.0, spoilt)
+    if draws[3] > 0.4:
+        spoilt = torch.where(_blobs(alpha, generator), 1.0, spoilt)
+    return spoilt
+
+
+def _blobs(alpha: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a mask of soft shapes that covers a tenth or so of an HxW picture."""
+    noise = torch.rand((1, 1, 6, 6), generator=generator).to(alpha.device)
+    noise = functional.interpolate(noise, size=alpha.shape, mode="bicubic")[0, 0]
+    return noise > 0.85
+
+
+def _hint(alpha: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
+    """Mark points or a trimap of an HxW alpha, or what lies outside of a box around it."""
+    subject, background = (alpha > 0.95) & (known > 0), (alpha < 0.05) & (known > 0)
+    hints = torch.zeros_like(alpha)
+    kind = float(torch.rand((), generator=generator))
+    if kind < 0.2 and subject.any():
+        rows, columns = subject.any(dim=1).nonzero()[:, 0], subject.any(dim=0).nonzero()[:, 0]
+        margin = (0.02 + 0.06 * torch.rand(4, generator=generator)) * max(alpha.shape)
+        top, bottom = int(rows[0] - margin[0]), int(rows[-1] + margin[1])
+        left, right = int(columns[0] - margin[2]), int(columns[-1] + margin[3])
+        hints -= 1
+        hints[max(0, top) : bottom + 1, max(0, left) : right + 1] = 0
+        return hints
+    if kind < 0.4:
+        reach = 1 + 2 * int((0.01 + 0.05 * float(torch.rand((), generator=generator))) * max(alpha.shape))
+        unknown = functional.max_pool2d(
+            (~(subject | background)).float()[None, None], reach, stride=1, padding=reach // 2
+        )[0, 0]
+        return (subject.float() - background.float()) * (1 - unknown)
+    for where, value in ((subject, 1.0), (background, -1.0)):
+        for _ in range(int(torch.randint(0, 4, (), generator=generator))):
+            places = where.nonzero()
+            if not len(places):
+                break
+            row, column = places[int(torch.randint(len(places), (), generator=generator))].tolist()
+            radius = (0.01 + 0.03 * float(torch.rand((), generator=generator))) * max(alpha.shape)
+            y = torch.arange(alpha.shape[0], device=alpha.device)[:, None] - row
+            x = torch.arange(alpha.shape[1], device=alpha.device) - column
+            hints = torch.where((y * y + x * x < radius**2) & where, value, hints)
+    return hints
