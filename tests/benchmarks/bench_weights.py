@@ -1,17 +1,22 @@
 """How good weights are: the protocol behind every figure of weights/README.md.
 
-BENCHMARK holds `image/` and `alpha/` (photos with true mattes), and, where there, `peers/NAME/`
-(mattes of other networks for them), `people/image` and `people/mask` (hand-drawn masks) and
+BENCHMARK holds `image/` and `alpha/` (lab photos with true mattes) and, where there, `peers/NAME/`
+(mattes of other networks for them), `dev/GROUP/` and `test/GROUP/` (photos of one kind with mattes
+or masks in `image/` and `alpha/`; choose on dev, report on test), `peers/dev-test.csv` (other
+networks' figures on those, photo by photo), `people/image` and `people/mask` (hand-drawn masks) and
 `empty/` (scenes without a subject). Everything is measured over whole images at the photos' own
 size, on mattes rounded to 8 bits as `matte predict --save alpha` writes them.
 
-    python tests/benchmarks/bench_weights.py BENCHMARK --weights default fast --sheet worst.jpg
+    python tests/benchmarks/bench_weights.py BENCHMARK --split dev test --sheets worst
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -46,36 +51,93 @@ def row(name: str, scores: list) -> str:
     )
 
 
-def bench_mattes(root: Path, predictors: dict[str, Predictor], sheet: Path | None) -> None:
-    """Print errors against true mattes, ours and the peers'."""
+class Photo(NamedTuple):
+    """What one network makes of one photo."""
+
+    sad: float
+    grad: float
+    iou: float
+
+
+def overlap(found: np.ndarray, true: np.ndarray) -> float:
+    """Give the intersection over union of two masks; 1 where both are empty."""
+    union = (found | true).sum()
+    return float((found & true).sum() / union) if union else 1.0
+
+
+def group_row(photos: list[Photo]) -> str:
+    """Give mean SAD, Grad and IoU of a group, and in how many photos IoU is below 0.8."""
+    sad, grad, iou = (np.array(values) for values in zip(*photos, strict=True))
+    return f"{sad.mean():.1f} / {grad.mean():.1f}, {iou.mean():.3f} ({(iou < 0.8).sum()})"
+
+
+def bench_groups(
+    root: Path, split: str, predictors: dict[str, Predictor], sheets: Path | None
+) -> None:
+    """Print SAD / Grad, IoU (photos below 0.8) of every group of a split beside the peers'."""
+    peers: dict[str, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
+    if (figures := root / "peers" / "dev-test.csv").is_file():
+        for line in csv.DictReader(figures.open(encoding="utf-8")):
+            if line["group"] == split:
+                photo = Photo(float(line["sad"]), float(line["grad"]), float(line["iou"]))
+                peers[line["set"]][line["network"]].append(photo)
+    groups = sorted(path for path in (root / split).iterdir() if path.is_dir())
+    names = [*predictors, *sorted({name for group in peers.values() for name in group})]
+    print(f"\n{split}: SAD / Grad, IoU (below .8)")
+    print(f"| | {' | '.join(names)} |\n|---{'|---' * len(names)}|")
+    for group in groups:
+        rows = dict(peers[group.name])
+        for name, predictor in predictors.items():
+            rows[name] = bench_group(group, predictor, sheets and sheets / f"{name}-{split}")
+        cells = [group_row(rows[name]) if name in rows else "" for name in names]
+        print(f"| {group.name}, {len(rows[names[0]])} | {' | '.join(cells)} |", flush=True)
+
+
+def bench_group(group: Path, predictor: Predictor, sheets: Path | None) -> list[Photo]:
+    """Measure the photos of a group; `sheets` receives the twelve worst as one picture."""
+    photos, shown = [], []
+    for image, truth in pair_by_stem(group / "image", group / "alpha").pairs:
+        color, true = read_color(image), read_alpha(truth)
+        alpha = to_bits(refine(color, matte(predictor, color)), 8)
+        scores = score(alpha, true)
+        photos.append(Photo(scores.sad, scores.grad, overlap(alpha > 127, true > 127)))
+        if sheets:
+            shown.append((scores.mad, preview_row(color, alpha / np.float32(255))))
+    if sheets:
+        write_sheet(sheets / f"{group.name}.jpg", shown)
+    return photos
+
+
+def write_sheet(path: Path, shown: list[tuple[float, np.ndarray]]) -> None:
+    """Write the previews of the twelve photos with the largest errors, in three columns."""
+    worst = [row for _, row in sorted(shown, key=lambda entry: -entry[0])[:12]]
+    width, height = (max(row.shape[axis] for row in worst) for axis in (1, 0))
+    cells = [
+        cv2.copyMakeBorder(
+            row, 0, height - row.shape[0], 0, width - row.shape[1], cv2.BORDER_CONSTANT
+        )
+        for row in worst
+    ]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % 3)
+    lines = [np.concatenate(cells[i : i + 3], axis=1) for i in range(0, len(cells), 3)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, np.concatenate(lines))
+
+
+def bench_mattes(root: Path, predictors: dict[str, Predictor]) -> None:
+    """Print errors against the lab photos' true mattes, ours and the peers'."""
     pairs = pair_by_stem(root / "image", root / "alpha").pairs
     print("| | SAD | MSE | Grad | Conn | median SAD / Grad |\n|---|---|---|---|---|---|")
     for name, predictor in predictors.items():
         scores: dict[str, list] = {level: [] for level in LEVELS}
-        shown = []
         for image, truth in pairs:
             color, true = read_color(image), read_alpha(truth)
             small = matte(predictor, color)
             for level in LEVELS:
-                alpha = to_bits(refine(color, small, level), 8)
-                scores[level].append(score(alpha, true))
-                if level == "fast":
-                    shown.append((scores[level][-1].sad, color, alpha))
+                scores[level].append(score(to_bits(refine(color, small, level), 8), true))
         for level in LEVELS:
             print(row(f"{name}, --refine {level}", scores[level]))
-        if sheet:
-            shown.sort(key=lambda entry: -entry[0])
-            # Best and worst alike.
-            rows = [preview_row(color, alpha / np.float32(255)) for _, color, alpha in shown]
-            width = min(part.shape[1] for part in rows)
-            rows = [part[:, :width] for part in rows]
-            height = min(part.shape[0] for part in rows)
-            picked = [*rows[:4], *rows[-4:]]
-            write_image(
-                sheet.with_stem(f"{sheet.stem}-{name}"),
-                np.concatenate([part[:height] for part in picked]),
-            )
-    for folder in sorted((root / "peers").glob("*/")):
+    for folder in sorted(path for path in (root / "peers").glob("*/") if path.is_dir()):
         mattes = {path.stem: path for path in find_images(folder)}
         scores = [score(read_alpha(mattes[t.stem]), read_alpha(t)) for _, t in pairs]
         print(row(folder.name, scores))
@@ -87,8 +149,7 @@ def bench_people(root: Path, predictor: Predictor) -> None:
     for image, mask in pair_by_stem(root / "image", root / "mask").pairs:
         color = read_color(image)
         (alpha,) = predictor.predict([color])
-        found, true = alpha > 0.5, read_alpha(mask) > 127
-        overlaps.append((found & true).sum() / max(1, (found | true).sum()))
+        overlaps.append(overlap(alpha > 0.5, read_alpha(mask) > 127))
     low = sorted(overlaps)[:3]
     print(
         f"  {len(overlaps)} people: mean IoU {np.mean(overlaps):.3f}, "
@@ -113,14 +174,18 @@ def main() -> None:
     parser.add_argument("benchmark", type=Path)
     parser.add_argument("--weights", nargs="+", default=["default"], help="names or files")
     parser.add_argument("--size", type=int, help="long side at which the network sees a photo")
-    parser.add_argument("--sheet", type=Path, help="picture of the worst and the best, by weights")
+    parser.add_argument("--precision", default="auto", help="as for matte predict")
+    parser.add_argument("--split", nargs="*", default=["dev"], choices=["dev", "test"])
+    parser.add_argument("--sheets", type=Path, help="folder for pictures of each group's worst")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     predictors = {
-        Path(name).stem: Predictor.load(name, device="cpu", size=arguments.size)
+        Path(name).stem: Predictor.load(name, "cpu", arguments.precision, arguments.size)
         for name in arguments.weights
     }
-    bench_mattes(arguments.benchmark, predictors, arguments.sheet)
+    bench_mattes(arguments.benchmark, predictors)
+    for split in arguments.split:
+        bench_groups(arguments.benchmark, split, predictors, arguments.sheets)
     for name, predictor in predictors.items():
         print(f"{name}, --refine fast:")
         if (people := arguments.benchmark / "people").is_dir():

@@ -147,9 +147,7 @@ def _read_pairs(image: Path, alpha: Path) -> list[tuple[Path, Path]]:
     return [(path, mattes[mine[stem]]) for stem, path in images.items()]
 
 
-def _read_known(
-    folders: dict[str, Path], pairs: list[tuple[Path, Path]]
-) -> dict[Path, Path]:
+def _read_known(folders: dict[str, Path], pairs: list[tuple[Path, Path]]) -> dict[Path, Path]:
     """Find the masks of what is known by the names of the mattes; not every matte needs one."""
     if "known" not in folders:
         return {}

@@ -16,9 +16,10 @@ from mattecli.core.errors import MatteError
 from mattecli.core.export.padding import fold_padding, with_constant_padding
 from mattecli.core.export.quantizing import OLDEST_OPSET, quantise
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import MULTIPLE, NetworkConfig
+from mattecli.core.network.config import GUIDANCE_CHANNELS, MULTIPLE, NetworkConfig
 from mattecli.core.runtime.int8 import SOURCE_KEY
 from mattecli.core.runtime.named_weights import digest
+from mattecli.core.runtime.onnx_model import GUIDANCE_INPUT
 from mattecli.core.runtime.preprocessing import METADATA_KEY, PRESETS, PreprocessingSpec
 from mattecli.core.runtime.session import open_session
 from mattecli.core.runtime.sizing import MIN_SIZE
@@ -53,9 +54,13 @@ class _Portable(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """B×3×H×W, normalised by mean and std, to alpha B×1×H×W in [0, 1]."""
-        return clamp_extremes(self.network(image * self.std + self.mean))
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """B×3×H×W, normalised by mean and std, to alpha B×1×H×W in [0, 1].
+
+        `guidance`, B×2×H×W, is for networks that take it.
+        """
+        told = () if guidance is None else (guidance,)
+        return clamp_extremes(self.network(image * self.std + self.mean, *told))
 
 
 def export(
@@ -84,7 +89,8 @@ def export(
         Compute with integers; the photos show how large values become (see `quantise`).
     weights : Path, optional
         The file that the network is from: what is written with `photos` then stands for it where
-        `load_int8` looks.
+        `load_int8` looks, and has a second input for guidance if the network takes any. Other files
+        have one input, and no guidance.
 
     Raises
     ------
@@ -107,8 +113,9 @@ def export(
         convention = PRESETS["u2net"]
         size = (convention.size, convention.size)
     even = with_constant_padding(network)
+    guided = bool(photos and weights and network.config.guidance)
     model = onnx.load_from_string(
-        _trace(_Portable(even, convention.mean, convention.std).eval(), opset, size)
+        _trace(_Portable(even, convention.mean, convention.std).eval(), opset, size, guided=guided)
     )
     fold_padding(model)
     model.producer_name, model.producer_version = "matte", __version__
@@ -153,6 +160,7 @@ def export_graph(config: NetworkConfig) -> bytes:
         17,
         None,
         (2, 3, 128, 192),
+        guided=config.guidance,
         training=torch.onnx.TrainingMode.PRESERVE,
         do_constant_folding=False,
     )
@@ -173,7 +181,11 @@ def export_graph(config: NetworkConfig) -> bytes:
 
 def _own_convention(config: NetworkConfig) -> PreprocessingSpec:
     return PreprocessingSpec(
-        size=config.predict_size, square=False, min_size=MIN_SIZE, multiple=MULTIPLE
+        size=config.predict_size,
+        square=False,
+        min_size=MIN_SIZE,
+        first_pass_size=config.first_pass_size,
+        multiple=MULTIPLE,
     )
 
 
@@ -183,10 +195,16 @@ def _trace(
     size: tuple[int, int] | None,
     # No multiple of 32, or the padding would be left out of the trace.
     seen: tuple[int, ...] = (2, 3, 90, 120),
+    *,
+    guided: bool = False,
     **options: Any,
 ) -> bytes:
     shape = (1, 3, *size) if size else seen
     free = None if size else {0: "batch", 2: "height", 3: "width"}
+    names, inputs = ["image"], [torch.zeros(shape)]
+    if guided:
+        names.append(GUIDANCE_INPUT)
+        inputs.append(torch.zeros((shape[0], GUIDANCE_CHANNELS, *shape[2:])))
     file = io.BytesIO()
     with warnings.catch_warnings():
         # That tracing is the old way, and that branches are traced on one side only, which is what
@@ -194,13 +212,13 @@ def _trace(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.zeros(shape),),
+            tuple(inputs),
             file,
             dynamo=False,
             opset_version=opset,
-            input_names=["image"],
+            input_names=names,
             output_names=["alpha"],
-            dynamic_axes={"image": free, "alpha": free} if free else None,
+            dynamic_axes=dict.fromkeys([*names, "alpha"], free) if free else None,
             **options,
         )
     return file.getvalue()
@@ -225,13 +243,14 @@ def _difference(
 ) -> float:
     """Largest difference of alpha between the file in onnxruntime and the network in PyTorch."""
     session = open_session(model)
+    guided = len(session.get_inputs()) > 1
     mean, std = (np.float32(v).reshape(1, 3, 1, 1) for v in (convention.mean, convention.std))
-    return max(
-        float(
-            np.abs(
-                session.run(None, {"image": (batch - mean) / std})[0]
-                - clamp_extremes(network(torch.from_numpy(batch))).numpy()
-            ).max()
-        )
-        for batch in batches
-    )
+    differences = []
+    for batch in batches:
+        inputs, told = {"image": (batch - mean) / std}, ()
+        if guided:
+            inputs[GUIDANCE_INPUT] = _pictures(*batch.shape[:1], *batch.shape[2:])[:, :2] * 2 - 1
+            told = (torch.from_numpy(inputs[GUIDANCE_INPUT]),)
+        expected = clamp_extremes(network(torch.from_numpy(batch), *told)).numpy()
+        differences.append(float(np.abs(session.run(None, inputs)[0] - expected).max()))
+    return max(differences)

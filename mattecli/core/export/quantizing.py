@@ -17,6 +17,8 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color
+from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.two_pass import PassPlanner, infer_batch
 from mattecli.core.runtime.onnx_model import OnnxModel
 from mattecli.core.runtime.session import open_session
 
@@ -29,7 +31,7 @@ OLDEST_OPSET = 13
 TOLERANCE = 0.01
 
 # Modules in whose scope nodes were traced.
-_QUANTISED_PARTS = re.compile(r"/(encoder|aspp|distil|levels\.\d+)/")
+_QUANTISED_PARTS = re.compile(r"/(encoder|guidance|aspp|distil|levels\.\d+)/")
 # Of 7 bits and a sign, as onnxruntime rounds them.
 _LARGEST_WEIGHT = 64
 _OPERATORS = ["Conv", "Add", "Concat", "Relu", "Clip", "Resize"]
@@ -108,9 +110,13 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
 
 
 def _difference(first: OnnxModel, second: OnnxModel, path: Path) -> float:
-    """Mean difference of alpha on a photo."""
-    seen = first.prepare(read_color(path))
-    return float(np.abs(first.infer([seen])[0] - second.infer([seen])[0]).mean())
+    """Mean difference of alpha on a photo, after as many passes as `_inputs` has."""
+    photo = read_color(path)
+    mattes = [
+        Predictor(model, two_pass=model.takes_guidance).network_mattes([photo])[0][1]
+        for model in (first, second)
+    ]
+    return float(np.abs(mattes[0] - mattes[1]).mean())
 
 
 def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path]) -> None:
@@ -137,11 +143,14 @@ def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path
         measured.graph.output.append(onnx.helper.make_tensor_value_info(mean, 1, None))
     session = open_session(measured.SerializeToString())
     means = dict.fromkeys(wanted, 0.0)
+    count = 0
     for given in _inputs(floats, photos):
+        count += 1
         for name, mean in zip(
             wanted, session.run([f"{w}_mean" for w in wanted], given), strict=True
         ):
-            means[name] = means[name] + mean[0, :, 0, 0] / len(photos)
+            means[name] = means[name] + mean[0, :, 0, 0]
+    means = {name: total / count for name, total in means.items()}
 
     for node in convolutions:
         weight, bias = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
@@ -156,11 +165,21 @@ def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path
         )
 
 
-def _inputs(predictor: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarray]]:
-    """The photos, one after the other, as a session takes them."""
+def _inputs(model: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarray]]:
+    """The photos, one after the other, as a session takes them.
+
+    For networks that take guidance these are the inputs of both passes, since guidance comes with
+    the second.
+    """
+    planner = PassPlanner(model, two_pass=model.takes_guidance)
     for path in photos:
-        seen = predictor.prepare(read_color(path))
-        yield {predictor.input.name: predictor.to_input(seen)}
+        photo = planner.start(read_color(path))
+        while not photo.is_done:
+            guidance = None if photo.guidance is None else [photo.guidance]
+            yield model.to_inputs([photo.next_crop], guidance)
+            if photo.first_size is None:
+                break
+            planner.advance(photo, infer_batch(model, [photo])[0])
 
 
 class _Calibration:

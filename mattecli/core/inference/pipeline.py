@@ -18,7 +18,7 @@ from mattecli.core.errors import MatteError, OutputUnusable, reason_of
 from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.two_pass import PhotoPasses, blend
+from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
 
 # Pixels of photos in memory, beyond what it takes to fill a batch in each pass: some 16 photos of
 # 12 megapixels, or a single larger one.
@@ -249,7 +249,7 @@ class _Pipeline:
         """Take every photo of a batch through its next pass, or note its error."""
         start = time.perf_counter()
         try:
-            mattes = self._predictor.model.infer([photo.passes.next_crop for photo in batch])
+            mattes = infer_batch(self._predictor.model, [photo.passes for photo in batch])
         except Exception as error:
             if len(batch) == 1:
                 batch[0].error = error

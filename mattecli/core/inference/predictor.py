@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattecli.core.inference.two_pass import PassPlanner, PhotoPasses, blend
+from mattecli.core.inference.two_pass import PassPlanner, PhotoPasses, blend, infer_batch
 from mattecli.core.matting.refinement import refine
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.model import MattingModel
@@ -75,7 +75,7 @@ class Predictor:
             for photo in waiting:
                 by_size[photo.next_crop.shape].append(photo)
             for batch in by_size.values():
-                mattes = self.model.infer([photo.next_crop for photo in batch])
+                mattes = infer_batch(self.model, batch)
                 for photo, matte in zip(batch, mattes, strict=True):
                     self.planner.advance(photo, matte)
             waiting = [photo for photo in waiting if not photo.is_done]

@@ -48,6 +48,8 @@ class PhotoPasses:
         What the network is to take next; None once all passes are done.
     first_size : (height, width) or None
         Size of the first of two passes; None where there is one pass.
+    guidance : float32 ndarray of shape (2, h', w') or None
+        What the network is told beside `crop`, if it takes guidance.
     first, second : float32 ndarray or None
         Mattes of the passes that are done; the second one is of `box`.
     box : pair of slices or None
@@ -60,6 +62,7 @@ class PhotoPasses:
     first: np.ndarray | None = None
     box: Block | None = None
     second: np.ndarray | None = None
+    guidance: np.ndarray | None = None
 
     @property
     def is_done(self) -> bool:
@@ -109,7 +112,10 @@ class PassPlanner:
         """
         sizing = self.model.sizing
         if self.two_pass and (size := second_pass_size(sizing, height, width)):
-            return size, resized_size(*size, 1 / SECOND_PASS_SCALE, sizing.multiple)
+            scale = 1 / SECOND_PASS_SCALE
+            if sizing.first_pass_size:
+                scale = min(scale, sizing.first_pass_size / max(size))
+            return size, resized_size(*size, scale, sizing.multiple)
         return sizing.input_size(height, width, self.scale), None
 
     def start(self, image: np.ndarray) -> PhotoPasses:
@@ -136,6 +142,20 @@ class PassPlanner:
                 uncertain, photo.network_input.shape[:2], self.model.sizing.multiple, steps
             )
             photo.crop = photo.network_input[photo.box]
+            if self.model.takes_guidance:
+                photo.guidance = self._guidance(photo)
+
+    @staticmethod
+    def _guidance(photo: PhotoPasses) -> np.ndarray:
+        """Tell the second pass what the first one saw: alpha as -1 to 1, and no hints."""
+        alpha = resize(photo.first, *photo.network_input.shape[:2])[photo.box]
+        return np.stack([2 * alpha - 1, np.zeros_like(alpha)])
+
+
+def infer_batch(model: MattingModel, photos: list[PhotoPasses]) -> list[np.ndarray]:
+    """Run the network on the next crops of photos, which have one size and are in one pass."""
+    guidance = [photo.guidance for photo in photos if photo.guidance is not None]
+    return model.infer([photo.next_crop for photo in photos], guidance or None)
 
 
 def second_pass_size(sizing: Sizing, height: int, width: int) -> tuple[int, int] | None:

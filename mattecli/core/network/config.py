@@ -10,6 +10,9 @@ from mattecli.core.errors import MatteError
 #: The sides of a photo are brought to a multiple of so many pixels, the deepest stride.
 MULTIPLE = 32
 
+#: Channels of a guidance map: an earlier alpha, and hints.
+GUIDANCE_CHANNELS = 2
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -46,6 +49,8 @@ class NetworkConfig:
     sentry: bool = False
     #: Long side in pixels that photos are brought to for prediction.
     predict_size: int = 512
+    #: Long side of the first of two passes; 0 leaves it to two-pass inference.
+    first_pass_size: int = 0
 
     def __post_init__(self) -> None:
         if len(self.cue_strides) != len(self.cue_channels):

@@ -1,7 +1,7 @@
 """What a network is told beside the photo: an earlier alpha, and what somebody knows for certain.
 
-A guidance map has two channels, both in [-1, 1] with 0 for "nothing known", so that a map of zeros is
-the same as no guidance:
+A guidance map has two channels, both in [-1, 1] with 0 for "nothing known", so that a map of zeros
+is the same as no guidance:
 
 0. the earlier alpha (of a coarser pass, another tool, the frame before), as ``2 alpha - 1``;
 1. hints: 1 where somebody marked the subject, -1 where they marked background.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-GUIDANCE_CHANNELS = 2
+from mattecli.core.network.config import GUIDANCE_CHANNELS
 
 
 class GuidanceInjection(nn.Module):
@@ -27,7 +27,8 @@ class GuidanceInjection(nn.Module):
     Parameters
     ----------
     channels : dict[int, int]
-        Width of the features at each stride (pixels of the input) that guidance is added to.
+        Width of the features at each stride (pixels of the input) that guidance is added to, fine
+        to coarse, each a multiple of the one before.
     """
 
     def __init__(self, channels: dict[int, int], hidden: int = 16) -> None:
@@ -48,10 +49,13 @@ class GuidanceInjection(nn.Module):
     def forward(self, features: dict[int, Tensor], guidance: Tensor) -> dict[int, Tensor]:
         """Features by stride, BxCxhxw, and guidance, Bx2xHxW, to guided features by stride."""
         guided = dict(features)
-        hints = guidance[:, 1:]
+        mean, strongest = guidance, torch.cat([guidance[:, 1:], -guidance[:, 1:]], dim=1)
+        strongest = strongest.clamp(min=0)
+        reduced = 1
         for stride, layer in zip(self.strides, self.layers, strict=True):
-            mean = functional.avg_pool2d(guidance, stride)
-            subject = functional.max_pool2d(hints, stride).clamp(min=0)
-            background = functional.max_pool2d(-hints, stride).clamp(min=0)
-            guided[stride] = features[stride] + layer(torch.cat([mean, subject, background], dim=1))
+            # From stride to stride: the mean of means is the mean, and a small map is quick.
+            mean = functional.avg_pool2d(mean, stride // reduced)
+            strongest = functional.max_pool2d(strongest, stride // reduced)
+            guided[stride] = features[stride] + layer(torch.cat([mean, strongest], dim=1))
+            reduced = stride
         return guided

@@ -85,7 +85,9 @@ class HAttMatting(nn.Module):
         )
         channels = config.pyramid_channels
         self.aspp = ASPP(self.encoder.channels[self.encoder.deepest], channels, config.aspp_rates)
-        self.context = nn.Sequential(*(ContextBlock(channels) for _ in range(config.context_blocks)))
+        self.context = nn.Sequential(
+            *(ContextBlock(channels) for _ in range(config.context_blocks))
+        )
         self.distil = PyramidalFeatureDistillation(channels) if config.channel_attention else None
 
         self.levels = nn.ModuleList()

@@ -52,10 +52,14 @@ def load_bundled_graph(
         model = OnnxModel(graph, "cpu", size, weights, max_concurrency)
     except MatteError as error:
         raise MatteError(f"{path}: tensors do not fit the configuration ({error})") from None
-    model.sizing = replace(model.sizing, size=size or config.predict_size)
+    model.sizing = replace(
+        model.sizing,
+        size=size or config.predict_size,
+        first_pass_size=config.first_pass_size,
+    )
     return model
 
 
 def _graph_of(config: NetworkConfig) -> NetworkConfig:
     """Leave out what prediction does not depend on."""
-    return replace(config, sentry=False, predict_size=0)
+    return replace(config, sentry=False, predict_size=0, first_pass_size=0)

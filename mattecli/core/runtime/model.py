@@ -25,12 +25,15 @@ class MattingModel(Protocol):
         Threads that may call `infer` at the same time and gain by it.
     batch_one : bool
         Whether the network takes a single photo at a time; `infer` takes several all the same.
+    takes_guidance : bool
+        Whether the network knows what to do with guidance.
     """
 
     sizing: Sizing
     device_type: str
     max_concurrency: int
     batch_one: bool
+    takes_guidance: bool
 
     @property
     def device(self) -> torch.device:
@@ -47,8 +50,16 @@ class MattingModel(Protocol):
         """
         ...
 
-    def infer(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def infer(
+        self, images: list[np.ndarray], guidance: list[np.ndarray] | None = None
+    ) -> list[np.ndarray]:
         """Run the network on prepared photos or crops of them, uint8 h×w×3, all of one size.
+
+        Parameters
+        ----------
+        guidance : list of float32 ndarray of shape (2, h, w), in [-1, 1], optional
+            One map for every image, see :mod:`mattecli.core.network.guidance`. Models that do not
+            take any ignore it.
 
         Returns
         -------

@@ -11,12 +11,16 @@ from PIL import Image
 
 from mattecli.core.errors import MatteError
 from mattecli.core.matting.placing import resize
+from mattecli.core.network.config import GUIDANCE_CHANNELS
 from mattecli.core.runtime.preprocessing import find_spec
 from mattecli.core.runtime.session import open_session
 from mattecli.core.runtime.sizing import Sizing
 
 if TYPE_CHECKING:
     import torch
+
+#: Name of the second input of networks that take guidance.
+GUIDANCE_INPUT = "guidance"
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -64,7 +68,8 @@ class OnnxModel:
         """Give the input, and its shape with None for what is free."""
         path = self.path
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if len(inputs) != 1:
+        self.takes_guidance = len(inputs) == 2 and inputs[1].name == GUIDANCE_INPUT
+        if len(inputs) != 1 and not self.takes_guidance:
             names = ", ".join(entry.name for entry in inputs)
             raise MatteError(f"{path} takes {len(inputs)} inputs ({names}), not one picture")
         shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
@@ -87,7 +92,14 @@ class OnnxModel:
             )
         usual = size or self.spec.size
         smallest = size or self.spec.min_size or usual
-        return Sizing(usual, smallest, self.spec.multiple, self.spec.square, fixed)
+        return Sizing(
+            usual,
+            smallest,
+            self.spec.multiple,
+            self.spec.square,
+            fixed,
+            first_pass_size=self.spec.first_pass_size,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -103,13 +115,33 @@ class OnnxModel:
             return resize(image, height, width)
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
-    def infer(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def infer(
+        self, images: list[np.ndarray], guidance: list[np.ndarray] | None = None
+    ) -> list[np.ndarray]:
         """Run the network on uint8 photos of one size; see `MattingModel`."""
-        batch = np.concatenate([self.to_input(image) for image in images])
-        parts = np.split(batch, len(batch)) if self.batch_one else [batch]
+        inputs = self.to_inputs(images, guidance)
+        parts = [inputs]
+        if self.batch_one:
+            parts = [
+                {name: values[i : i + 1] for name, values in inputs.items()}
+                for i in range(len(images))
+            ]
         wanted = [self.session.get_outputs()[self.spec.output].name]
-        results = [self.session.run(wanted, {self.input.name: part})[0] for part in parts]
+        results = [self.session.run(wanted, part)[0] for part in parts]
         return [self._to_matte(result) for part in results for result in part]
+
+    def to_inputs(
+        self, images: list[np.ndarray], guidance: list[np.ndarray] | None
+    ) -> dict[str, np.ndarray]:
+        """Turn what `infer` takes into the inputs of the session, by name."""
+        inputs = {self.input.name: np.concatenate([self.to_input(image) for image in images])}
+        if self.takes_guidance:
+            inputs[GUIDANCE_INPUT] = (
+                np.stack(guidance)
+                if guidance
+                else np.zeros((len(images), GUIDANCE_CHANNELS, *images[0].shape[:2]), np.float32)
+            )
+        return inputs
 
     def to_input(self, image: np.ndarray) -> np.ndarray:
         """Turn a uint8 H×W×3 photo into the 1×3×H×W that the network wants."""

@@ -31,6 +31,8 @@ class PreprocessingSpec:
     square : bool
     min_size : int
         Long side that smaller pictures are brought to at least, if not square; 0 is `size`.
+    first_pass_size : int
+        Long side of the first of two passes, where there are two; 0 is a fixed part of the second.
     multiple : int
         What the sides are rounded to a multiple of, in pixels, if not square.
     resample : {"area", "lanczos"}
@@ -51,6 +53,7 @@ class PreprocessingSpec:
     size: int = 512
     square: bool = True
     min_size: int = 0
+    first_pass_size: int = 0
     multiple: int = 32
     resample: str = field(default="area", metadata={"choices": ("area", "lanczos")})
     channels: str = field(default="rgb", metadata={"choices": ("rgb", "bgr")})

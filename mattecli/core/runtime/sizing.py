@@ -27,6 +27,8 @@ class Sizing:
         Long side in pixels of its input for large photos.
     min_size : int
         Long side that smaller photos are enlarged to.
+    first_pass_size : int
+        Long side of the first of two passes; 0 is a fixed part of the second.
     multiple : int
         What both sides are multiples of.
     square : bool
@@ -40,6 +42,7 @@ class Sizing:
     multiple: int = 32
     square: bool = False
     fixed: tuple[int, int] | None = None
+    first_pass_size: int = 0
 
     @property
     def is_free(self) -> bool:

@@ -57,7 +57,13 @@ class TorchModel:
         self.network = fold_batch_norm(network).to(memory_format=torch.channels_last)
         self.dtype = dtype or torch.float32
         self.device_type = device.type
-        self.sizing = Sizing(size or network.config.predict_size, size or MIN_SIZE, MULTIPLE)
+        self.takes_guidance = network.config.guidance
+        self.sizing = Sizing(
+            size or network.config.predict_size,
+            size or MIN_SIZE,
+            MULTIPLE,
+            first_pass_size=network.config.first_pass_size,
+        )
         self._device = device
 
     @property
@@ -69,7 +75,9 @@ class TorchModel:
         """Resize a uint8 H×W×3 photo for the network."""
         return resize(image, *(size or self.sizing.input_size(*image.shape[:2])))
 
-    def infer(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def infer(
+        self, images: list[np.ndarray], guidance: list[np.ndarray] | None = None
+    ) -> list[np.ndarray]:
         """Run the network on uint8 photos of one size; see `MattingModel`.
 
         Where the device runs out of memory the batch is halved and tried again.
@@ -77,16 +85,19 @@ class TorchModel:
         import torch
 
         try:
-            return self._forward(images)
+            return self._forward(images, guidance)
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
                 raise
         # Outside the except block, whose traceback would keep the failed batch in memory.
         torch.cuda.empty_cache()
         half = len(images) // 2
-        return self.infer(images[:half]) + self.infer(images[half:])
+        first, last = (guidance[:half], guidance[half:]) if guidance else (None, None)
+        return self.infer(images[:half], first) + self.infer(images[half:], last)
 
-    def _forward(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def _forward(
+        self, images: list[np.ndarray], guidance: list[np.ndarray] | None
+    ) -> list[np.ndarray]:
         import torch
 
         # Stacked as B×H×W×3 and viewed as B×3×H×W this already has the channels last.
@@ -94,6 +105,9 @@ class TorchModel:
         if self.device_type == "cuda":
             batch = batch.pin_memory()
         batch = batch.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+        maps = []
+        if guidance and self.takes_guidance:
+            maps.append(torch.from_numpy(np.stack(guidance)).to(self.device, non_blocking=True))
         with torch.inference_mode(), autocast(self.device, self.dtype):
-            alpha = self.network(batch)
+            alpha = self.network(batch, *maps)
         return list(clamp_extremes(alpha[:, 0].float()).cpu().numpy())

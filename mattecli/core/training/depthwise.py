@@ -16,7 +16,11 @@ def run_depthwise_in_float32(network: nn.Module) -> None:
     by bfloat16). Weights are float32 anyway, so only activations are converted.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and module.weight.requires_grad:
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.groups == module.in_channels > 1
+            and module.weight.requires_grad
+        ):
             module.forward = functools.partial(_forward, module.forward)
 
 

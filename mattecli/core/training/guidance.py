@@ -115,7 +115,9 @@ def _hint(alpha: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
         hints[max(0, top) : bottom + 1, max(0, left) : right + 1] = 0
         return hints
     if kind < 0.4:
-        reach = 1 + 2 * int((0.01 + 0.05 * float(torch.rand((), generator=generator))) * max(alpha.shape))
+        reach = 1 + 2 * int(
+            (0.01 + 0.05 * float(torch.rand((), generator=generator))) * max(alpha.shape)
+        )
         unknown = functional.max_pool2d(
             (~(subject | background)).float()[None, None], reach, stride=1, padding=reach // 2
         )[0, 0]

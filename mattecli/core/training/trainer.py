@@ -103,9 +103,9 @@ def train(
         settings = state.network.config.to_dict()
         config.network = {"name": config.network["name"], **settings}
         stream = batches(dataset, config, state.step, processes)
-        if choose_precision(config.precision, processes.device) is torch.bfloat16:
-            if processes.device.type == "cpu":
-                run_depthwise_in_float32(state.network)
+        precision = choose_precision(config.precision, processes.device)
+        if precision is torch.bfloat16 and processes.device.type == "cpu":
+            run_depthwise_in_float32(state.network)
         model = torch.compile(state.network) if config.compile else state.network
         model = processes.wrap(model)
         with contextlib.ExitStack() as stack:
