@@ -7,20 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from mattecli.cli.destination import (
-    FormatOption,
-    QualityOption,
-    clip_suffix,
-    is_folder,
-    result_suffix,
-)
+from mattecli.cli.commands import yields_to_what_is_typed
+from mattecli.cli.destination import FormatOption, QualityOption
 from mattecli.cli.predict_clip import predict_clip
-from mattecli.cli.predict_options import Kind, Precision, Refine, check_source, check_usage
+from mattecli.cli.predict_options import Kind, Precision, Refine, eight_or_sixteen, usage_of
 from mattecli.cli.predict_photos import predict_photos
 
 _RESULTS, _MATTE, _NETWORK, _RUN = "Results", "Matte", "Network", "Run"
 
 
+@yields_to_what_is_typed(
+    usage_of, {"source": ".", "out": "results/"}, {"source": "photo.jpg", "out": "result.png"}
+)
 def predict(
     source: Annotated[
         str,
@@ -47,7 +45,13 @@ def predict(
     image_format: FormatOption = None,
     bits: Annotated[
         int,
-        typer.Option(min=8, max=16, help="Bits per channel: 8 or 16.", rich_help_panel=_RESULTS),
+        typer.Option(
+            min=8,
+            max=16,
+            callback=eight_or_sixteen,
+            help="Bits per channel: 8 or 16.",
+            rich_help_panel=_RESULTS,
+        ),
     ] = 8,
     compression: Annotated[
         int,
@@ -226,25 +230,15 @@ def predict(
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
     from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.clip_writing import CONTAINERS
-    from mattecli.core.imaging.clips import is_clip
     from mattecli.core.imaging.colors import parse_color
     from mattecli.core.imaging.composing import load_background
     from mattecli.core.inference.cutting import Cut
     from mattecli.core.inference.run import Settings, find_trimaps, plan_jobs
     from mattecli.core.ranks import speaks_for_all
 
-    kinds = tuple(dict.fromkeys(kind.value for kind in save))
-    kinds = kinds or (("composite",) if background else ("cutout",))
-    of_clip = is_clip(source)
-    if of_clip:
-        suffix = clip_suffix(out, image_format)
-        into_folder = suffix not in CONTAINERS
-    else:
-        into_folder = is_folder(source, out)
-        suffix = result_suffix(out, image_format, into_folder)
-    check_usage(kinds, background, bits, suffix, preview, into_folder)
-    check_source(Path(source), of_clip, watch, crop or preview is not None, trimap)
+    kinds, of_clip, suffix, into_folder = usage_of(
+        source, out, save, image_format, bits, background, crop, trimap, watch, preview
+    )
 
     def plan():
         place = Path(source), Path(out)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
     from mattecli.core.inference.run import Settings
@@ -49,7 +50,7 @@ def predict_clip(
         if settings.suffix in CONTAINERS and not overwrite and (skipped := skip_finished([job])[1]):
             log.add(skipped[0])
             if not (quiet or json_log):
-                typer.echo(f"{out} is already there", err=True)
+                say(f"{out} is already there")
             return
         done = 0
         try:
@@ -82,8 +83,8 @@ def predict_clip(
         reason = "; ".join(clip.problems)
         log.add(Outcome(job, "ok", reason, seconds, (clip.width, clip.height)))
     if reason and not json_log:
-        typer.echo(f"matte: {source}: {reason}", err=True)
+        say(f"matte: {source}: {reason}")
     if not (quiet or json_log):
-        typer.echo(f"{done} frames in {seconds:.1f} s", err=True)
+        say(f"{done} frames in {seconds:.1f} s")
     if reason:
         raise typer.Exit(1)

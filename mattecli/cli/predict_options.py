@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
+
+from mattecli.cli.destination import Format, clip_suffix, is_folder, result_suffix
 
 
 class Kind(str, Enum):
@@ -35,6 +38,58 @@ class Precision(str, Enum):
     int8 = "int8"
 
 
+def eight_or_sixteen(bits: int) -> int:
+    """Refuse other depths."""
+    if bits not in (8, 16):
+        raise typer.BadParameter(f"{bits} is neither 8 nor 16")
+    return bits
+
+
+class Usage(NamedTuple):
+    """What the options mean together: kinds to save, whether IN is a clip, format and place."""
+
+    kinds: tuple[str, ...]
+    of_clip: bool
+    suffix: str
+    into_folder: bool
+
+
+def usage_of(
+    source: str,
+    out: str,
+    save: list[Kind],
+    image_format: Format | None,
+    bits: int,
+    background: str | None,
+    crop: bool,
+    trimap: Path | None,
+    watch: bool,
+    preview: Path | None,
+) -> Usage:
+    """Understand what is wanted, or refuse at once what could only fail later.
+
+    Raises
+    ------
+    typer.BadParameter
+        If options contradict one another, or IN or OUT.
+    """
+    from mattecli.core.imaging.clip_writing import CONTAINERS
+    from mattecli.core.imaging.clips import is_clip
+
+    kinds = tuple(dict.fromkeys(kind.value for kind in save))
+    kinds = kinds or (("composite",) if background else ("cutout",))
+    of_clip = is_clip(source)
+    if of_clip:
+        suffix = clip_suffix(out, image_format)
+        into_folder = suffix not in CONTAINERS
+    else:
+        into_folder = is_folder(source, out)
+        suffix = result_suffix(out, image_format, into_folder)
+    check_usage(kinds, background, bits, suffix, preview, into_folder)
+    check_source(Path(source), of_clip, watch, crop or preview is not None, trimap)
+    return Usage(kinds, of_clip, suffix, into_folder)
+
+
 def check_usage(
     kinds: tuple[str, ...],
     background: str | None,
@@ -54,8 +109,6 @@ def check_usage(
     from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
     from mattecli.core.imaging.writing import check_format
 
-    if bits not in (8, 16):
-        raise typer.BadParameter("--bits is 8 or 16")
     if ("composite" in kinds) != (background is not None):
         raise typer.BadParameter("--save composite and --background need one another")
     if len(kinds) > 1 and not into_folder:

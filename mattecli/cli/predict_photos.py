@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.streams import say
+from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,14 +75,14 @@ def predict_photos(
             if outcome.status == "failed":
                 bar.set_postfix(failed=log.count["failed"])
                 if not json_log:
-                    bar.write(f"matte: {outcome.reason}", file=sys.stderr)
+                    bar.write(in_one_line(f"matte: {outcome.reason}"), file=sys.stderr)
             if outcome.preview is not None and len(rows) < MOST_ROWS:
                 rows.append(outcome.preview)
         # Ctrl-C is how a watch ends.
         interrupted = stopped() and not look_again
     with summed_over_ranks(log.count) as count:
         if not silent:
-            typer.echo(summary(count, time.perf_counter() - started, ignored), err=True)
+            say(summary(count, time.perf_counter() - started, ignored))
         if preview is not None and rows:
             write_image(preview, contact_sheet(rows))
     if interrupted:

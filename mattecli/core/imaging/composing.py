@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from mattecli.core.errors import MatteError, missing, reason_of
 from mattecli.core.imaging.colors import is_color, linear_to_srgb, parse_color, srgb_to_linear
 from mattecli.core.imaging.harmonising import contact_shadow, match_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
+from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.placing import fill_frame, fitted_size, overlap, resize
 from mattecli.core.imaging.reading import (
     MAX_PIXELS,
@@ -170,7 +170,7 @@ def plan_composites(
         If there is nothing to do, two results would share a name, or one would replace an input.
     """
     if str(foreground) == "-":
-        return [CompositeJob(sys.stdin.buffer.read(), background, out)]
+        return [CompositeJob(read_standard_input(), background, out)]
     cutouts = require_images(foreground)
     in_folder = not is_color(background) and Path(background).is_dir()
     backgrounds = (

@@ -19,6 +19,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.onnx.predictor import OnnxPredictor
 from mattecli.core.onnx.session import open_session
+from mattecli.core.onnxruntime_loading import load_onnxruntime
 
 if TYPE_CHECKING:
     import onnx
@@ -60,8 +61,8 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
         If that is more than `TOLERANCE`.
     """
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+    quantization = load_onnxruntime("quantization")
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(model)
@@ -72,11 +73,11 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
         # It recommends a preprocessing that would change nothing: the trace is folded already.
         logging.disable(logging.WARNING)
         try:
-            quantize_static(
+            quantization.quantize_static(
                 before,
                 after,
                 _Calibration(_inputs(floats, photos)),
-                quant_format=QuantFormat.QDQ,
+                quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=_OPERATORS,
                 nodes_to_exclude=[
                     node.name
@@ -85,8 +86,8 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
                 ],
                 per_channel=True,
                 reduce_range=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
             )
         finally:
             logging.disable(logging.NOTSET)

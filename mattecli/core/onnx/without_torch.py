@@ -10,17 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
 from mattecli.core.errors import MatteError
-from mattecli.core.network.config import NETWORKS, NetworkConfig
-from mattecli.core.network.weights import read_header
+from mattecli.core.network.config import MULTIPLE, NETWORKS, NetworkConfig
+from mattecli.core.network.weights import not_finite, open_tensors, read_header
 from mattecli.core.onnx.predictor import OnnxPredictor
 from mattecli.core.store import INT8_SUFFIX, digest
 
 #: The network whose graph, made by `export_graph`, ships as NAME.onnx. Its weights come from a
 #: weights file.
 NAME = "matte"
+
+_NUMPY_FLOATS = ("F16", "F32", "F64")
 
 #: Key in its metadata: the SHA-256 of the weights file that it was made from.
 SOURCE_KEY = "mattecli_weights"
@@ -63,12 +64,20 @@ def load_without_torch(
     if _graph_of(config) != _graph_of(NETWORKS[NAME]):
         return None
     graph = Path(__file__).with_name(f"{NAME}.onnx")
-    with safe_open(path, "np") as file:
-        weights = {
-            f"network.{key}": file.get_tensor(key).astype(np.float32)
+    with open_tensors(path) as file:
+        names = [
+            key
             for key in file.keys()  # noqa: SIM118
             if not (key.startswith("sentries.") or key.endswith("num_batches_tracked"))
-        }
+        ]
+        # NumPy has no bfloat16; PyTorch does.
+        if any(file.get_slice(name).get_dtype() not in _NUMPY_FLOATS for name in names):
+            return None
+        tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise not_finite(path, name)
+    weights = {f"network.{name}": tensor for name, tensor in tensors.items()}
     try:
         predictor = OnnxPredictor(graph, "cpu", size, weights, streams)
     except MatteError as error:
@@ -79,4 +88,4 @@ def load_without_torch(
 
 def _graph_of(config: NetworkConfig) -> NetworkConfig:
     """Leave out what prediction does not depend on."""
-    return replace(config, sentry=False, predict_size=0)
+    return replace(config, sentry=False, predict_size=MULTIPLE)
