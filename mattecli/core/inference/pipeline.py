@@ -157,10 +157,12 @@ def run_pipeline(
                         yield ended(_failure(job, error))
                 for future in [future for future in running if future.done()]:
                     batch = running.pop(future)
-                    if failed := future.result():
-                        yield from map(ended, failed)
-                        continue
+                    failed = future.result()
+                    yield from map(ended, failed)
+                    without = {outcome.job for outcome in failed}
                     for item in batch:
+                        if item.job in without:
+                            continue
                         finishing[finishers.submit(_finish, finish, item)] = item
                 for future in [future for future in finishing if future.done()]:
                     del finishing[future]
@@ -183,15 +185,22 @@ def _pixels(job: Job) -> int:
 def _run_network(predictor: Predictor, batch: list[Item]) -> list[Outcome]:
     """Fill in the mattes of a batch; what comes back are failures, if the network failed."""
     start = time.perf_counter()
+    failed = []
     try:
         mattes = predictor.run([item.network_input for item in batch])
+        for item, matte in zip(batch, mattes, strict=True):
+            item.matte = matte
     except Exception as error:
-        return [_failure(item.job, error) for item in batch]
+        if len(batch) == 1:
+            return [_failure(batch[0].job, error)]
+        # One photo of a batch may be what the network cannot do.
+        for item in batch:
+            failed += _run_network(predictor, [item])
+        return failed
     share = (time.perf_counter() - start) / len(batch)
-    for item, matte in zip(batch, mattes, strict=True):
-        item.matte = matte
+    for item in batch:
         item.seconds += share
-    return []
+    return failed
 
 
 def _finish(finish: Callable[[Item], Outcome], item: Item) -> Outcome:

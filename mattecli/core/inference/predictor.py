@@ -11,6 +11,7 @@ import numpy as np
 from mattecli.core.device import autocast, choose_device, choose_precision, is_cpu
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.placing import resize
+from mattecli.core.inference.checking import check_matte
 from mattecli.core.inference.refinement import refine
 from mattecli.core.network.config import MULTIPLE
 from mattecli.core.store import INT8_SUFFIX, find_weights
@@ -191,4 +192,5 @@ class Predictor:
         batch = batch.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
         with torch.inference_mode(), autocast(self.device, self.dtype):
             alpha = self.network(batch)
-        return list(snap(alpha[:, 0].float()).cpu().numpy())
+        mattes = list(snap(alpha[:, 0].float()).cpu().numpy())
+        return [check_matte(matte, images[0].shape, "the network") for matte in mattes]

@@ -12,6 +12,11 @@ from mattecli.core.toml import from_table, read_toml
 #: Key in the metadata of the files that `matte export` writes.
 METADATA_KEY = "mattecli"
 
+# A convention travels with files of strangers: sides in pixels, and number of the output.
+_BOUNDS = {"size": (8, 8192), "least": (0, 8192), "multiple": (1, 1024), "output": (0, 1000)}
+# Of the numbers that are taken off or divided by.
+_LARGEST = 10_000
+
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
@@ -95,7 +100,11 @@ def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
     if beside.is_file():
         return _read(beside)
     if METADATA_KEY in metadata:
-        return from_table(Convention, json.loads(metadata[METADATA_KEY]))
+        try:
+            return _checked(from_table(Convention, json.loads(metadata[METADATA_KEY])))
+        # Besides what is no JSON: lists nested thousands deep.
+        except (ValueError, RecursionError) as error:
+            raise MatteError(f"{path}: its metadata is damaged ({error})") from None
     for name, preset in PRESETS.items():
         if path.stem.lower().startswith(name):
             return preset
@@ -108,10 +117,30 @@ def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
 def _read(path: Path) -> Convention:
     table = read_toml(path)
     name = table.pop("preset", None)
-    if name is not None and name not in PRESETS:
+    if name is not None and (not isinstance(name, str) or name not in PRESETS):
         raise MatteError(f"{path}: no preset '{name}': {nearest(str(name), PRESETS)}")
     try:
         said = from_table(Convention, table)
+        changes = {key: getattr(said, key) for key in table}
+        return _checked(replace(PRESETS.get(name, Convention()), **changes))
     except ValueError as error:
         raise MatteError(f"{path}: {error}") from None
-    return replace(PRESETS.get(name, Convention()), **{key: getattr(said, key) for key in table})
+
+
+def _checked(convention: Convention) -> Convention:
+    """Give a convention back if pictures can be made by it.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, (low, high) in _BOUNDS.items():
+        value = getattr(convention, name)
+        if not low <= value <= high:
+            raise ValueError(f"'{name}' must be {low} to {high}: got {value}")
+    for name in ("mean", "std"):
+        if not all(abs(value) <= _LARGEST for value in getattr(convention, name)):
+            raise ValueError(f"'{name}' must be {-_LARGEST} to {_LARGEST}")
+    if not all(abs(value) >= 1 / _LARGEST for value in convention.std):
+        raise ValueError(f"'std' is divided by, and must not be 0: got {convention.std}")
+    return convention

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError
+from mattecli.core.inference.checking import check_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.onnx.convention import find_convention
 from mattecli.core.onnx.session import open_session
@@ -17,6 +18,7 @@ from mattecli.core.onnx.session import open_session
 if TYPE_CHECKING:
     import torch
 
+_GIVEN = ("tensor(float)", "tensor(float16)", "tensor(double)")
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -68,6 +70,12 @@ class OnnxPredictor(Predictor):
             raise MatteError(
                 f"{path} has {len(outputs)} outputs, none of number {self.convention.output}"
             )
+        given = outputs[self.convention.output].type
+        if given not in _GIVEN:
+            raise MatteError(
+                f"{path}: output {self.convention.output} gives {given}, not floats, which a matte "
+                "is made of"
+            )
         self.input = inputs[0]
         self.one_by_one = shape[0] == 1
         self.fixed = (shape[2], shape[3]) if shape[2] and shape[3] else None
@@ -111,7 +119,12 @@ class OnnxPredictor(Predictor):
         parts = np.split(batch, len(batch)) if self.one_by_one else [batch]
         wanted = [self.session.get_outputs()[self.convention.output].name]
         results = [self.session.run(wanted, {self.input.name: part})[0] for part in parts]
-        return [self._matte(result) for part in results for result in part]
+        found = [result for part in results for result in part]
+        if len(found) != len(images):
+            raise MatteError(f"{self.path} gave {len(found)} mattes for {len(images)} pictures")
+        return [
+            self._matte(result, image.shape) for result, image in zip(found, images, strict=True)
+        ]
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
         """Turn a uint8 H×W×3 photo into the 1×3×H×W that the network wants."""
@@ -124,7 +137,7 @@ class OnnxPredictor(Predictor):
         values /= np.float32(form.std)[:, None, None]
         return values[None].astype(_TYPES[self.input.type], copy=False)
 
-    def _matte(self, result: np.ndarray) -> np.ndarray:
+    def _matte(self, result: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """One picture's share of the output to a float32 h×w matte in [0, 1]."""
         if result.ndim < 2 or result.size != np.prod(result.shape[-2:]):
             raise MatteError(
@@ -133,8 +146,11 @@ class OnnxPredictor(Predictor):
                 f"{self.path.with_suffix('.toml').name}"
             )
         matte = result.reshape(result.shape[-2:]).astype(np.float32)
+        is_alpha = self.convention.activation == "none" and not self.convention.min_max
+        matte = check_matte(matte, shape, str(self.path), is_alpha=is_alpha)
         if self.convention.activation == "sigmoid":
-            matte = 1 / (1 + np.exp(-matte))
+            # Beyond that it is 0 or 1 to single precision, and the power overflows.
+            matte = 1 / (1 + np.exp(-matte.clip(-80, 80)))
         if self.convention.min_max:
             low, high = matte.min(), matte.max()
             matte = (matte - low) / max(high - low, np.float32(1e-6))
