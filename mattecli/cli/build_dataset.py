@@ -99,7 +99,7 @@ def build_dataset(
     linear_light: Annotated[
         bool, typer.Option("--linear-light", help="Compose amounts of light, not sRGB values.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same files.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes.", show_default="one a core")
     ] = None,
@@ -156,6 +156,7 @@ def build_dataset(
     if check is not None:
         _check(check, sheet, workers, quiet)
         return
+    assert out is not None  # or check_task would have refused
     if from_photos is not None:
         _mine(from_photos, out, weights, device or "auto", min_agreement, quiet)
         return

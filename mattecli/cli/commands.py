@@ -61,6 +61,8 @@ class Command(TyperCommand):
             value = ctx.params.get(parameter.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise typer.BadParameter(f"{value} is no finite number", ctx, parameter)
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise typer.BadParameter("that is too large a number", ctx, parameter)
         return rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -66,8 +66,9 @@ def _defaults_of_options(command: Any, table: dict[str, Any], path: str, name: s
         if key not in parameters:
             raise MatteError(f"{path}: no option '{key}' of {name}: {nearest(key, parameters)}")
         parameter = parameters[key]
-        several = parameter.multiple and not isinstance(value, list)
-        values = [value] if several else value
+        values: Any = value
+        if parameter.multiple and not isinstance(value, list):
+            values = [value]
         if not _fits(parameter, values):
             raise typer.BadParameter(
                 f"{path}: [{name}] {key} = {value!r}: --{key} takes {_wanted(parameter)}"
@@ -88,16 +89,18 @@ def _fits(parameter: Any, value: Any) -> bool:
 
 def _is_of(parameter: Any, value: Any) -> bool:
     kind = _kind(parameter)
+    if type(value) is int and kind in (int, float):
+        return abs(value) < 2**63
     if kind is float:
-        return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)
-    return type(value) is kind and not (kind is str and "\0" in value)
+        return type(value) is float and math.isfinite(value)
+    return type(value) is kind and not (kind is str and "\0" in str(value))
 
 
 def _kind(parameter: Any) -> type:
     if getattr(parameter, "is_flag", False):
         return bool
     name = parameter.type.name
-    return int if name.startswith("integer") else float if name.startswith("float") else str
+    return int if name.startswith("int") else float if name.startswith("float") else str
 
 
 def _wanted(parameter: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mattecli.core.plain_text import in_one_line
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_ADDRESS = re.compile(r"(https?|ftps?|file|s3|gs):/+(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class MatteError(Exception):

@@ -8,13 +8,9 @@ from mattecli.core.errors import MatteError
 
 # A network may give its matte smaller than its picture, by this factor at most, or larger.
 _MOST_SHRUNK = 4
-# Alpha lies in [0, 1]; filters overshoot by less than this.
-_OVERSHOOT = 0.5
 
 
-def check_matte(
-    matte: np.ndarray, shape: tuple[int, ...], name: str, *, is_alpha: bool = True
-) -> np.ndarray:
+def check_matte(matte: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
     """Give a matte back if it can be one.
 
     Parameters
@@ -24,13 +20,11 @@ def check_matte(
         Height and width of the picture that the network saw.
     name : str
         What errors call the network.
-    is_alpha : bool
-        Whether its values are meant to be alpha already.
 
     Raises
     ------
     MatteError
-        If it holds NaN or infinite values, values far from [0, 1], or has not the picture's shape.
+        If it holds NaN or infinite values, or has not the picture's shape.
     """
     height, width = shape[:2]
     rows, columns = matte.shape
@@ -44,9 +38,4 @@ def check_matte(
         )
     if not np.isfinite(matte).all():
         raise MatteError(f"{name} gave values that are no numbers (NaN or infinite)")
-    if is_alpha and (matte.min() < -_OVERSHOOT or matte.max() > 1 + _OVERSHOOT):
-        raise MatteError(
-            f"{name} gave values from {matte.min():.3g} to {matte.max():.3g}, which is no alpha: "
-            'does it need activation = "sigmoid" or min_max = true?'
-        )
     return matte

@@ -146,8 +146,7 @@ class OnnxPredictor(Predictor):
                 f"{self.path.with_suffix('.toml').name}"
             )
         matte = result.reshape(result.shape[-2:]).astype(np.float32)
-        is_alpha = self.convention.activation == "none" and not self.convention.min_max
-        matte = check_matte(matte, shape, str(self.path), is_alpha=is_alpha)
+        matte = check_matte(matte, shape, str(self.path))
         if self.convention.activation == "sigmoid":
             # Beyond that it is 0 or 1 to single precision, and the power overflows.
             matte = 1 / (1 + np.exp(-matte.clip(-80, 80)))
