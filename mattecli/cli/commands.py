@@ -109,15 +109,18 @@ def yields_to_what_is_typed(
         def run(**values: Any) -> Any:
             given = [name for name in _from_file(_context.get()) if name in names]
             if given and not passes(values):
-                alone = [
+                # With nothing typed, each by itself, or all that the file says at once.
+                ways = [{name: values[name]} for name in given]
+                said = {name: values[name] for name in given}
+                sound = {
                     name
-                    for name in given
-                    if any(
-                        passes({**built_in, **others, name: values[name]})
-                        for others in neutral or ({},)
-                    )
-                ]
-                values |= {name: built_in[name] for name in _to_leave_out(values, alone)}
+                    for way in (*ways, said)
+                    for others in neutral or ({},)
+                    if passes({**built_in, **others, **way})
+                    for name in way
+                }
+                candidates = [name for name in given if name in sound]
+                values |= {name: built_in[name] for name in _to_leave_out(values, candidates)}
             return function(**values)
 
         def _to_leave_out(values: dict[str, Any], candidates: list[str]) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def _reason(path: Path, error: Exception) -> str:
         )
     header = int.from_bytes(start[:8], "little")
     if start[8:9] == b"{" and header < _LONGEST_HEADER:
-        state = "truncated" if size < 8 + header or "Incomplete" in str(error) else "damaged"
+        state = "truncated" if size < 8 + header or "incomplete" in str(error) else "damaged"
         return f"the safetensors file is {state} ({error}): fetch or copy it again"
     if size < 16:
         return "the safetensors file is truncated: fetch or copy it again"

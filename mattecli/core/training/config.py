@@ -185,6 +185,9 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
             raise MatteError(f"{path}: '{name}' must be a table")
     network = values.setdefault("network", {})
     network.setdefault("name", "matte")
+    if not isinstance(network["name"], str):
+        raise MatteError(f"{path}: 'network.name' must be text")
+    _checked(values, f"{path}: ")
     # The settings of the recipe's network would not fit another one.
     if overrides.get("network", {}).get("name", network["name"]) != network["name"]:
         network.clear()
@@ -197,11 +200,13 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
                     values.get("first_epoch_loss", {}).pop(loss, None)
         elif value is not None:
             values[name] = value
-    if not isinstance(values["network"].get("name", ""), str):
-        raise MatteError(f"{path}: 'network.name' must be text")
+    return _checked(values)
+
+
+def _checked(values: dict[str, Any], where: str = "") -> TrainingConfig:
     try:
         config = from_table(TrainingConfig, values)
         config.check()
     except (ValueError, MatteError) as error:
-        raise MatteError(f"{path}: {error}") from None
+        raise MatteError(f"{where}{error}") from None
     return config
