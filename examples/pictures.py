@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 import mattecli as matte
-from mattecli.core.dataset.compositing import composite
-from mattecli.core.imaging.placing import fill_frame, resize
-from mattecli.core.imaging.reading import read_color, read_picture, to_bits, to_unit
+from mattecli.core.imaging.pixels import to_bits, to_unit
+from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.matting.compositing import composite
+from mattecli.core.matting.placing import fill_frame, resize
 
 HERE = Path(__file__).parent
 HEIGHT, GAP = 300, 8

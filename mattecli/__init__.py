@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mattecli.version import __version__ as __version__
+
 __all__ = ["MatteError", "Scores", "composite", "cutout", "evaluate", "predict"]
 
 if TYPE_CHECKING:

@@ -4,28 +4,54 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.accepting import ImageLike, as_matte, as_picture
-from mattecli.core.imaging.composing import Layout, check_transparent, compose, load_background
-from mattecli.core.imaging.placing import parse_position
-from mattecli.core.imaging.reading import Picture, to_8_bit, to_bits, to_unit
-from mattecli.core.inference.cutting import Cut, cut, flatten
-from mattecli.core.inference.matting import fit_trimap, full_size_alpha
+from mattecli.core.imaging.backgrounds import load_background
+from mattecli.core.imaging.pixels import Picture, to_8_bit, to_bits, to_unit
+from mattecli.core.inference.options import Precision, PredictOptions, Refine
+from mattecli.core.matting.full_size import fit_trimap, full_size_alpha
+from mattecli.core.matting.layout import Layout, check_transparent, compose
+from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
+from mattecli.core.matting.placing import parse_position
 from mattecli.core.metrics.pixels import comparable
 from mattecli.core.metrics.regions import region_mask
 from mattecli.core.metrics.scores import Scores, score
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from mattecli.core.inference.predictor import Predictor
 
 __all__ = ["ImageLike", "MatteError", "Scores", "composite", "cutout", "evaluate", "predict"]
 
-Refine = Literal["none", "fast", "best"]
 _WHITE = np.ones(3, np.float32)
+
+
+class PredictKeywords(TypedDict, total=False):
+    """Keywords of `predict`."""
+
+    refine: Refine
+    trimap: ImageLike | None
+    size: int | None
+    two_pass: bool
+    weights: str | Path | None
+    device: str
+    precision: Precision
+
+
+class LayoutKeywords(TypedDict, total=False):
+    """Keywords of `composite` that say how cutout and background come together."""
+
+    canvas: Literal["foreground", "background"]
+    fit: Literal["cover", "contain", "stretch"] | None
+    scale: float
+    linear: bool
+    match: bool
+    shadow: bool
 
 
 def predict(
@@ -34,10 +60,10 @@ def predict(
     refine: Refine = "fast",
     trimap: ImageLike | None = None,
     size: int | None = None,
-    look_twice: bool = True,
+    two_pass: bool = True,
     weights: str | Path | None = None,
     device: str = "auto",
-    precision: str = "auto",
+    precision: Precision = "auto",
 ) -> np.ndarray:
     """Find the alpha matte of a photo.
 
@@ -55,8 +81,8 @@ def predict(
         Black and white in it are known, the rest is solved.
     size : int, optional
         Long side in pixels at which the network sees the photo.
-    look_twice : bool
-        Whether it then sees more of what is open, in photos that show more from nearer.
+    two_pass : bool
+        Whether large photos have a second pass, on a larger crop of what is uncertain.
     weights : str or path, optional
         A weights file, any network as ``.onnx``, or a name that ``matte weights`` lists; by default
         the bundled weights.
@@ -73,12 +99,12 @@ def predict(
     MatteError
         If something is no picture, or weights or device are not there.
     """
+    path = None if weights is None else Path(weights)
+    options = PredictOptions(refine, size, two_pass, path, device, precision)
     picture = _opaque(as_picture(image))
     given = None if trimap is None else fit_trimap(as_matte(trimap), picture)
-    predictor = _predictor(weights, device, precision, size, look_twice)
-    seen = predictor.shrink(to_8_bit(picture.color))
-    (matte,) = predictor.run([seen])
-    return full_size_alpha(picture, matte, refine, given, seen)
+    ((network_input, matte),) = _predictor(options).network_mattes([to_8_bit(picture.color)])
+    return full_size_alpha(picture, matte, options.refine, given, network_input)
 
 
 def cutout(
@@ -87,19 +113,13 @@ def cutout(
     *,
     crop: float | None = None,
     bits: Literal[8, 16] = 8,
-    refine: Refine = "fast",
-    trimap: ImageLike | None = None,
-    size: int | None = None,
-    look_twice: bool = True,
-    weights: str | Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
+    **prediction: Unpack[PredictKeywords],
 ) -> np.ndarray:
     """Cut the subject out of a photo, with colours that are free of its old background.
 
     Parameters
     ----------
-    image, refine, trimap, size, look_twice, weights, device, precision
+    image
         See `predict`.
     alpha : as `image`, optional
         A matte of the photo's size; by default it is predicted.
@@ -107,6 +127,8 @@ def cutout(
         Crop to the subject and leave room around it, as a share of its longer side.
     bits : {8, 16}
         Depth of the result.
+    refine, trimap, size, two_pass, weights, device, precision
+        See `predict`; they count where `alpha` is not given.
 
     Returns
     -------
@@ -118,38 +140,26 @@ def cutout(
     MatteError
         As `predict`, or if the sizes of photo and matte differ.
     """
+    for name in prediction.keys() - PredictKeywords.__annotations__.keys():
+        raise TypeError(f"cutout() got an unexpected keyword argument '{name}'")
     picture = as_picture(image)
     if alpha is None:
-        unit = predict(
-            image,
-            refine=refine,
-            trimap=trimap,
-            size=size,
-            look_twice=look_twice,
-            weights=weights,
-            device=device,
-            precision=precision,
-        )
+        unit = predict(image, **prediction)
     else:
         unit = to_unit(as_matte(alpha))
         if unit.shape != picture.color.shape[:2]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (unit.shape, picture.color.shape)]
             raise MatteError(f"the matte is {sizes[0]} but its photo {sizes[1]}")
-    return cut(_opaque(picture).color, unit, Cut(bits=bits, crop=crop))["cutout"]
+    return render_outputs(_opaque(picture).color, unit, OutputSpec(bits=bits, crop=crop))["cutout"]
 
 
 def composite(
     cutout: ImageLike,
     background: ImageLike,
     *,
-    canvas: Literal["foreground", "background"] = "foreground",
-    fit: Literal["cover", "contain", "stretch"] | None = None,
-    scale: float = 1.0,
     position: str | tuple[float, float] = "center",
-    linear: bool = False,
-    match: bool = False,
-    shadow: bool = False,
     bits: Literal[8, 16] = 8,
+    **layout: Unpack[LayoutKeywords],
 ) -> np.ndarray:
     """Lay a cutout onto a colour or another picture.
 
@@ -191,8 +201,7 @@ def composite(
     else:
         behind = _opaque(as_picture(background)).color
     place = parse_position(position) if isinstance(position, str) else position
-    layout = Layout(canvas, fit, scale, place, linear, match, shadow)
-    return to_bits(compose(picture, behind, layout), bits)
+    return to_bits(compose(picture, behind, Layout(position=place, **layout)), bits)
 
 
 def evaluate(
@@ -238,11 +247,7 @@ def _opaque(picture: Picture) -> Picture:
 
 
 @lru_cache(maxsize=2)
-def _predictor(
-    weights: str | Path | None, device: str, precision: str, size: int | None, look_twice: bool
-) -> Predictor:
-    from mattecli.core.inference.predictor import Predictor
-    from mattecli.core.inference.second_look import looking_twice
+def _predictor(options: PredictOptions) -> Predictor:
+    from mattecli.core.inference.run import load_predictor
 
-    predictor = Predictor.load(weights, device, precision, size)
-    return looking_twice(predictor) if look_twice else predictor
+    return load_predictor(options)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
-from mattecli.core import downloading
 from mattecli.core.errors import MatteError
-from mattecli.core.store import add_weights, list_weights
+from mattecli.core.runtime import downloading
+from mattecli.core.runtime.named_weights import add_weights, list_weights
 
 BYTES = bytes(range(256)) * 8192
 DIGEST = hashlib.sha256(BYTES).hexdigest()
@@ -202,16 +200,6 @@ def test_answers_that_are_not_taken_leave_nothing(kind, message, server, cache, 
 def test_a_length_that_is_none_does_not_matter(server):
     assert add_weights(f"{server}/odd/x.onnx", sha256=DIGEST).path.read_bytes() == BYTES
     assert add_weights(f"{server}/plain/a%2Db.onnx?x=1", sha256=DIGEST).name == "a-b"
-
-
-def test_what_killed_downloads_left_is_swept_up(model, cache):
-    cache.mkdir()
-    old, new = cache / ".x.1.part", cache / ".y.2.part"
-    for path in (old, new):
-        path.write_bytes(b"half")
-    os.utime(old, (time.time() - 10**6,) * 2)
-    add_weights(str(model))
-    assert not old.exists() and new.exists()
 
 
 @pytest.mark.parametrize(

@@ -129,10 +129,10 @@ def test_evaluate_is_that_of_the_command_line(region, tmp_path):
 
 
 def test_the_network_is_loaded_once(monkeypatch):
-    from mattecli.core.inference.predictor import Predictor
+    from mattecli.core.runtime import loading
 
     matte.predict(color(), size=64, device="cpu")
-    monkeypatch.setattr(Predictor, "load", None)
+    monkeypatch.setattr(loading, "load_model", None)
     matte.predict(color(), size=64, device="cpu")
 
 

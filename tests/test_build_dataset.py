@@ -369,7 +369,7 @@ def test_a_damaged_file_costs_only_its_own_samples(material, tmp_path):
 def test_a_full_disk_stops_the_build_without_half_samples(material, tmp_path, monkeypatch):
     import errno
 
-    from mattecli.core.imaging import writing
+    from mattecli.core import storage
 
     true_replace, left = os.replace, [11]
 
@@ -380,7 +380,7 @@ def test_a_full_disk_stops_the_build_without_half_samples(material, tmp_path, mo
                 raise OSError(errno.ENOSPC, "No space left on device")
         true_replace(source, target)
 
-    monkeypatch.setattr(writing.os, "replace", replace)
+    monkeypatch.setattr(storage.os, "replace", replace)
     result = run(tmp_path, *folders(material), "--workers", 1, expect=1)
     assert "No space left" in str(result.exception)
     # Two samples of four files each were finished, the third was broken off and taken back.

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.dataset.mining import Limits, measure
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
+from mattecli.core.runtime.torch_model import TorchModel
 
 
 class RedOnTheRight(torch.nn.Module):
@@ -26,10 +27,10 @@ class RedOnTheRight(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    def load(weights, device):
-        return Predictor(RedOnTheRight(), torch.device("cpu"))
+    def load(*_):
+        return TorchModel(RedOnTheRight(), torch.device("cpu"))
 
-    monkeypatch.setattr(Predictor, "load", load)
+    monkeypatch.setattr(loading, "load_model", load)
 
 
 def photo_of(path, color, radius, center=(48, 48)):

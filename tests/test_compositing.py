@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from mattecli.core.dataset.compositing import composite
+from mattecli.core.matting.compositing import composite
 
 
 def test_every_8_bit_value_is_exact_to_rounding():

@@ -81,7 +81,7 @@ def test_the_documented_example_goes_with_the_readmes_first_command(here):
 )
 def test_predict(table, typed, made, here):
     defaults(f"[predict]\n{table}\n")
-    result = matte("predict", "photo.jpg", *typed, "--refine", "none", "--look-once")
+    result = matte("predict", "photo.jpg", *typed, "--refine", "none", "--single-pass")
     assert result.exit_code == 0, said(result)
     found = sorted(p.relative_to(here).as_posix() for p in here.rglob("out*/*"))
     found += sorted(p.name for p in here.glob("out.*"))

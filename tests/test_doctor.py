@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core import doctor
-from mattecli.core.store import find_weights
+from mattecli.core.runtime.named_weights import find_weights
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference.predictor import Predictor
 from mattecli.core.metrics import score
 from mattecli.core.metrics.page import error_map
+from mattecli.core.runtime import loading
+from mattecli.core.runtime.torch_model import TorchModel
 
 DATA = Path(__file__).parent / "data" / "metrics"
 KEYS = ("sad", "mse", "mad", "grad", "conn")
@@ -333,11 +334,11 @@ class RedIsSubject(torch.nn.Module):
 
 
 def test_straight_from_weights(tmp_path, monkeypatch):
-    def load(weights, device):
+    def load(weights, device, *_):
         assert (weights, device) == (tmp_path / "w.safetensors", "cpu")
-        return Predictor(RedIsSubject(), torch.device("cpu"))
+        return TorchModel(RedIsSubject(), torch.device("cpu"))
 
-    monkeypatch.setattr(Predictor, "load", load)
+    monkeypatch.setattr(loading, "load_model", load)
     for i, name in enumerate(("a_0", "a_1", "b")):
         # All or nothing, which the predictor leaves as it is.
         matte = np.where(blob(64, 64, i) > 127, 255, 0).astype(np.uint8)

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
+from mattecli.core.export.exporting import export
 from mattecli.core.imaging.reading import read_color, read_picture
-from mattecli.core.inference.predictor import Predictor, snap
+from mattecli.core.inference.predictor import Predictor
 from mattecli.core.network.weights import load_network
-from mattecli.core.onnx.exporting import export
-from mattecli.core.store import find_weights
+from mattecli.core.runtime.named_weights import find_weights
+from mattecli.core.runtime.torch_model import clamp_extremes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -55,7 +56,7 @@ def test_any_number_of_pictures_of_any_size(exported, network, shape):
     batch = np.stack([np.asarray(photo) for photo in photos]).transpose(0, 3, 1, 2)
     batch = batch.astype(np.float32) / 255
     with torch.inference_mode():
-        expected = snap(network(torch.from_numpy(batch))).numpy()
+        expected = clamp_extremes(network(torch.from_numpy(batch))).numpy()
     alpha = run(exported, batch)
     assert alpha.shape == (2, 1, *shape)
     assert expected.min() == 0 and expected.max() == 1
@@ -102,7 +103,7 @@ def test_rembg_gets_what_it_expects(network, tmp_path):
     mask = (mask - mask.min()) / (mask.max() - mask.min())
     with torch.inference_mode():
         tensor = torch.from_numpy(unit.transpose(2, 0, 1)[None]).float()
-        assert np.abs(mask - snap(network(tensor)).numpy()[0, 0]).max() < 1e-3
+        assert np.abs(mask - clamp_extremes(network(tensor)).numpy()[0, 0]).max() < 1e-3
 
 
 class Fickle(torch.nn.Module):

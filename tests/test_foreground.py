@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mattecli.core.dataset.compositing import composite
-from mattecli.core.dataset.foreground import METHODS, estimate_foreground
+from mattecli.core.matting.compositing import composite
+from mattecli.core.matting.foreground import METHODS, estimate_foreground
 
 
 def soft_disc(height, width, softness):
@@ -110,7 +110,7 @@ def test_levels_too_large_to_be_solved_change_little(monkeypatch):
     foreground, background = smooth_colours(rng, 410, 602), smooth_colours(rng, 410, 602)
     image = composite(alpha, foreground, background)
     solved = estimate_foreground(image, alpha)
-    monkeypatch.setattr("mattecli.core.dataset.foreground._MOST_SOLVED", 20_000)
+    monkeypatch.setattr("mattecli.core.matting.foreground._MOST_SOLVED", 20_000)
     unmixed = estimate_foreground(image, alpha)
     band = (alpha > 0.05) & (alpha < 0.95)
     before = np.abs(image - foreground)[band].mean()

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference.predictor import Predictor
 from mattecli.core.network import validation
 from mattecli.core.network.config import NETWORKS, NetworkConfig
 from mattecli.core.network.weights import load_network, open_tensors, read_header
-from mattecli.core.store import find_weights
+from mattecli.core.runtime.loading import load_model
+from mattecli.core.runtime.named_weights import find_weights
 
 SETTINGS = NETWORKS["matte"].to_dict()
 
@@ -185,7 +185,7 @@ def test_tensors_that_do_not_fit(damage, message, precision, tmp_path):
     damage(tensors, "levels.0.cues.0.weight")
     path = write(tmp_path / "w.safetensors", tensors, **header)
     with pytest.raises(MatteError, match=message) as caught:
-        Predictor.load(path, "cpu", precision)
+        load_model(path, "cpu", precision)
     assert str(path) in str(caught.value)
 
 
@@ -196,7 +196,7 @@ def test_tensors_of_other_types(tmp_path):
         tmp_path / "w.safetensors", {**tensors, key: tensors[key].astype(np.int8)}, **header
     )
     with pytest.raises(MatteError, match=f"{key} is of the type I8"):
-        Predictor.load(path, "cpu", "fp32")
+        load_model(path, "cpu", "fp32")
 
 
 def test_a_damaged_file_is_not_called_a_pickle(tmp_path):

@@ -13,18 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from mattecli.core.errors import MatteError
-from mattecli.core.imaging.blocks import blocks, busy_blocks, grown
-from mattecli.core.imaging.reading import (
-    image_size,
-    read_alpha,
-    read_color,
-    read_picture,
-    to_srgb,
-    to_unit,
-)
+from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.imaging.reading import image_size, read_alpha, read_color, read_picture, to_srgb
 from mattecli.core.imaging.walking import find_images, pair_by_stem, relative_stem, scan
-from mattecli.core.imaging.writing import OutputUnusable, encode, write_atomically, write_image
+from mattecli.core.imaging.writing import encode, write_image
+from mattecli.core.matting.blocks import blocks, busy_blocks, grown
+from mattecli.core.storage import write_whole
 
 
 @pytest.fixture
@@ -263,7 +258,7 @@ def test_impossible_formats_are_refused():
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "new" / "x.png"
-    write_atomically(path, b"old")
+    write_whole(path, b"old")
     assert stat.S_IMODE(path.stat().st_mode) & 0o044 == 0o044 & ~_umask()
 
     def full(*_):
@@ -271,7 +266,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OutputUnusable, match="No space left"):
-        write_atomically(path, b"new")
+        write_whole(path, b"new")
     assert [p.name for p in path.parent.iterdir()] == ["x.png"]
     assert path.read_bytes() == b"old"
 
@@ -351,4 +346,4 @@ def test_pairing_by_relative_name(tmp_path):
 def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(MatteError, match="cannot write"):
-        write_atomically(tmp_path / "file" / "x.png", b"")
+        write_whole(tmp_path / "file" / "x.png", b"")

@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
+from mattecli.core.export import quantizing
+from mattecli.core.export.exporting import export
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference.predictor import Predictor
 from mattecli.core.network.weights import load_network, read_header
-from mattecli.core.onnx import quantising
-from mattecli.core.onnx.exporting import export
-from mattecli.core.onnx.without_torch import load_int8
-from mattecli.core.store import find_weights
+from mattecli.core.runtime.int8 import load_int8
+from mattecli.core.runtime.loading import load_model
+from mattecli.core.runtime.named_weights import find_weights
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PHOTOS = [read_color(EXAMPLES / f"{name}.jpg") for name in ("cat", "raccoon")]
@@ -53,8 +53,8 @@ def weights(tmp_path_factory) -> Path:
 
 
 def mattes(**how) -> list[np.ndarray]:
-    predictor = Predictor.load(device="cpu", **how)
-    return [predictor.run([predictor.shrink(photo)])[0] for photo in PHOTOS]
+    model = load_model(device="cpu", **how)
+    return [model.infer([model.prepare(photo)])[0] for photo in PHOTOS]
 
 
 def test_it_is_taken_by_itself_and_mattes_stay_what_they_were(weights):
@@ -92,7 +92,7 @@ def test_other_weights_of_the_name_are_not_answered_by_it(weights, tmp_path):
     changed, floats = mattes(weights=path), mattes(weights=path, precision="fp32")
     assert all(map(np.array_equal, changed, floats))
     with pytest.raises(MatteError, match=r"mine\.int8\.onnx made from the weights"):
-        Predictor.load(path, device="cpu", precision="int8")
+        load_model(path, device="cpu", precision="int8")
 
 
 def test_what_ships_has_its_own():
@@ -110,7 +110,7 @@ def test_wrong_input(weights, tmp_path):
 
 
 def test_a_network_that_integers_do_not_suit(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(quantising, "TOLERANCE", 0.0)
+    monkeypatch.setattr(quantizing, "TOLERANCE", 0.0)
     with pytest.raises(MatteError, match="integers do not suit this network"):
         export(load_network(weights), tmp_path / "m.onnx", photos=[EXAMPLES / "cat.jpg"])
     assert not (tmp_path / "m.onnx").exists()

@@ -14,7 +14,7 @@ from mattecli.core.network.discriminator import PatchDiscriminator
 from mattecli.core.network.encoders import Encoder, load_encoder_weights
 from mattecli.core.network.folding import fold_batch_norm
 from mattecli.core.network.weights import load_network, read_header, save_network
-from mattecli.core.store import find_weights
+from mattecli.core.runtime.named_weights import find_weights
 
 #: The paper's layout at a size that a test can afford.
 SMALL_PAPER = {"encoder": "resnet18", "pyramid_channels": 16}

@@ -13,7 +13,7 @@ from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime.loading import load_model
 
 WEIGHTS = np.float32([0.5, -0.25, 1.0])
 
@@ -50,8 +50,8 @@ def photo() -> np.ndarray:
 
 
 def mattes(path, *photos, size=None):
-    predictor = Predictor.load(path, size=size)
-    return predictor.run([predictor.shrink(photo) for photo in photos])
+    model = load_model(path, size=size)
+    return model.infer([model.prepare(photo) for photo in photos])
 
 
 def test_u2net_is_fed_and_read_as_rembg_does(photo, tmp_path):
@@ -76,7 +76,7 @@ def test_the_file_beside_it_says_how(photo, tmp_path, half):
     )
     (matte,) = mattes(path, photo)
     assert matte.shape == (32, 64)  # the long side is 60, to multiples of 32
-    unit = Predictor.load(path).shrink(photo)[..., ::-1] / 255
+    unit = load_model(path).prepare(photo)[..., ::-1] / 255
     logits = ((unit - [0.1, 0.2, 0.3]) / [0.5, 0.25, 1] * WEIGHTS).sum(-1)
     assert np.abs(matte - 1 / (1 + np.exp(-logits))).max() < (5e-3 if half else 1e-5)
 
@@ -85,7 +85,7 @@ def test_a_preset_can_be_changed_in_part(photo, tmp_path):
     path = write_model(tmp_path / "mine.onnx")
     (tmp_path / "mine.toml").write_text('preset = "isnet"\nsize = 48\nmin_max = false\n')
     (matte,) = mattes(path, photo)
-    unit = Predictor.load(path).shrink(photo) / 255
+    unit = load_model(path).prepare(photo) / 255
     assert matte.shape == (48, 48)
     assert np.abs(matte - np.clip(((unit - 0.5) * WEIGHTS).sum(-1), 0, 1)).max() < 1e-5
     assert mattes(path, photo, size=96)[0].shape == (96, 96)
@@ -120,7 +120,7 @@ def test_a_file_beside_it_that_is_wrong(text, message, tmp_path):
     path = write_model(tmp_path / "mine.onnx")
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(MatteError, match=message):
-        Predictor.load(path)
+        load_model(path)
 
 
 def test_an_output_that_is_no_matte(photo, tmp_path):
@@ -132,17 +132,17 @@ def test_an_output_that_is_no_matte(photo, tmp_path):
 
 def test_models_that_cannot_be_used(tmp_path):
     with pytest.raises(MatteError, match="does not exist"):
-        Predictor.load(tmp_path / "none.onnx")
+        load_model(tmp_path / "none.onnx")
     with pytest.raises(MatteError, match=r"mine.toml.*preset"):
-        Predictor.load(write_model(tmp_path / "mine.onnx"))
+        load_model(write_model(tmp_path / "mine.onnx"))
     with pytest.raises(MatteError, match="state1"):
-        Predictor.load(write_model(tmp_path / "u2net-video.onnx", inputs=2))
+        load_model(write_model(tmp_path / "u2net-video.onnx", inputs=2))
     with pytest.raises(MatteError, match="batch, 3, height, width"):
-        Predictor.load(write_model(tmp_path / "u2net-last.onnx", (1, 64, 64, 3)))
+        load_model(write_model(tmp_path / "u2net-last.onnx", (1, 64, 64, 3)))
     with pytest.raises(MatteError, match="64x64 pixels only"):
-        Predictor.load(write_model(tmp_path / "u2net-64.onnx", (1, 3, 64, 64)), size=128)
+        load_model(write_model(tmp_path / "u2net-64.onnx", (1, 3, 64, 64)), size=128)
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(MatteError, match=r"text\.onnx cannot be loaded"):
-        Predictor.load(tmp_path / "text.onnx")
+        load_model(tmp_path / "text.onnx")
     with pytest.raises(MatteError, match="cpu, cuda"):
-        Predictor.load(write_model(tmp_path / "u2net.onnx"), device="tpu")
+        load_model(write_model(tmp_path / "u2net.onnx"), device="tpu")

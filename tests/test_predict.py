@@ -16,7 +16,8 @@ from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture
 from mattecli.core.imaging.writing import encode, write_image
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
+from mattecli.core.runtime.torch_model import TorchModel
 
 
 class RedIsSubject(torch.nn.Module):
@@ -28,13 +29,13 @@ class RedIsSubject(torch.nn.Module):
         return image[:, :1]
 
 
-def load_red_is_subject(weights, device, precision, size, streams=1) -> Predictor:
-    return Predictor(RedIsSubject(), torch.device("cpu"), size=size)
+def load_red_is_subject(weights, device, precision, size, max_concurrency=1) -> TorchModel:
+    return TorchModel(RedIsSubject(), torch.device("cpu"), size=size)
 
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(Predictor, "load", load_red_is_subject)
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 @pytest.fixture
@@ -199,7 +200,7 @@ def test_a_failing_network_names_the_photo(photo, tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("no such\nkernel")
 
-    monkeypatch.setattr(Predictor, "run", fail)
+    monkeypatch.setattr(TorchModel, "infer", fail)
     write_image(tmp_path / "a.png", photo)
     result = matte(tmp_path / "a.png", tmp_path / "b.png")
     assert result.exit_code == 1

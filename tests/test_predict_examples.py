@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.imaging.reading import image_size, read_color, read_picture
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime.loading import load_model
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -63,16 +64,16 @@ def test_cutouts_are_mined_with_the_weights_that_ship(tmp_path):
 
 def test_small_photos_are_not_enlarged_far_for_the_network():
     """Lengths of the long side, for the network and in the photo."""
-    predictor = Predictor.load(device="cpu")
-    seen = {long: max(predictor.network_size(long, long // 2)) for long in (100, 512, 600, 4000)}
-    assert seen[100] == seen[512] == 512
-    assert abs(seen[600] - 600) <= 16
-    assert seen[4000] == predictor.size > 600
-    assert max(Predictor.load(device="cpu", size=640).network_size(100, 50)) == 640
+    sizing = load_model(device="cpu").sizing
+    sides = {long: max(sizing.input_size(long, long // 2)) for long in (100, 512, 600, 4000)}
+    assert sides[100] == sides[512] == 512
+    assert abs(sides[600] - 600) <= 16
+    assert sides[4000] == sizing.size > 600
+    assert max(load_model(device="cpu", size=640).sizing.input_size(100, 50)) == 640
 
 
 def test_another_scale_leaves_the_predictor_as_it_was():
-    predictor = Predictor.load(device="cpu")
+    predictor = Predictor.load(device="cpu", two_pass=False)
     smaller = predictor.at_scale(0.5)
-    assert max(predictor.network_size(512, 256)) == 512
-    assert max(smaller.network_size(512, 256)) == 256
+    assert max(predictor.planner.input_sizes(512, 256)[0]) == 512
+    assert max(smaller.planner.input_sizes(512, 256)[0]) == 256

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mattecli.core.imaging.placing import resize
-from mattecli.core.inference import closed_form
-from mattecli.core.inference.refinement import refine
-from mattecli.core.inference.windows import ColorWindows
+from mattecli.core.matting import closed_form
+from mattecli.core.matting.color_windows import ColorWindows
+from mattecli.core.matting.placing import resize
+from mattecli.core.matting.refinement import refine
 from mattecli.core.network.guided import GuidedHead
 
 
@@ -87,9 +87,11 @@ def test_laplacian_is_that_of_levin():
             index = [(y + dy) * 9 + x + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
             window = image.reshape(-1, 3)[index].astype(float)
             centred = window - window.mean(axis=0)
-            inverse = np.linalg.inv(centred.T @ centred / 9 + closed_form._FLAT * np.eye(3))
+            inverse = np.linalg.inv(
+                centred.T @ centred / 9 + closed_form._FLAT_CONTRAST * np.eye(3)
+            )
             laplacian[np.ix_(index, index)] += np.eye(9) - (1 + centred @ inverse @ centred.T) / 9
     expected = (laplacian @ alpha.ravel()).reshape(8, 9) / 9
-    product = closed_form._laplacian(alpha, ColorWindows(image, 1, closed_form._FLAT))
+    product = closed_form._laplacian(alpha, ColorWindows(image, 1, closed_form._FLAT_CONTRAST))
     # Pixels whose windows reach over the border are treated apart.
     np.testing.assert_allclose(product[2:-2, 2:-2], expected[2:-2, 2:-2], atol=1e-4)

@@ -121,7 +121,7 @@ def test_a_full_disk_stops_at_once(photo, tmp_path, monkeypatch):  # noqa: F811
     attempts = []
 
     def full(path, data):
-        from mattecli.core.imaging.writing import OutputUnusable
+        from mattecli.core.errors import OutputUnusable
 
         attempts.append(path)
         raise OutputUnusable(f"cannot write {path}: No space left on device")
@@ -158,14 +158,16 @@ SLOW_RUN = """
 import sys, time
 from mattecli.cli.app import main
 from mattecli.core.inference import run
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.matting.placing import resize
+from mattecli.core.runtime import loading
+from mattecli.core.runtime.sizing import Sizing
 
-class RedIsSubject(Predictor):  # this one starts without PyTorch
-    size, least, multiple, device_type = 64, 64, 32, "cpu"
-    def __init__(self): pass
-    def run(self, images): return [image[..., 0].astype("float32") / 255 for image in images]
+class RedIsSubject:  # this one starts without PyTorch
+    sizing, device_type, max_concurrency = Sizing(64, 64), "cpu", 1
+    def prepare(self, image, size): return resize(image, *size)
+    def infer(self, images): return [image[..., 0].astype("float32") / 255 for image in images]
 
-Predictor.load = lambda *_: RedIsSubject()
+loading.load_model = lambda *_: RedIsSubject()
 finish = run.finish
 run.finish = lambda *arguments: (time.sleep(0.05), finish(*arguments))[1]
 sys.argv = ["matte", "predict", {photos!r}, {out!r}]

@@ -17,7 +17,7 @@ from mattecli.cli.app import app
 from mattecli.core.imaging.writing import encode, write_image
 from mattecli.core.inference import watching
 from mattecli.core.inference.pipeline import Job
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
 
 
 def watched(folder: Path, steps: list, monkeypatch) -> list[list[str]]:
@@ -76,7 +76,7 @@ def test_a_photo_is_given_once_it_has_stopped_growing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("existing", [True, False])
 def test_a_half_copied_photo_is_done_when_it_is_whole(tmp_path, monkeypatch, existing):
-    monkeypatch.setattr(Predictor, "load", load_red_is_subject)
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
     monkeypatch.setattr(watching, "INTERVAL", 0.05)
     source, out, report = tmp_path / "in", tmp_path / "out", tmp_path / "report.jsonl"
     source.mkdir()

@@ -62,7 +62,7 @@ def test_with_a_home_that_cannot_be_written_the_log_is_still_json(photo, tmp_pat
     [
         "import mattecli; mattecli.predict('PHOTO')",
         "from mattecli.core.doctor import _look_at; _look_at('onnxruntime', False)",
-        "from mattecli.core.onnxruntime_loading import load_onnxruntime as load; "
+        "from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime as load; "
         "load('quantization')",
     ],
     ids=["api", "doctor", "quantization"],
@@ -78,7 +78,7 @@ def test_neither_the_api_nor_doctor_nor_quantization_leave_anything(code, photo,
 @pytest.mark.parametrize("said", ["0", "1", ""])
 def test_what_the_user_has_set_stays(said, tmp_path):
     code = (
-        "import os; from mattecli.core.onnxruntime_loading import load_onnxruntime; "
+        "import os; from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime; "
         "load_onnxruntime(); print(repr(os.environ['ORT_DISABLE_TELEMETRY']))"
     )
     done = run(tmp_path, "-c", code, ORT_DISABLE_TELEMETRY=said)

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.imaging.reading import read_picture
-from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.smoothing import Matted, smooth
+from mattecli.core.runtime import loading
 
 WIDTH, HEIGHT, COUNT = 96, 64, 9
 RATE = Fraction(30000, 1001)
@@ -27,7 +27,7 @@ RATE = Fraction(30000, 1001)
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(Predictor, "load", load_red_is_subject)
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 def frame_of(number: int) -> np.ndarray:

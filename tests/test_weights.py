@@ -16,7 +16,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import network_config
 from mattecli.core.network.weights import load_network, read_header, save_network
-from mattecli.core.store import add_weights, find_weights, is_sound, list_weights
+from mattecli.core.runtime.named_weights import add_weights, find_weights, is_sound, list_weights
 
 BYTES = b"not looked into before it runs"
 DIGEST = hashlib.sha256(BYTES).hexdigest()

@@ -13,14 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import read_color
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.matting.placing import resize
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import network_config
 from mattecli.core.network.weights import load_network, read_header, save_network
-from mattecli.core.onnx.predictor import OnnxPredictor
-from mattecli.core.store import find_weights
+from mattecli.core.runtime.loading import load_model
+from mattecli.core.runtime.named_weights import find_weights
+from mattecli.core.runtime.onnx_model import OnnxModel
+from mattecli.core.runtime.torch_model import TorchModel
 
 CAT = Path(__file__).parents[1] / "examples/cat.jpg"
 # Something is found in it at 64x64 pixels, too.
@@ -28,17 +29,17 @@ PORTRAIT = CAT.with_name("grace-hopper.jpg")
 
 
 def assert_same_mattes(path):
-    ours = Predictor.load(path, device="cpu", precision="fp32")
-    assert type(ours) is OnnxPredictor
-    theirs = Predictor(load_network(path), torch.device("cpu"))
-    assert ours.size == theirs.size
+    ours = load_model(path, device="cpu", precision="fp32")
+    assert type(ours) is OnnxModel
+    theirs = TorchModel(load_network(path), torch.device("cpu"))
+    assert ours.sizing == theirs.sizing
     photo = read_color(PORTRAIT)
     for height, width in ((448, 320), (64, 64), (64, 192), (192, 64)):
         small = resize(photo, height, width)
         images = [small, np.ascontiguousarray(small[::-1])]
-        mattes = ours.run(images)
+        mattes = ours.infer(images)
         assert mattes[0].shape == (height, width) and mattes[0].dtype == np.float32
-        np.testing.assert_allclose(mattes, theirs.run(images), atol=1e-4)
+        np.testing.assert_allclose(mattes, theirs.infer(images), atol=1e-4)
         assert np.ptp(mattes) > 0
 
 
@@ -55,10 +56,10 @@ def test_weights_of_ones_own_give_the_same_mattes(tmp_path):
 
 
 def test_other_networks_and_precisions_are_left_to_pytorch(tmp_path):
-    assert type(Predictor.load(device="cpu", precision="bf16")) is Predictor
+    assert type(load_model(device="cpu", precision="bf16")) is TorchModel
     config = network_config("matte", detail_channels=4)
     save_network(build_network(config), tmp_path / "other.safetensors", provenance={})
-    assert type(Predictor.load(tmp_path / "other.safetensors", device="cpu")) is Predictor
+    assert type(load_model(tmp_path / "other.safetensors", device="cpu")) is TorchModel
 
 
 @pytest.mark.parametrize("damage", ["missing", "misshapen"])
@@ -73,7 +74,7 @@ def test_tensors_that_do_not_fit(tmp_path, damage):
     header = {"format": "mattecli-1", "network": json.dumps(config.to_dict())}
     save_file(tensors, tmp_path / "broken.safetensors", metadata=header)
     with pytest.raises(MatteError, match=r"broken.safetensors: tensors do not fit"):
-        Predictor.load(tmp_path / "broken.safetensors", device="cpu")
+        load_model(tmp_path / "broken.safetensors", device="cpu")
 
 
 def test_predict_imports_no_torch(tmp_path):

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mattecli import __version__
 from mattecli.cli import build_dataset, composite, doctor, evaluate, export, predict, train, weights
 from mattecli.cli.commands import Command, Group
 from mattecli.cli.defaults import read_defaults
+from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import prepare_streams, say
 from mattecli.core.errors import MatteError, reason_of
+from mattecli.version import __version__
 
 _PICTURES, _NETWORKS, _PROGRAM = "Pictures", "Networks", "This program"
 
@@ -57,20 +58,23 @@ app.command("doctor", cls=Command, rich_help_panel=_PROGRAM)(doctor.doctor)
 
 
 def main() -> None:
-    """Run the command line; exit codes: 0 done, 1 something failed, 2 usage, 130 interrupted."""
+    """Run the command line and exit with an `ExitStatus`."""
     prepare_streams()
     try:
         app()
     except MatteError as error:
         say(f"matte: {error}", color="red")
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILURE)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"matte: {place}{error.strerror or error}", color="red")
+        sys.exit(ExitStatus.FAILURE)
+    except MemoryError as error:
+        say(f"matte: {reason_of(error, 'the computer')}", color="red")
+        sys.exit(ExitStatus.FAILURE)
     except ImportError as error:
         say(f"matte: {error} ('matte doctor' says what to do)", color="red")
-        sys.exit(1)
-    except (OSError, MemoryError) as error:
-        named = getattr(error, "filename", None) or "the system"
-        say(f"matte: {reason_of(error, named)}", color="red")
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILURE)
     except KeyboardInterrupt:
         say("matte: interrupted", color="yellow")
-        sys.exit(130)
+        sys.exit(ExitStatus.INTERRUPTED)

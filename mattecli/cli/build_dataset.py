@@ -15,6 +15,7 @@ from mattecli.cli.dataset_options import (
     choose_recipe,
     find_roots,
 )
+from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 from mattecli.core.plain_text import cell
 
@@ -243,7 +244,7 @@ def _build(
     if outcome.failures:
         if not (builder.out / manifest.NAME).exists():
             typer.echo("the manifest is written by a run without failures or ranks", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def _mine(
@@ -253,7 +254,7 @@ def _mine(
     from mattecli.core.dataset.mining import Limits, mine_foregrounds, views
     from mattecli.core.inference.predictor import Predictor
 
-    looks = views(Predictor.load(weights, device))
+    looks = views(Predictor.load(weights, device, two_pass=False))
     mined = mine_foregrounds(photos, out, looks, Limits(min_agreement=min_agreement), quiet)
     for line in mined.failures:
         say(f"failed: {line}", color="red")
@@ -262,7 +263,7 @@ def _mine(
         f"{len(mined.failures)} failed"
     )
     if mined.failures:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def _check(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None:
@@ -287,7 +288,7 @@ def _check(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None:
     if sheet is not None:
         _draw_sheet(root, sheet)
     if not report.is_sound:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
     console.print("no errors")
 
 

@@ -12,13 +12,14 @@ import typer
 
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.destination import (
-    Format,
     FormatOption,
     QualityOption,
     is_folder,
     result_suffix,
 )
+from mattecli.cli.status import ExitStatus
 from mattecli.core.errors import MatteError
+from mattecli.core.inference.options import Format
 from mattecli.core.plain_text import in_one_line
 
 _RESULTS, _PLACE, _LIGHT = "Results", "Place", "Light"
@@ -46,7 +47,7 @@ def _default_out(foreground: str, background: str, image_format: Format | None) 
     if Path(foreground).is_dir() or Path(background).is_dir():
         return "composites/"
     behind = Path(background).stem if Path(background).is_file() else background.lstrip("#")
-    suffix = image_format.value if image_format else "png"
+    suffix = image_format if image_format else "png"
     return f"{Path(foreground).stem}_{behind}.{suffix}"
 
 
@@ -169,8 +170,9 @@ def composite(
     Folders give every cutout on every background. 16-bit cutouts give 16-bit results where the
     format can hold them.
     """
-    from mattecli.core.imaging.composing import Layout, compose_all, plan_composites
-    from mattecli.core.imaging.placing import parse_position
+    from mattecli.core.inference.composite_run import compose_all, plan_composites
+    from mattecli.core.matting.layout import Layout
+    from mattecli.core.matting.placing import parse_position
     from mattecli.core.progress import progress
 
     started = time.perf_counter()
@@ -202,4 +204,4 @@ def composite(
         parts = f"{len(jobs) - failed} done" + (f", {failed} failed" if failed else "")
         typer.echo(f"{parts} in {time.perf_counter() - started:.1f} s", err=True)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from mattecli.cli.option_groups import option_of
+from mattecli.core.inference.options import Format, OutputOptions
 
-class Format(str, Enum):
-    """File formats of results."""
-
-    png = "png"
-    webp = "webp"
-    tiff = "tiff"
-    jpg = "jpg"
-
-
-FormatOption = Annotated[
-    Format | None,
-    typer.Option(
-        "--format",
-        help="Format of the results.",
-        show_default="as OUT, or png",
-        rich_help_panel="Results",
-    ),
-]
-QualityOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=100,
-        help="Quality of JPEG, WebP and clips.",
-        show_default="95 for JPEG, lossless for WebP, 65 for clips",
-        rich_help_panel="Results",
-    ),
-]
+FormatOption = option_of(OutputOptions, "image_format")
+QualityOption = option_of(OutputOptions, "quality")
 
 
 def is_folder(source: str, out: str) -> bool:
@@ -78,7 +52,7 @@ def result_suffix(out: str, image_format: Format | None, into_folder: bool) -> s
     typer.BadParameter
         If the two contradict one another.
     """
-    chosen = f".{image_format.value}" if image_format else None
+    chosen = f".{image_format}" if image_format else None
     if into_folder or out == "-":
         return chosen or ".png"
     suffix = Path(out).suffix.lower()
@@ -101,12 +75,12 @@ def clip_suffix(out: str, image_format: Format | None) -> str:
     path = Path(out)
     suffix = path.suffix.lower()
     if path.is_dir() or out.endswith("/") or not (suffix or out == "-"):
-        return f".{image_format.value}" if image_format else ".png"
+        return f".{image_format}" if image_format else ".png"
     if suffix not in CONTAINERS:
         raise typer.BadParameter(
             f"a clip becomes a {', '.join(CONTAINERS)} file, or pictures in a folder, whose name "
             f"may end in /, not {out}"
         )
     if image_format:
-        raise typer.BadParameter(f"--format {image_format.value} contradicts {out}")
+        raise typer.BadParameter(f"--format {image_format} contradicts {out}")
     return suffix

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mattecli.cli.defaults import read_defaults
+from mattecli.cli.status import ExitStatus
 from mattecli.core.errors import MatteError
 from mattecli.core.plain_text import in_one_line
 
@@ -31,7 +32,7 @@ def doctor(context: typer.Context) -> None:
         if finding.fix:
             typer.echo(f"    {'':<16} → {in_one_line(finding.fix)}")
     if not fine:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def _look_at_defaults(context: typer.Context) -> Iterator[Finding]:

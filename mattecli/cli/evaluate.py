@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mattecli.cli.commands import yields_to_what_is_typed
+from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
@@ -129,9 +130,8 @@ def evaluate(
     predictor = scoring_device = None
     if weights:
         from mattecli.core.inference.predictor import Predictor
-        from mattecli.core.inference.second_look import looking_twice
 
-        predictor = looking_twice(Predictor.load(weights, device or "auto"))
+        predictor = Predictor.load(weights, device or "auto")
         scoring_device = predictor.device
         images = images or predictions[0]
     elif device:
@@ -170,7 +170,7 @@ def evaluate(
     for result in evaluations:
         _report(result)
     if any(result.problems for result in evaluations) and not allow_missing:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def _report(result: Evaluation) -> None:

@@ -61,10 +61,10 @@ def export(
     _check(size, rembg)
     fixed = _parse_size(size) if size else None
 
+    from mattecli.core.export.exporting import export as export_network
     from mattecli.core.imaging.walking import require_images
     from mattecli.core.network.weights import load_network
-    from mattecli.core.onnx.exporting import export as export_network
-    from mattecli.core.store import find_weights
+    from mattecli.core.runtime.named_weights import find_weights
 
     path = find_weights(weights)
     photos = require_images(int8) if int8 else []

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
+    from mattecli.core.imaging.clips import ClipReader
+    from mattecli.core.inference.options import PredictOptions, RunOptions
+    from mattecli.core.inference.pipeline import Job
     from mattecli.core.inference.run import Settings
 
 
@@ -20,71 +25,77 @@ def predict_clip(
     source: Path,
     out: Path,
     settings: Settings,
+    prediction: PredictOptions,
+    run: RunOptions,
     *,
-    weights: Path | None,
-    device: str,
-    precision: str,
-    size: int | None,
-    batch_size: int | None,
-    workers: int | None,
-    even_out: bool,
-    overwrite: bool,
-    report: Path | None,
-    json_log: bool,
-    quiet: bool,
+    smooth: bool,
 ) -> None:
-    """Cut a clip, with the parameters of `predict`."""
+    """Cut a clip; frames always have a single pass."""
     from mattecli.core.errors import MatteError
     from mattecli.core.imaging.clip_writing import CONTAINERS
     from mattecli.core.imaging.clips import ClipReader
     from mattecli.core.inference.pipeline import Outcome
-    from mattecli.core.inference.predictor import Predictor
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.run import skip_finished
-    from mattecli.core.inference.video import Stopped, clip_job, cut_clip
-    from mattecli.core.progress import progress
+    from mattecli.core.inference.video import Stopped, clip_job
 
     started = time.perf_counter()
-    job = clip_job(source, out, settings.cut.kinds, settings.suffix)
-    with Report(report, sys.stderr if json_log else None) as log:
-        if settings.suffix in CONTAINERS and not overwrite and (skipped := skip_finished([job])[1]):
+    silent = run.quiet or run.json_log
+    job = clip_job(source, out, settings.outputs.kinds, settings.suffix)
+    with Report(run.report, sys.stderr if run.json_log else None) as log:
+        if (
+            settings.suffix in CONTAINERS
+            and not run.overwrite
+            and (skipped := skip_finished([job])[1])
+        ):
             log.add(skipped[0])
-            if not (quiet or json_log):
+            if not silent:
                 say(f"{out} is already there")
             return
-        done = 0
         try:
-            with (
-                ClipReader(source, settings.max_pixels) as clip,
-                progress(total=clip.frame_count, unit="frame", quiet=quiet or json_log) as bar,
-                interrupt_finishes_what_is_begun() as stopped,
-            ):
-                for number in cut_clip(
-                    job,
-                    clip,
-                    Predictor.load(weights, device, precision, size),
-                    settings,
-                    even_out=even_out,
-                    overwrite=overwrite,
-                    batch_size=batch_size,
-                    workers=workers,
-                    stopped=stopped,
-                ):
-                    bar.update()
-                    done = number
+            with ClipReader(source, settings.max_pixels) as clip:
+                done = _cut(job, clip, settings, prediction, run, smooth=smooth)
         except Stopped:
             raise KeyboardInterrupt from None
         except MatteError as error:
             log.add(Outcome(job, "failed", str(error)))
-            if json_log:
-                raise typer.Exit(1) from None
+            if run.json_log:
+                raise typer.Exit(ExitStatus.FAILURE) from None
             raise
         seconds = time.perf_counter() - started
         reason = "; ".join(clip.problems)
         log.add(Outcome(job, "ok", reason, seconds, (clip.width, clip.height)))
-    if reason and not json_log:
+    if reason and not run.json_log:
         say(f"matte: {source}: {reason}")
-    if not (quiet or json_log):
+    if not silent:
         say(f"{done} frames in {seconds:.1f} s")
     if reason:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
+
+
+def _cut(
+    job: Job,
+    clip: ClipReader,
+    settings: Settings,
+    prediction: PredictOptions,
+    run: RunOptions,
+    *,
+    smooth: bool,
+) -> int:
+    """Cut all frames and give their number."""
+    from mattecli.core.inference.run import load_predictor
+    from mattecli.core.inference.video import cut_clip
+    from mattecli.core.progress import progress
+
+    done = 0
+    with (
+        progress(total=clip.frame_count, unit="frame", quiet=run.quiet or run.json_log) as bar,
+        interrupt_finishes_what_is_begun() as stopped,
+    ):
+        predictor = load_predictor(replace(prediction, two_pass=False))
+        for number in cut_clip(
+            job, clip, predictor, settings, run, even_out=smooth, stopped=stopped
+        ):
+            bar.update()
+            done = number
+    return done

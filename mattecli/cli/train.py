@@ -246,7 +246,7 @@ def train(
     if recipe is None:
         recipe = str(settled) if resume and settled.is_file() else "default"
     from mattecli.core.ranks import rank_and_world
-    from mattecli.core.store import find_weights
+    from mattecli.core.runtime.named_weights import find_weights
     from mattecli.core.training.trainer import train as run_training
 
     settings = {

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mattecli.cli.commands import Command
+from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 from mattecli.core.plain_text import cell
 
@@ -22,22 +23,22 @@ def list_all(context: typer.Context) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mattecli.core import store
+    from mattecli.core.runtime.named_weights import cache_folder, list_weights
 
     table = Table("name", "MB", "licence", "figures", "from", box=None, pad_edge=False)
-    for weights in store.list_weights().values():
+    for weights in list_weights().values():
         size = f"{weights.path.stat().st_size / 1e6:.1f}" if weights.path.is_file() else "gone"
         record = weights.record
         origin = "bundled" if weights.bundled else "added"
         table.add_row(*map(cell, (weights.name, size, record.licence, record.figures, origin)))
     Console().print(table)
-    say(f"added ones are in {store.cache_folder()}", err=False)
+    say(f"added ones are in {cache_folder()}", err=False)
 
 
 @app.command(cls=Command)
 def verify() -> None:
     """Compare every file with its checksum."""
-    from mattecli.core.store import is_sound, list_weights
+    from mattecli.core.runtime.named_weights import is_sound, list_weights
 
     damaged = False
     for weights in list_weights().values():
@@ -46,7 +47,7 @@ def verify() -> None:
         state = "as it should be" if sound else "damaged or gone"
         say(f"{weights.name}: {state} ({weights.path})", err=not sound)
     if damaged:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 @app.command(cls=Command)
@@ -65,7 +66,7 @@ def add(
     figures: Annotated[str, typer.Option(help="A note for the list.")] = "",
 ) -> None:
     """Copy or download weights into the cache, so that --weights NAME finds them."""
-    from mattecli.core.store import add_weights
+    from mattecli.core.runtime.named_weights import add_weights
 
     added = add_weights(source, sha256=sha256, name=name, licence=licence, figures=figures)
     say(f"added: --weights {added.name} ({added.path}, SHA-256 {added.record.sha256})", err=False)

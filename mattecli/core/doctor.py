@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import NamedTuple
 
-from mattecli import __version__
-from mattecli.core.onnxruntime_loading import load_onnxruntime
+from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime
+from mattecli.version import __version__
 
 #: Packages by import name; those marked True are extras.
 _PACKAGES = {
@@ -118,7 +118,7 @@ def _look_for_gpu() -> Finding:
 
 
 def _look_at_weights() -> Iterator[Finding]:
-    from mattecli.core.store import is_sound, list_weights
+    from mattecli.core.runtime.named_weights import is_sound, list_weights
 
     for weights in list_weights().values():
         mend = "pip install --force-reinstall mattecli" if weights.bundled else "matte weights add"
@@ -139,7 +139,7 @@ def _try_out() -> Finding:
     y, x = np.mgrid[:height, :width]
     disc = np.hypot(y - height / 2, x - width / 2) < 250
     picture = np.where(disc[..., None], (230, 120, 40), (60, 90, 130)).astype(np.uint8)
-    predictor = Predictor.load()
+    predictor = Predictor.load(two_pass=False)
     predictor.predict([picture])
     times: list[float] = []
     while sum(times) < 1 and len(times) < 20:

@@ -14,13 +14,17 @@ _ADDRESS = re.compile(r"(https?|ftps?|file|s3|gs):/+(.*)", re.IGNORECASE | re.DO
 
 
 class MatteError(Exception):
-    """Something the user can mend: one line that says what, which file, and what to do.
+    """Something the user can fix: one line that says what, which file, and what to do.
 
     The line is made printable and kept short (`in_one_line`), wherever it ends up.
     """
 
     def __init__(self, message: str = "") -> None:
         super().__init__(in_one_line(message))
+
+
+class OutputUnusable(MatteError):
+    """The place for the output cannot be written to at all, so going on is pointless."""
 
 
 def reason_of(error: Exception, name: object) -> str:

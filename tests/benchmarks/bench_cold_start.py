@@ -21,13 +21,12 @@ import cv2
 import numpy as np
 
 from mattecli.core.device import usable_cores
-from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.imaging.writing import encode, write_image
-from mattecli.core.inference.cutting import Cut, cut
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.refinement import refine
-from mattecli.core.inference.second_look import looking_twice
+from mattecli.core.matting.outputs import OutputSpec, render_outputs
+from mattecli.core.matting.placing import resize
+from mattecli.core.matting.refinement import refine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # A square photo, of which the network sees the most, and one of three to two.
@@ -69,13 +68,13 @@ def bench_forward(photos: list[Path], u2netp: Path, rounds: int) -> None:
     given, data = session.get_inputs()[0].name, np.zeros((1, 3, 320, 320), np.float32)
     # As in a folder of photos: a core for each, and all threads are this one.
     cv2.setNumThreads(1)
-    predictor = looking_twice(Predictor.load(device="cpu", streams=usable_cores()))
+    predictor = Predictor.load(device="cpu", max_concurrency=usable_cores())
 
     def ours(photo: Path, kind: str) -> None:
         color = read_picture(photo).color
-        seen = predictor.shrink(color)
-        (matte,) = predictor.run([seen])
-        encode(cut(color, refine(color, matte, seen=seen), Cut((kind,)))[kind], ".png")
+        ((network_input, matte),) = predictor.network_mattes([color])
+        alpha = refine(color, matte, network_input=network_input)
+        encode(render_outputs(color, alpha, OutputSpec((kind,)))[kind], ".png")
 
     tasks = {"U²-Net-p, forward alone": lambda: session.run(None, {given: data})}
     for photo in photos:

@@ -19,11 +19,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mattecli.core.dataset.compositing import composite
-from mattecli.core.dataset.foreground import METHODS, estimate_foreground
-from mattecli.core.imaging.placing import resize
-from mattecli.core.imaging.reading import read_alpha, read_color, read_picture, to_unit
+from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.imaging.reading import read_alpha, read_color, read_picture
 from mattecli.core.imaging.walking import find_images, pair_by_stem
+from mattecli.core.matting.compositing import composite
+from mattecli.core.matting.foreground import METHODS, estimate_foreground
+from mattecli.core.matting.placing import resize
 
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -23,10 +23,10 @@ from typing import Any
 import cv2
 
 from mattecli.core.device import usable_cores
-from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.imaging.walking import find_images
 from mattecli.core.imaging.writing import encode, write_image
+from mattecli.core.matting.placing import resize
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -51,36 +51,38 @@ def bench_pipeline(
     photos: Path, weights: Path | None, device: str, levels: list[str], rounds: int
 ) -> None:
     """Print the time of whole runs beside that of the network alone on the same photos."""
-    from mattecli.core.inference.cutting import Cut
-    from mattecli.core.inference.predictor import Predictor
+    from mattecli.core.inference.options import PredictOptions, RunOptions
     from mattecli.core.inference.run import Settings, plan_jobs, predict_all
+    from mattecli.core.matting.outputs import OutputSpec
+    from mattecli.core.runtime.loading import load_model
+    from mattecli.core.runtime.model import MattingModel
 
-    predictor = Predictor.load(weights, device)
-    floats = Predictor.load(weights, device, "fp32")
-    inputs = [predictor.shrink(read_color(path)) for path in find_images(photos)]
-    predictor.run(inputs[:1])
-    floats.run(inputs[:1])
+    model = load_model(weights, device)
+    floats = load_model(weights, device, "fp32")
+    inputs = [model.prepare(read_color(path)) for path in find_images(photos)]
+    model.infer(inputs[:1])
+    floats.infer(inputs[:1])
 
-    def bare(predictor: Predictor) -> None:
+    def bare(model: MattingModel) -> None:
         for image in inputs:
-            predictor.run([image])
+            model.infer([image])
 
-    def whole(kind: str, level: str, look_twice: bool = True) -> None:
+    def whole(kind: str, level: str, two_pass: bool = True) -> None:
         with tempfile.TemporaryDirectory() as out:
-            settings = Settings(Cut((kind,)), level)
+            settings = Settings(OutputSpec((kind,)), level)
             jobs, _ = plan_jobs(photos, Path(out), (kind,), ".png", into_folder=True)
-            how = {"weights": weights, "device": device, "look_twice": look_twice}
-            for outcome in predict_all([jobs], settings, **how):
+            options = PredictOptions(weights=weights, device=device, two_pass=two_pass)
+            for outcome in predict_all([jobs], settings, options, RunOptions()):
                 assert outcome.status == "ok", outcome.reason
 
     tasks: dict[str, Callable[[], None]] = {
-        "bare network": partial(bare, predictor),
+        "bare network": partial(bare, model),
         "the same in fp32": partial(bare, floats),
     }
     for kind in ("alpha", "cutout"):
         for level in levels:
             tasks[f"{kind}, refine {level}"] = partial(whole, kind, level)
-        tasks[f"{kind}, looked once"] = partial(whole, kind, levels[-1], look_twice=False)
+        tasks[f"{kind}, single pass"] = partial(whole, kind, levels[-1], two_pass=False)
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
@@ -95,12 +97,11 @@ def bench_pipeline(
 
 def bench_stages(photos: Path, weights: Path | None, device: str) -> None:
     """Print the processor's time of every stage on one thread."""
-    from mattecli.core.inference.cutting import Cut, cut
     from mattecli.core.inference.predictor import Predictor
-    from mattecli.core.inference.refinement import refine
-    from mattecli.core.inference.second_look import looking_twice
+    from mattecli.core.matting.outputs import OutputSpec, render_outputs
+    from mattecli.core.matting.refinement import refine
 
-    predictor = looking_twice(Predictor.load(weights, device, streams=usable_cores()))
+    predictor = Predictor.load(weights, device, max_concurrency=usable_cores())
     paths = find_images(photos)[: len(find_images(EXAMPLES))]
     spent: dict[str, float] = defaultdict(float)
 
@@ -114,11 +115,10 @@ def bench_stages(photos: Path, weights: Path | None, device: str) -> None:
     cv2.setNumThreads(1)
     for path in paths:
         color = timed("decode", read_picture, path).color
-        seen = timed("shrink", predictor.shrink, color)
-        (matte,) = timed("network", predictor.run, [seen])
-        alpha = timed("refine fast", refine, color, matte, "fast", seen)
+        ((network_input, matte),) = timed("network", predictor.network_mattes, [color])
+        alpha = timed("refine fast", refine, color, matte, "fast", network_input)
         for kind in ("alpha", "cutout"):
-            result = timed(f"make {kind}", cut, color, alpha, Cut((kind,)))[kind]
+            result = timed(f"make {kind}", render_outputs, color, alpha, OutputSpec((kind,)))[kind]
             timed(f"encode {kind}", encode, result, ".png")
     cv2.setNumThreads(threads)
     for stage, seconds in spent.items():

@@ -21,19 +21,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mattecli.core.dataset.compositing import composite
-from mattecli.core.imaging.placing import fill_frame, resize
-from mattecli.core.imaging.reading import (
-    read_alpha,
-    read_color,
-    read_picture,
-    to_bits,
-    to_unit,
-)
+from mattecli.core.imaging.pixels import to_bits, to_unit
+from mattecli.core.imaging.reading import read_alpha, read_color, read_picture
 from mattecli.core.imaging.walking import find_images, pair_by_stem
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.refinement import refine
-from mattecli.core.inference.second_look import looking_twice
+from mattecli.core.matting.compositing import composite
+from mattecli.core.matting.placing import fill_frame, resize
+from mattecli.core.matting.refinement import refine
 from mattecli.core.metrics.gradient import gradient_error
 from mattecli.core.metrics.pointwise import sad
 
@@ -92,18 +86,18 @@ def main() -> None:
         made = composites(options.cutouts, options.backgrounds, options.megapixels, options.count)
         sets[f"composites of {options.megapixels:g} MP"] = made
     cv2.setNumThreads(1)
-    predictor = looking_twice(Predictor.load(options.weights, device="cpu"))
+    predictor = Predictor.load(options.weights, device="cpu")
     print("| pictures | matte | level | SAD/MP | Grad/MP | s/picture |\n|---|---|---|---|---|---|")
     for name, pictures in sets.items():
         figures: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
         for color, truth in pictures:
-            seen = predictor.shrink(color)
-            mattes = {"network's": predictor.run([seen])[0]}
+            ((network_input, found),) = predictor.network_mattes([color])
+            mattes = {"network's": found}
             mattes["true, small"] = resize(truth, *mattes["network's"].shape)
             for of, matte in mattes.items():
                 for level in LEVELS:
                     start = time.process_time()
-                    alpha = refine(color, matte, level, seen)
+                    alpha = refine(color, matte, level, network_input)
                     seconds = time.process_time() - start
                     megapixels = truth.size / 1e6
                     errors = sad(alpha, truth), gradient_error(alpha, truth)

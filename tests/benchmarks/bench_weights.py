@@ -16,13 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mattecli.core.imaging.reading import read_alpha, read_color, to_bits
+from mattecli.core.imaging.pixels import to_bits
+from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.walking import find_images, pair_by_stem
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.inference.refinement import refine
-from mattecli.core.inference.second_look import looking_twice
+from mattecli.core.matting.refinement import refine
 from mattecli.core.metrics import score
 
 LEVELS = ("none", "fast", "best")
@@ -31,8 +31,8 @@ EMPTY = 0.02
 
 
 def matte(predictor: Predictor, color: np.ndarray) -> np.ndarray:
-    """Give the network's matte of a photo, at the scale of the last look at it."""
-    (alpha,) = predictor.run([predictor.shrink(color)])
+    """Give the network's matte of a photo, at the size of its last pass."""
+    ((_, alpha),) = predictor.network_mattes([color])
     return alpha
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     predictors = {
-        Path(name).stem: looking_twice(Predictor.load(name, device="cpu", size=arguments.size))
+        Path(name).stem: Predictor.load(name, device="cpu", size=arguments.size)
         for name in arguments.weights
     }
     bench_mattes(arguments.benchmark, predictors, arguments.sheet)

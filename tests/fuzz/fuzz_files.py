@@ -37,9 +37,9 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.network.config import NETWORKS
 from mattecli.core.network.weights import load_network, open_tensors, read_header
-from mattecli.core.onnx.convention import find_convention
 from mattecli.core.plain_text import LONGEST
-from mattecli.core.store import find_weights, list_weights
+from mattecli.core.runtime.named_weights import find_weights, list_weights
+from mattecli.core.runtime.preprocessing import find_spec
 from mattecli.core.training.config import load_config
 
 LIMIT = 20
@@ -211,7 +211,7 @@ class Cases:
             load_config(str(path))
         elif kind == 2:
             path.write_bytes(toml({"preset": "u2net", "size": 320, "std": [1, 1, 1]}, rng))
-            find_convention(self.folder / "r.onnx", {})
+            find_spec(self.folder / "r.onnx", {})
         else:
             record = {"x": {"file": "x.onnx", "sha256": "0" * 64, "licence": "MIT"}}
             (self.folder / "index.toml").write_bytes(toml(record, rng))

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from mattecli.core.dataset.scene import cut_sides
-from mattecli.core.imaging.reading import read_picture, to_bits, to_unit
+from mattecli.core.imaging.pixels import to_bits, to_unit
+from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import encode
 
 Rng = np.random.Generator

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mattecli.core.dataset import manifest
-from mattecli.core.dataset.material import Roots
 from mattecli.core.dataset.plan import Sample
-from mattecli.core.dataset.recipe import Recipe, save_recipe
-from mattecli.core.dataset.worker import Result, Worker, make_all, start_worker
-from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import OutputUnusable
+from mattecli.core.dataset.recipe import save_recipe
+from mattecli.core.dataset.worker import BuildSpec, Result, Worker, make_all, start_worker
+from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.progress import progress
 
 # Samples that a worker takes at a time: those of one foreground share its decoding.
@@ -34,19 +32,8 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Builder:
-    """What every process needs to make samples.
-
-    `out` is the folder of the set; `device` composes in batches, unless it is the CPU, which
-    composes sample by sample. The files are the same.
-    """
-
-    recipe: Recipe
-    roots: Roots
-    seed: int
-    out: Path
-    device: str = "cpu"
+class Builder(BuildSpec):
+    """Makes the samples of a set, in one process or several."""
 
     def build(
         self,
@@ -139,14 +126,6 @@ class Builder:
         if partial or len(finished) == len(samples):
             records = [finished[sample.name] for sample in samples if sample.name in finished]
             manifest.write(self.out, records)
-
-    def path(self, name: str, output: str) -> Path:
-        """Say where an output of a sample lies: of several splits each has a folder of its own."""
-        folder = self.out
-        if len(self.recipe.splits) > 1:
-            split, _, name = name.partition("/")
-            folder = self.out / split
-        return folder / output / f"{name}.png"
 
     def _run(self, chunks: list[list[Sample]], workers: int) -> Iterator[list[Result]]:
         """Give the results of the chunks as they are done."""

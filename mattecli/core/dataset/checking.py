@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 
 from mattecli.core.dataset import manifest
-from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.recipe import load_recipe
 from mattecli.core.dataset.sources import FOLDERS, find_folders
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import read_alpha, read_picture, to_unit
+from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.imaging.reading import read_alpha, read_picture
 from mattecli.core.imaging.walking import by_stem
+from mattecli.core.matting.compositing import composite
 from mattecli.core.progress import progress
 
 # Bits of the perceptual hash that two nearly equal pictures may differ in, of 256.

@@ -12,19 +12,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mattecli.core.dataset.foreground import estimate_foreground, extend_foreground
 from mattecli.core.dataset.material import Foreground, Roots, resolve
 from mattecli.core.dataset.recipe import Recipe
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import (
-    Picture,
-    read_alpha,
-    read_picture,
-    to_bits,
-    to_srgb,
-    to_unit,
-)
+from mattecli.core.imaging.pixels import Picture, to_bits, to_unit
+from mattecli.core.imaging.reading import read_alpha, read_picture, to_srgb
 from mattecli.core.imaging.writing import encode
+from mattecli.core.matting.foreground import estimate_foreground, extend_foreground
 
 
 @dataclass

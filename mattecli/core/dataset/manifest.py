@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import OutputUnusable, write_atomically
+from mattecli.core.storage import clear_errors, write_whole
 
 NAME = "manifest.jsonl"
 RECIPE_NAME = "recipe.toml"
@@ -99,7 +99,7 @@ def read_finished(out: Path) -> dict[str, dict]:
 
 def write(out: Path, records: list[dict]) -> None:
     """Write the manifest whole, and remove the notes it was gathered from."""
-    write_atomically(out / NAME, "".join(map(to_line, records)).encode(errors=_ESCAPE))
+    write_whole(out / NAME, "".join(map(to_line, records)).encode(errors=_ESCAPE))
     for path in out.glob(f"{_PARTIAL}-*"):
         path.unlink(missing_ok=True)
 
@@ -115,8 +115,9 @@ class Notes:
     def __init__(self, path: Path) -> None:
         self._path = path
         # A line that a crash cut off must not swallow the next one.
-        write_atomically(path, "".join(map(to_line, read_lines(path))).encode(errors=_ESCAPE))
-        self._file = open(path, "a", encoding="utf-8", errors=_ESCAPE)  # noqa: SIM115
+        write_whole(path, "".join(map(to_line, read_lines(path))).encode(errors=_ESCAPE))
+        with clear_errors(path):
+            self._file = open(path, "a", encoding="utf-8", errors=_ESCAPE)  # noqa: SIM115
 
     def __enter__(self) -> Notes:
         return self
@@ -126,8 +127,6 @@ class Notes:
 
     def add(self, record: dict) -> None:
         """Write one line."""
-        try:
+        with clear_errors(self._path):
             self._file.write(to_line(record))
             self._file.flush()
-        except OSError as error:
-            raise OutputUnusable(f"cannot write {self._path}: {error.strerror}") from None

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from mattecli.core.dataset.manifest import Notes, read_lines
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.imaging.walking import by_stem
-from mattecli.core.imaging.writing import OutputUnusable, encode, write_atomically
-from mattecli.core.inference.cutting import Cut, cut
+from mattecli.core.imaging.writing import encode
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.matting.outputs import OutputSpec, render_outputs
 from mattecli.core.progress import progress
+from mattecli.core.storage import write_whole
 
 NAME = "mined.jsonl"
 
@@ -120,8 +121,8 @@ def mine_foregrounds(
                 confidence = measure(mattes)
                 objection = limits.objection(confidence)
                 if objection is None:
-                    cutout = cut(photo, mattes[0], Cut(crop=0.02))["cutout"]
-                    write_atomically(out / f"{name}.png", encode(cutout, ".png"))
+                    cutout = render_outputs(photo, mattes[0], OutputSpec(crop=0.02))["cutout"]
+                    write_whole(out / f"{name}.png", encode(cutout, ".png"))
             except OutputUnusable:
                 raise
             except MatteError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 import tomli_w
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import write_atomically
+from mattecli.core.storage import write_whole
 from mattecli.core.toml import from_table, parse_toml
 
 OUTPUTS = ("image", "alpha", "fg", "bg", "trimap")
@@ -171,7 +171,7 @@ def load_recipe(name: str) -> Recipe:
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write the recipe with every value spelt out, so that `load_recipe` gives it back."""
-    write_atomically(path, tomli_w.dumps(_without_none(dataclasses.asdict(recipe))).encode())
+    write_whole(path, tomli_w.dumps(_without_none(dataclasses.asdict(recipe))).encode())
 
 
 def _without_none(value: typing.Any) -> typing.Any:

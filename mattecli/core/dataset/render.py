@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.layers import Layer, LayerReader, adjust, place, resample
 from mattecli.core.dataset.material import Foreground
 from mattecli.core.dataset.recipe import Recipe
 from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
-from mattecli.core.imaging.reading import to_bits, to_unit
+from mattecli.core.imaging.pixels import to_bits, to_unit
+from mattecli.core.matting.compositing import composite
 
 
 def render(record: dict, recipe: Recipe, reader: LayerReader) -> dict[str, np.ndarray]:

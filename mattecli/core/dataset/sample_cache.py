@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
-from threading import get_ident
 
 import cv2
 import numpy as np
 
-from mattecli.core.dataset.foreground import estimate_foreground
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import (
-    read_alpha,
-    read_color,
-    read_picture,
-    to_bits,
-    to_srgb,
-    to_unit,
-)
+from mattecli.core.imaging.pixels import to_bits, to_unit
+from mattecli.core.imaging.reading import read_alpha, read_color, read_picture, to_srgb
+from mattecli.core.matting.foreground import estimate_foreground
+from mattecli.core.storage import clear_errors, whole_file
 
 # Share of the disk that is left to checkpoints and to others.
 _LEAVE = 0.05
@@ -71,13 +64,13 @@ class SampleCache:
         path = self.folder / f"{key}.npy"
         if not path.exists():
             array = read()
-            self.folder.mkdir(parents=True, exist_ok=True)
+            with clear_errors(path):
+                self.folder.mkdir(parents=True, exist_ok=True)
             disk = shutil.disk_usage(self.folder)
             if disk.free < _LEAVE * disk.total:
                 return array
-            partial = path.with_name(f".{key}.{os.getpid()}-{get_ident()}.npy")
-            np.save(partial, array)
-            os.replace(partial, path)
+            with whole_file(path, durable=False) as partial, partial.open("wb") as file:
+                np.save(file, array)
         return np.load(path, mmap_mode="r")
 
     def _reduce(self, array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 
 from mattecli.core.dataset.checking import find_files
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import read_alpha, read_color, to_unit
+from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.inference.preview import contact_sheet, preview_row
 
 

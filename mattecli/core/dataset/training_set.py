@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mattecli.core.dataset import augmentation
-from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.fine_structure import cut_openwork, grow_hair
 from mattecli.core.dataset.glass import turn_to_glass
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source
-from mattecli.core.imaging.reading import to_unit
+from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.matting.compositing import composite
 
 
 @dataclass

@@ -10,22 +10,22 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from mattecli import __version__
 from mattecli.core.dataset.layers import Layer, LayerReader
+from mattecli.core.dataset.material import Roots
 from mattecli.core.dataset.plan import Sample
+from mattecli.core.dataset.recipe import Recipe
 from mattecli.core.dataset.render import compose, lay_out, pictures_of
 from mattecli.core.dataset.scene import draw
-from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import OutputUnusable, encode, write_atomically
-
-if TYPE_CHECKING:
-    from mattecli.core.dataset.builder import Builder
+from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.imaging.writing import encode
+from mattecli.core.storage import write_whole
+from mattecli.version import __version__
 
 # A run stops while there is still room for its notes and for other programs.
 _RESERVED_BYTES = 100_000_000
@@ -34,14 +34,37 @@ _RESERVED_BYTES = 100_000_000
 Result = dict | str | OutputUnusable
 
 
+@dataclass(frozen=True)
+class BuildSpec:
+    """What every process needs to make samples.
+
+    `out` is the folder of the set; `device` composes in batches, unless it is the CPU, which
+    composes sample by sample. The files are the same.
+    """
+
+    recipe: Recipe
+    roots: Roots
+    seed: int
+    out: Path
+    device: str = "cpu"
+
+    def path(self, name: str, output: str) -> Path:
+        """Say where an output of a sample lies: of several splits each has a folder of its own."""
+        folder = self.out
+        if len(self.recipe.splits) > 1:
+            split, _, name = name.partition("/")
+            folder = self.out / split
+        return folder / output / f"{name}.png"
+
+
 class Worker:
     """Makes samples one after the other."""
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, spec: BuildSpec) -> None:
         # The processes share the cores already.
         cv2.setNumThreads(1)
-        self._builder = builder
-        self._reader = LayerReader(builder.recipe, builder.roots)
+        self._spec = spec
+        self._reader = LayerReader(spec.recipe, spec.roots)
         self._encoded: dict[str, tuple[np.ndarray, bytes, str]] = {}
 
     def make_all(self, samples: list[Sample]) -> list[Result]:
@@ -69,7 +92,7 @@ class Worker:
         self, samples: list[Sample]
     ) -> Iterator[tuple[dict, dict[str, np.ndarray]] | str]:
         """Give each sample's record and pictures, or why it failed; composed in one batch."""
-        recipe = self._builder.recipe
+        recipe = self._spec.recipe
         laid_out: list[tuple[dict, Layer, np.ndarray] | str] = []
         for sample in samples:
             try:
@@ -78,7 +101,7 @@ class Worker:
             except MatteError as error:
                 laid_out.append(str(error))
         layers = [made[1:] for made in laid_out if not isinstance(made, str)]
-        images = iter(compose(layers, recipe, self._builder.device))
+        images = iter(compose(layers, recipe, self._spec.device))
         for made in laid_out:
             if isinstance(made, str):
                 yield made
@@ -87,11 +110,11 @@ class Worker:
 
     def _write(self, sample: Sample, drawn: dict, pictures: dict[str, np.ndarray]) -> dict:
         encoded = self._encode_all(pictures)
-        _check_room(self._builder.out, sum(len(data) for data, _ in encoded.values()))
-        paths = {output: self._builder.path(sample.name, output) for output in encoded}
+        _check_room(self._spec.out, sum(len(data) for data, _ in encoded.values()))
+        paths = {output: self._spec.path(sample.name, output) for output in encoded}
         try:
             for output, (data, _) in encoded.items():
-                write_atomically(paths[output], data)
+                write_whole(paths[output], data)
         except BaseException:
             for path in paths.values():
                 with contextlib.suppress(OSError):
@@ -100,10 +123,10 @@ class Worker:
         return {
             "name": sample.name,
             "split": sample.split,
-            "key": sample.key(self._builder.recipe),
-            "recipe": self._builder.recipe.name,
+            "key": sample.key(self._spec.recipe),
+            "recipe": self._spec.recipe.name,
             "version": __version__,
-            "seed": self._builder.seed,
+            "seed": self._spec.seed,
             "sample_seed": sample.seed,
             **drawn,
             "files": {
@@ -128,13 +151,13 @@ class Worker:
 _worker: Worker
 
 
-def start_worker(builder: Builder) -> None:
+def start_worker(spec: BuildSpec) -> None:
     """Make this process a worker."""
     global _worker
     # Ctrl-C reaches the whole group: the parent alone answers it, workers finish what they have.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = Worker(builder)
+    _worker = Worker(spec)
 
 
 def _end_with_parent() -> None:

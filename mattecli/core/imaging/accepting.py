@@ -9,15 +9,8 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import (
-    MAX_PIXELS,
-    Picture,
-    matte_of,
-    picture_of,
-    read_picture,
-    to_bits,
-    to_srgb,
-)
+from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_bits
+from mattecli.core.imaging.reading import matte_of, picture_of, read_picture, to_srgb
 
 if TYPE_CHECKING:
     import torch

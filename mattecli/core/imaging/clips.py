@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mattecli.core.errors import MatteError, missing
-from mattecli.core.imaging.reading import MAX_PIXELS
+from mattecli.core.imaging.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av.packet import Packet

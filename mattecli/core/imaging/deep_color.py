@@ -10,6 +10,7 @@ from PIL import Image, TiffImagePlugin
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.metadata import orientation, upright
+from mattecli.core.imaging.pixels import to_16_bit
 
 
 def is_deep_color(image: Image.Image, data: bytes) -> bool:
@@ -93,22 +94,3 @@ def _straight(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Divide premultiplied 16-bit colour by its alpha."""
     factor = 65535 / np.maximum(alpha, 1).astype(np.float32)
     return np.clip(np.rint(color * factor[..., None]), 0, 65535).astype(np.uint16)
-
-
-def to_16_bit(array: np.ndarray) -> np.ndarray:
-    """Map float, 32-bit and 8-bit values to uint16.
-
-    Floats up to 1 are taken as [0, 1], larger values as the smallest of 8, 16 or 32 bits that
-    holds them; what is not a number becomes 0.
-    """
-    if array.dtype == np.uint16:
-        return array
-    if array.dtype == np.uint8:
-        return array.astype(np.uint16) * 257
-    values = np.nan_to_num(array.astype(np.float64), posinf=0.0, neginf=0.0)
-    top = values.max(initial=0.0)
-    if array.dtype.kind == "f":
-        full = next((full for full in (1.0, 255.0, 65535.0) if top <= full), top)
-    else:
-        full = 65535.0 if top <= 65535 else top
-    return np.rint(np.clip(values / full, 0.0, 1.0) * 65535).astype(np.uint16)

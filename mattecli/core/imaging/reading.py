@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,6 @@ from mattecli.core.imaging.deep_color import (
     decode_float_color,
     float_color_size,
     is_deep_color,
-    to_16_bit,
 )
 from mattecli.core.imaging.metadata import (
     is_srgb,
@@ -28,8 +27,7 @@ from mattecli.core.imaging.metadata import (
     rgb_profile,
     upright,
 )
-
-MAX_PIXELS = 200_000_000
+from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit, to_16_bit
 
 # Pillow's own guard knows one limit for the whole process and only warns below twice that limit;
 # `_open` checks every picture against the caller's limit before a pixel is decoded.
@@ -39,27 +37,6 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 _HEIC_STARTS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc", b"ftypmsf1")
-
-
-@dataclass
-class Picture:
-    """A decoded picture, upright.
-
-    Attributes
-    ----------
-    color : ndarray of shape (H, W, 3), uint8 or uint16
-        RGB, not premultiplied.
-    alpha : ndarray of shape (H, W), same dtype as `color`, or None
-    icc : bytes or None
-        RGB profile that `color` is encoded in; None stands for sRGB.
-    exif : bytes or None
-        EXIF block without the orientation, which has been applied, and without the thumbnail.
-    """
-
-    color: np.ndarray
-    alpha: np.ndarray | None = None
-    icc: bytes | None = None
-    exif: bytes | None = None
 
 
 def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -116,17 +93,6 @@ def matte_of(picture: Picture) -> np.ndarray:
         if not (opaque and grey):
             return picture.alpha
     return cv2.cvtColor(picture.color, cv2.COLOR_RGB2GRAY)
-
-
-def to_unit(array: np.ndarray) -> np.ndarray:
-    """Scale uint8 or uint16 to float32 in [0, 1]."""
-    return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-
-
-def to_bits(unit: np.ndarray, bits: int) -> np.ndarray:
-    """Round values in [0, 1] to 8 or 16 bits."""
-    full, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
-    return (np.clip(unit, 0, 1) * np.float32(full) + np.float32(0.5)).astype(dtype)
 
 
 def to_srgb(picture: Picture) -> Picture:
@@ -254,11 +220,3 @@ def picture_of(image: Image.Image) -> Picture:
     array = upright(np.asarray(image.convert("RGBA" if has_alpha else "RGB")), turned)
     alpha = np.ascontiguousarray(array[..., 3]) if has_alpha else None
     return Picture(np.ascontiguousarray(array[..., :3]), alpha, rgb_profile(icc), exif)
-
-
-def to_8_bit(array: np.ndarray) -> np.ndarray:
-    """Round uint16 to uint8; uint8 passes."""
-    if array.dtype == np.uint8:
-        return array
-    # 65535 = 255 * 257, so this rounds to the nearest 8-bit value.
-    return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)

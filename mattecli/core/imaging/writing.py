@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
-import os
 import struct
 import sys
-import tempfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.storage import write_whole
 
 SUFFIXES = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".bmp")
 WITH_ALPHA = (".png", ".webp", ".tiff", ".tif")
 SIXTEEN_BIT = (".png", ".tiff", ".tif")
-
-# After one of these no other file will fare better.
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-# A file stands where a folder should be made.
-_HOPELESS |= {errno.ENOTDIR, errno.EEXIST}
-
-# Temporary files are made private; a finished picture shall be as readable as any other file.
-_UMASK = os.umask(0o077)
-os.umask(_UMASK)
-
-
-class OutputUnusable(MatteError):
-    """The place for the output cannot be written to at all, so going on is pointless."""
 
 
 def encode(
@@ -118,15 +101,15 @@ def write_image(path: Path, array: np.ndarray, **options) -> None:
     `options` are those of `encode`; missing folders are made.
     """
     path = Path(path)
-    write_atomically(path, encode(array, path.suffix, **options))
+    write_whole(path, encode(array, path.suffix, **options))
 
 
 def write_result(path: Path, data: bytes) -> None:
-    """Write atomically, or to standard output if `path` is ``-``."""
+    """Write the file whole, or to standard output if `path` is ``-``."""
     if str(path) == "-":
         write_standard_output(data)
     else:
-        write_atomically(path, data)
+        write_whole(path, data)
 
 
 def write_standard_output(data: bytes) -> None:
@@ -144,49 +127,6 @@ def write_standard_output(data: bytes) -> None:
         sys.stdout.buffer.flush()
     except OSError as error:
         raise OutputUnusable(f"cannot write to standard output: {error.strerror}") from None
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write all at once; see `whole_file` for what may go wrong."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, to be renamed to it: `path` never holds half a file.
-
-    It is renamed when the block is left well, and removed when it is not.
-
-    Raises
-    ------
-    OutputUnusable
-        If the disk is full or the folder cannot be written to.
-    MatteError
-        If only this file cannot be written.
-    """
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The prefix hides what a killed run leaves behind; the name does not grow with `path`'s,
-        # which may have the full 255 bytes.
-        descriptor, name = tempfile.mkstemp(prefix=".matte-", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        try:
-            yield temporary
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.chmod(temporary, 0o666 & ~_UMASK)
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            kind = OutputUnusable if error.errno in _HOPELESS else MatteError
-            raise kind(f"cannot write {path}: {error.strerror or error}") from None
-        raise
 
 
 def _encode_with_opencv(

@@ -6,23 +6,26 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattecli.core.errors import MatteError, reason_of
-from mattecli.core.imaging.reading import Picture, image_size, to_8_bit
-from mattecli.core.imaging.writing import OutputUnusable
+from mattecli.core.errors import MatteError, OutputUnusable, reason_of
+from mattecli.core.imaging.pixels import Picture, to_8_bit
+from mattecli.core.imaging.reading import image_size
+from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.two_pass import PhotoPasses, blend
 
-if TYPE_CHECKING:
-    from mattecli.core.inference.predictor import Predictor
-
-# Pixels that may be on their way at once: some 16 photos of 12 megapixels at most, or a single
-# larger one.
-_PIXELS_IN_FLIGHT = 200_000_000
+# Pixels of photos in memory, beyond what it takes to fill a batch in each pass: some 16 photos of
+# 12 megapixels, or a single larger one.
+_PIXELS_IN_MEMORY = 200_000_000
+# Batches whose photos are in memory, on an accelerator: crops of the second pass come in several
+# sizes, and each size fills a batch of its own.
+_BATCHES_IN_MEMORY = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +43,12 @@ class Job:
 
 @dataclass
 class Item:
-    """A decoded photo on its way: what the network sees of it, and what is kept for its results."""
+    """A photo whose matte is there: what its results are made of."""
 
     job: Job
     picture: Picture
     network_input: np.ndarray
-    matte: np.ndarray | None = None
-    seconds: float = 0.0
+    matte: np.ndarray
 
 
 @dataclass
@@ -61,11 +63,26 @@ class Outcome:
     preview: np.ndarray | None = field(default=None, repr=False)
 
 
+@dataclass
+class Steps:
+    """What is done with each photo before and after the network; runs in worker threads.
+
+    Attributes
+    ----------
+    decode : callable
+        Reads one photo.
+    finish : callable
+        Turns a photo and its matte into files.
+    """
+
+    decode: Callable[[Job], Picture]
+    finish: Callable[[Item], Outcome]
+
+
 def run_pipeline(
     jobs: Iterable[Job],
     predictor: Predictor,
-    decode: Callable[[Job], Picture],
-    finish: Callable[[Item], Outcome],
+    steps: Steps,
     *,
     batch_size: int,
     workers: int,
@@ -73,20 +90,17 @@ def run_pipeline(
 ) -> Iterator[Outcome]:
     """Cut photo after photo; outcomes come in the order in which they are ready.
 
-    Worker threads decode ahead and encode behind while others run the network, with photos of one
-    network size batched together. A photo that fails is an outcome too.
+    Worker threads decode ahead and encode behind while others run the network. Crops of all photos
+    that have one size are batched, in each pass. A photo that fails is an outcome
+    too, and fails alone.
 
     Parameters
     ----------
-    decode : callable
-        Reads one photo; runs in a worker thread.
-    finish : callable
-        Turns a photo and its matte into files; runs in a worker thread.
     batch_size : int
-        Most photos the network sees at once.
+        Most crops that the network takes at once.
     workers : int
-        Threads that decode, and as many that encode; the network runs in as many as the predictor
-        has streams.
+        Threads that decode, and as many that encode; the network runs in as many as the model's
+        `max_concurrency`.
     stopped : callable
         Asked before each new photo; once true, what is on its way is finished and nothing more.
 
@@ -95,126 +109,197 @@ def run_pipeline(
     OutputUnusable
         As soon as nothing more can be written.
     """
-    waiting_jobs = ((job, _pixels(job)) for job in jobs)
-    upcoming: tuple[Job, int] | None = None
-    decoding: dict[Future, Job] = {}
-    ready: dict[tuple[int, int], list[Item]] = defaultdict(list)
-    running: dict[Future, list[Item]] = {}
-    finishing: dict[Future, Item] = {}
-    pixels_in_flight: dict[Job, int] = {}
+    with ExitStack() as stack:
+        decoders, network, finishers = (
+            stack.enter_context(ThreadPoolExecutor(count, name))
+            for count, name in (
+                (workers, "decode"),
+                (predictor.model.max_concurrency, "network"),
+                (workers, "finish"),
+            )
+        )
+        pipeline = _Pipeline(predictor, steps, batch_size, workers, stopped)
+        yield from pipeline.run(jobs, decoders, network, finishers)
 
-    def prepare(job: Job) -> Item:
-        start = time.perf_counter()
-        picture = decode(job)
-        network_input = predictor.shrink(to_8_bit(picture.color))
-        return Item(job, picture, network_input, seconds=time.perf_counter() - start)
 
-    def ended(outcome: Outcome) -> Outcome:
-        del pixels_in_flight[outcome.job]
-        return outcome
+@dataclass
+class _Photo:
+    """A decoded photo on its way."""
 
-    with (
-        ThreadPoolExecutor(workers, "decode") as decoders,
-        ThreadPoolExecutor(predictor.streams, "network") as network,
-        ThreadPoolExecutor(workers, "finish") as finishers,
-    ):
+    job: Job
+    picture: Picture
+    passes: PhotoPasses
+    seconds: float
+    error: Exception | None = None
+
+
+class _Pipeline:
+    """The photos on their way, and the next step of each."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        steps: Steps,
+        batch_size: int,
+        workers: int,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._predictor = predictor
+        self._steps = steps
+        self._batch_size = batch_size
+        self._stopped = stopped
+        self._most_decoding = batch_size + workers
+        # A batch of one is always full. Of larger ones, those of both passes shall be.
+        batches = 2 if batch_size == 1 else _BATCHES_IN_MEMORY
+        self._most_photos = batches * batch_size + 2 * workers
+        self._least_photos = 1 if batch_size == 1 else 2 * batch_size
+        self._pixels: dict[Job, int] = {}
+        self._upcoming: tuple[Job, int] | None = None
+        self._decoding: dict[Future, Job] = {}
+        self._ready: dict[tuple[bool, tuple[int, ...]], list[_Photo]] = defaultdict(list)
+        self._running: dict[Future, list[_Photo]] = {}
+        self._finishing: dict[Future, Job] = {}
+
+    def run(
+        self, jobs: Iterable[Job], decoders: Executor, network: Executor, finishers: Executor
+    ) -> Iterator[Outcome]:
+        """Take every job through all steps."""
+        waiting = ((job, _pixels(job)) for job in jobs)
         try:
             while True:
-                while (
-                    len(decoding) < batch_size + workers
-                    and len(pixels_in_flight) < 2 * batch_size + 2 * workers
-                ):
-                    upcoming = None if stopped() else upcoming or next(waiting_jobs, None)
-                    if upcoming is None:
-                        break
-                    job, pixels = upcoming
-                    held = sum(pixels_in_flight.values())
-                    if held and held + pixels > _PIXELS_IN_FLIGHT:
-                        break
-                    upcoming = None
-                    pixels_in_flight[job] = pixels
-                    decoding[decoders.submit(prepare, job)] = job
-                if not pixels_in_flight:
+                self._start_decoding(waiting, decoders)
+                if not self._pixels:
                     return
-
-                while len(running) < predictor.streams and any(ready.values()):
-                    size = max(ready, key=lambda size: len(ready[size]))
-                    batch, rest = ready[size][:batch_size], ready[size][batch_size:]
-                    # A batch waits to be filled only while something that may fill it is decoded.
-                    if len(batch) < batch_size and decoding:
-                        break
-                    ready[size] = rest
-                    running[network.submit(_run_network, predictor, batch)] = batch
-
-                wait([*decoding, *running, *finishing], return_when=FIRST_COMPLETED)
-                for future in [future for future in decoding if future.done()]:
-                    job = decoding.pop(future)
-                    try:
-                        item = future.result()
-                        ready[item.network_input.shape[:2]].append(item)
-                    # Anything at all that goes wrong with one photo must not stop the others.
-                    except Exception as error:
-                        yield ended(_failure(job, error))
-                for future in [future for future in running if future.done()]:
-                    batch = running.pop(future)
-                    failed = future.result()
-                    yield from map(ended, failed)
-                    without = {outcome.job for outcome in failed}
-                    for item in batch:
-                        if item.job in without:
-                            continue
-                        finishing[finishers.submit(_finish, finish, item)] = item
-                for future in [future for future in finishing if future.done()]:
-                    del finishing[future]
-                    yield ended(future.result())
+                self._start_network(network)
+                futures = [*self._decoding, *self._running, *self._finishing]
+                wait(futures, return_when=FIRST_COMPLETED)
+                for outcome in chain(
+                    self._take_decoded(), self._take_inferred(finishers), self._take_finished()
+                ):
+                    del self._pixels[outcome.job]
+                    yield outcome
         finally:
             # Reached early when the output is unusable or the caller has gone: files that are being
             # written are still finished by the executors' exit, the rest is dropped.
-            for future in [*decoding, *running, *finishing]:
+            for future in [*self._decoding, *self._running, *self._finishing]:
                 future.cancel()
+
+    def _start_decoding(self, waiting: Iterator[tuple[Job, int]], decoders: Executor) -> None:
+        while len(self._decoding) < self._most_decoding and len(self._pixels) < self._most_photos:
+            self._upcoming = None if self._stopped() else self._upcoming or next(waiting, None)
+            if self._upcoming is None:
+                return
+            job, pixels = self._upcoming
+            held = sum(self._pixels.values())
+            if len(self._pixels) >= self._least_photos and held + pixels > _PIXELS_IN_MEMORY:
+                return
+            self._upcoming = None
+            self._pixels[job] = pixels
+            self._decoding[decoders.submit(self._decode, job)] = job
+
+    def _start_network(self, network: Executor) -> None:
+        while len(self._running) < self._predictor.model.max_concurrency and self._ready:
+            key = max(self._ready, key=lambda key: len(self._ready[key]))
+            photos = self._ready[key]
+            # A batch waits to be filled only while something that may fill it is on its way.
+            if len(photos) < self._batch_size and (self._decoding or self._running):
+                return
+            batch, rest = photos[: self._batch_size], photos[self._batch_size :]
+            if rest:
+                self._ready[key] = rest
+            else:
+                del self._ready[key]
+            self._running[network.submit(self._infer, batch)] = batch
+
+    def _take_decoded(self) -> Iterator[Outcome]:
+        for future in _done(self._decoding):
+            job = self._decoding.pop(future)
+            try:
+                photo = future.result()
+            # Anything at all that goes wrong with one photo must not stop the others.
+            except Exception as error:
+                yield _failure(job, error)
+                continue
+            self._ready[_batch_key(photo)].append(photo)
+
+    def _take_inferred(self, finishers: Executor) -> Iterator[Outcome]:
+        for future in _done(self._running):
+            batch = self._running.pop(future)
+            future.result()
+            for photo in batch:
+                if photo.error is not None:
+                    yield _failure(photo.job, photo.error)
+                elif not photo.passes.is_done:
+                    self._ready[_batch_key(photo)].append(photo)
+                else:
+                    self._finishing[finishers.submit(self._finish, photo)] = photo.job
+
+    def _take_finished(self) -> Iterator[Outcome]:
+        for future in _done(self._finishing):
+            del self._finishing[future]
+            yield future.result()
+
+    def _decode(self, job: Job) -> _Photo:
+        start = time.perf_counter()
+        picture = self._steps.decode(job)
+        passes = self._predictor.planner.start(to_8_bit(picture.color))
+        return _Photo(job, picture, passes, time.perf_counter() - start)
+
+    def _infer(self, batch: list[_Photo]) -> None:
+        """Take every photo of a batch through its next pass, or note its error."""
+        start = time.perf_counter()
+        try:
+            crops = [photo.passes.next_crop for photo in batch]
+            mattes = self._predictor.model.infer(crops)
+            if len(mattes) != len(batch):
+                raise MatteError(f"the network gave {len(mattes)} mattes for {len(batch)} photos")
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            # One of them may be the cause, and the others shall not fail with it.
+            for photo in batch:
+                self._infer([photo])
+            return
+        seconds = (time.perf_counter() - start) / len(batch)
+        for photo, matte in zip(batch, mattes, strict=True):
+            self._predictor.planner.advance(photo.passes, matte)
+            photo.seconds += seconds
+
+    def _finish(self, photo: _Photo) -> Outcome:
+        start = time.perf_counter()
+        try:
+            passes = photo.passes
+            item = Item(photo.job, photo.picture, passes.network_input, blend(passes))
+            outcome = self._steps.finish(item)
+        except OutputUnusable:
+            raise
+        except Exception as error:
+            outcome = _failure(photo.job, error)
+        height, width = photo.picture.color.shape[:2]
+        outcome.size = (width, height)
+        outcome.seconds = photo.seconds + time.perf_counter() - start
+        return outcome
+
+
+def _batch_key(photo: _Photo) -> tuple[bool, tuple[int, ...]]:
+    """Tell what may share a batch: crops of one size and pass.
+
+    Passes stay apart, so that photos go through both of them in whole batches.
+    """
+    return photo.passes.first is None, photo.passes.next_crop.shape
+
+
+def _done(futures: Iterable[Future]) -> list[Future]:
+    return [future for future in futures if future.done()]
 
 
 def _pixels(job: Job) -> int:
-    """Ask a file for its size; one that does not tell fails when it is decoded."""
+    """Read a file's size from its header; a file that has none fails when it is decoded."""
     try:
         return math.prod(image_size(job.source))
     except MatteError:
         return 0
-
-
-def _run_network(predictor: Predictor, batch: list[Item]) -> list[Outcome]:
-    """Fill in the mattes of a batch; what comes back are failures, if the network failed."""
-    start = time.perf_counter()
-    failed = []
-    try:
-        mattes = predictor.run([item.network_input for item in batch])
-        for item, matte in zip(batch, mattes, strict=True):
-            item.matte = matte
-    except Exception as error:
-        if len(batch) == 1:
-            return [_failure(batch[0].job, error)]
-        # One photo of a batch may be what the network cannot do.
-        for item in batch:
-            failed += _run_network(predictor, [item])
-        return failed
-    share = (time.perf_counter() - start) / len(batch)
-    for item in batch:
-        item.seconds += share
-    return failed
-
-
-def _finish(finish: Callable[[Item], Outcome], item: Item) -> Outcome:
-    start = time.perf_counter()
-    try:
-        outcome = finish(item)
-    except OutputUnusable:
-        raise
-    except Exception as error:
-        outcome = _failure(item.job, error)
-    height, width = item.picture.color.shape[:2]
-    outcome.size = (width, height)
-    outcome.seconds = item.seconds + time.perf_counter() - start
-    return outcome
 
 
 def _failure(job: Job, error: Exception) -> Outcome:

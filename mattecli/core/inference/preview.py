@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mattecli.core.dataset.compositing import composite
-from mattecli.core.dataset.foreground import estimate_foreground
-from mattecli.core.imaging.placing import fill_frame, resize
-from mattecli.core.imaging.reading import to_unit
+from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.matting.compositing import composite
+from mattecli.core.matting.foreground import estimate_foreground
+from mattecli.core.matting.placing import fill_frame, resize
 
 _HEIGHT, _WIDTH, _GAP, _SQUARE = 240, 320, 8, 12
 MOST_ROWS = 60

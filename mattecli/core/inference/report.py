@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
-from mattecli.core.errors import MatteError
 from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.plain_text import to_json_line
+from mattecli.core.storage import clear_errors
 
 
 class Report:
@@ -31,14 +31,12 @@ class Report:
         self._stream = stream
         self._file = None
         if path is not None:
-            try:
+            with clear_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
                 self._file = path.open(
                     "a", encoding="utf-8", errors="backslashreplace", buffering=1
                 )
-            except OSError as error:
-                raise MatteError(f"cannot write {path}: {error.strerror or error}") from None
 
     def add(self, outcome: Outcome) -> None:
         """Take note of how a photo ended."""
@@ -61,10 +59,8 @@ class Report:
             print(to_json_line(line, ascii_only=plain), file=self._stream, flush=True)
         if self._file is None:
             return
-        try:
+        with clear_errors(self._file.name):
             self._file.write(to_json_line(line) + "\n")
-        except OSError as error:
-            raise MatteError(f"cannot write {self._file.name}: {error.strerror}") from None
 
     def __enter__(self) -> Report:
         return self

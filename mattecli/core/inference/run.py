@@ -13,21 +13,16 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.piping import read_standard_input
-from mattecli.core.imaging.reading import (
-    MAX_PIXELS,
-    Picture,
-    read_alpha,
-    read_picture,
-    to_srgb,
-)
+from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
+from mattecli.core.imaging.reading import read_alpha, read_picture, to_srgb
 from mattecli.core.imaging.walking import by_stem, relative_stem, scan
 from mattecli.core.imaging.writing import encode, write_result
-from mattecli.core.inference.cutting import Cut, cut, flatten
-from mattecli.core.inference.matting import fit_trimap, full_size_alpha
-from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
+from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.inference.second_look import looking_twice
+from mattecli.core.matting.full_size import fit_trimap, full_size_alpha
+from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
 from mattecli.core.ranks import rank_and_world
 
 PIPE = Path("-")
@@ -37,7 +32,7 @@ PIPE = Path("-")
 class Settings:
     """How photos are read, refined, cut and stored."""
 
-    cut: Cut
+    outputs: OutputSpec
     refine: str = "fast"
     suffix: str = ".png"
     compression: int = 3
@@ -123,7 +118,7 @@ def find_trimaps(trimaps: Path, source: Path, jobs: list[Job]) -> dict[Path | by
     return found
 
 
-def own_share(jobs: list[Job]) -> list[Job]:
+def shard_jobs(jobs: list[Job]) -> list[Job]:
     """Give this process its share, where a launcher such as torchrun started several."""
     rank, world = rank_and_world()
     return jobs[rank::world]
@@ -143,46 +138,55 @@ def skip_finished(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
 def predict_all(
     rounds: Iterable[list[Job]],
     settings: Settings,
+    options: PredictOptions,
+    run: RunOptions,
     *,
-    weights: Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    size: int | None = None,
-    look_twice: bool = True,
-    batch_size: int | None = None,
-    workers: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Cut photos, round by round; see `Predictor.load` and `run_pipeline` for the parameters.
+    """Cut photos, round by round; the model is loaded before the first photo.
 
-    `look_twice` says whether large photos are seen by `SecondLook`.
+    Raises
+    ------
+    MatteError
+        See `load_model`.
+    OutputUnusable
+        As soon as nothing more can be written.
     """
-    workers = workers or min(usable_cores(), 8)
+    workers = run.workers or min(usable_cores(), 8)
     predictor = None
     for jobs in rounds:
         if not jobs:
             continue
         if predictor is None:
             # A core for each photo is faster than all cores for one photo after the other.
-            streams = min(workers, len(jobs))
-            predictor = Predictor.load(weights, device, precision, size, streams)
-            predictor = looking_twice(predictor) if look_twice else predictor
+            predictor = load_predictor(options, max_concurrency=min(workers, len(jobs)))
         yield from run_pipeline(
             jobs,
             predictor,
-            lambda job: decode(job, settings),
-            lambda item: finish(item, settings),
-            batch_size=batch_size or (1 if predictor.device_type == "cpu" else 8),
+            Steps(lambda job: decode(job, settings), lambda item: finish(item, settings)),
+            batch_size=run.batch_size_on(predictor.device_type),
             workers=workers,
             stopped=stopped,
         )
+
+
+def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predictor:
+    """Load the model that the options ask for."""
+    return Predictor.load(
+        options.weights,
+        options.device,
+        options.precision,
+        options.size,
+        two_pass=options.two_pass,
+        max_concurrency=max_concurrency,
+    )
 
 
 def decode(job: Job, settings: Settings) -> Picture:
     """Read a photo as the rest wants it: no transparency in its colours, and sRGB unless kept."""
     picture = read_picture(job.source, settings.max_pixels)
     # Colours meet those of a background in sRGB only.
-    if not settings.keep_metadata or settings.cut.background is not None:
+    if not settings.keep_metadata or settings.outputs.background is not None:
         picture = to_srgb(picture)
     if picture.alpha is not None:
         picture.color = flatten(picture, settings.matte_color)
@@ -196,7 +200,7 @@ def finish(item: Item, settings: Settings) -> Outcome:
     if path := settings.trimaps.get(item.job.source):
         trimap = fit_trimap(read_alpha(path), picture, str(path))
     alpha = full_size_alpha(picture, item.matte, settings.refine, trimap, item.network_input)
-    results = cut(picture.color, alpha, settings.cut)
+    results = render_outputs(picture.color, alpha, settings.outputs)
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
     for kind, path in item.job.outputs.items():
         data = encode(

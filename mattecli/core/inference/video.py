@@ -9,22 +9,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_writing import CONTAINERS, ClipWriter
 from mattecli.core.imaging.clips import ClipReader, Frame
-from mattecli.core.imaging.reading import Picture, to_8_bit
-from mattecli.core.imaging.writing import whole_file
-from mattecli.core.inference.cutting import cut
-from mattecli.core.inference.matting import full_size_alpha
+from mattecli.core.imaging.pixels import Picture, to_8_bit
+from mattecli.core.inference.options import RunOptions
 from mattecli.core.inference.pipeline import Item, Job
+from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, finish
 from mattecli.core.inference.smoothing import Matted, smooth
-
-if TYPE_CHECKING:
-    from mattecli.core.inference.predictor import Predictor
+from mattecli.core.matting.full_size import full_size_alpha
+from mattecli.core.matting.outputs import render_outputs
+from mattecli.core.storage import whole_file
 
 
 class Stopped(Exception):
@@ -51,18 +50,16 @@ def cut_clip(
     clip: ClipReader,
     predictor: Predictor,
     settings: Settings,
+    run: RunOptions,
     *,
     even_out: bool = True,
-    overwrite: bool = True,
-    batch_size: int | None = None,
-    workers: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[int]:
     """Cut a clip; gives the number of each frame that is done, from 1 on.
 
-    Frames are decoded, seen by the network and encoded in this thread and in their order; worker
-    threads bring their mattes to full size, cut and convert them. Only the frames that are on
-    their way are in memory.
+    Frames are decoded, taken through the network and encoded in this thread and in their order;
+    worker threads bring their mattes to full size, cut and convert them. Only the frames that are
+    on their way are in memory.
 
     Parameters
     ----------
@@ -72,10 +69,6 @@ def cut_clip(
         That of the job's source.
     even_out : bool
         Whether to `smooth` the mattes.
-    overwrite : bool
-        Whether pictures that are there are made again.
-    batch_size, workers : int, optional
-        Frames that the network sees at once, and threads.
     stopped : callable
         Asked before each frame.
 
@@ -86,15 +79,13 @@ def cut_clip(
     Stopped
         If `stopped` said so; a file is then not there.
     """
-    workers = workers or min(usable_cores(), 8)
+    workers = run.workers or min(usable_cores(), 8)
     with (
-        _open_sink(job, clip, settings, overwrite) as sink,
+        _open_sink(job, clip, settings, run.overwrite) as sink,
         ThreadPoolExecutor(workers, "finish") as pool,
     ):
         frames = _matted(
-            clip.frames(sink.take_audio),
-            predictor,
-            batch_size or (1 if predictor.device_type == "cpu" else 8),
+            clip.frames(sink.take_audio), predictor, run.batch_size_on(predictor.device_type)
         )
         making: deque[Future] = deque()
         done = 0
@@ -143,13 +134,13 @@ class _IntoClip:
         self._writer = writer
         self._kind = kind
         self._refine = settings.refine
-        self._cut = replace(settings.cut, bits=writer.bits)
+        self._spec = replace(settings.outputs, bits=writer.bits)
         self.take, self.take_audio = writer.write, writer.write_audio
 
     def make(self, _: int, seen: Matted[Frame]) -> Any:
         picture = Picture(seen.of.color)
-        alpha = full_size_alpha(picture, seen.matte, self._refine, seen=seen.image)
-        result = cut(seen.of.color, alpha, self._cut)[self._kind]
+        alpha = full_size_alpha(picture, seen.matte, self._refine, network_input=seen.image)
+        result = render_outputs(seen.of.color, alpha, self._spec)[self._kind]
         return self._writer.convert(result, seen.of)
 
 
@@ -179,6 +170,6 @@ def _matted(
 ) -> Iterator[Matted[Frame]]:
     frames = iter(frames)
     while batch := list(islice(frames, batch_size)):
-        images = [predictor.shrink(to_8_bit(frame.color)) for frame in batch]
-        for frame, image, matte in zip(batch, images, predictor.run(images), strict=True):
-            yield Matted(frame, image, matte)
+        mattes = predictor.network_mattes([to_8_bit(frame.color) for frame in batch])
+        for frame, (network_input, matte) in zip(batch, mattes, strict=True):
+            yield Matted(frame, network_input, matte)

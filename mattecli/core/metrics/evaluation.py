@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.metrics.matching import Entry, Matching
 from mattecli.core.metrics.scores import Scores
@@ -21,10 +22,21 @@ from mattecli.core.progress import progress
 if TYPE_CHECKING:
     import torch
 
-    from mattecli.core.inference.predictor import Predictor
-
 # With fewer images, starting processes takes longer than scoring.
 WORTH_WORKERS = 32
+
+
+class Predictor(Protocol):
+    """What finds the mattes that are scored: uint8 H×W×3 photos in, float32 H×W mattes out."""
+
+    @property
+    def device_type(self) -> str:
+        """``cpu``, ``cuda`` or ``mps``."""
+        ...
+
+    def predict(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Predict the mattes of several photos."""
+        ...
 
 
 @dataclass
@@ -149,8 +161,6 @@ def method_names(folders: list[Path]) -> list[str]:
 
 def predict_alpha(predictor: Predictor, photos: list[Path]) -> list[np.ndarray | MatteError]:
     """Predict 8-bit mattes, as a file would hold them; an unreadable photo gives its error."""
-    from mattecli.core.imaging.reading import to_bits
-
     outcomes: list[MatteError | None] = []
     images = []
     for photo in photos:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mattecli.core.imaging.writing import write_atomically
 from mattecli.core.metrics.evaluation import Evaluation, compare_to_first
 from mattecli.core.metrics.scores import Scores
 from mattecli.core.metrics.statistics import Comparison, Estimate
+from mattecli.core.storage import write_whole
 
 
 def write_json(path: Path, evaluations: list[Evaluation]) -> None:
@@ -49,7 +49,7 @@ def write_json(path: Path, evaluations: list[Evaluation]) -> None:
             ],
         }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_whole(path, (text + "\n").encode())
 
 
 def write_csv(path: Path, evaluations: list[Evaluation]) -> None:
@@ -62,7 +62,7 @@ def write_csv(path: Path, evaluations: list[Evaluation]) -> None:
         for name, scores in evaluation.scores.items():
             start = [evaluation.method] if several else []
             writer.writerow([*start, name, evaluation.region, *scores])
-    write_atomically(path, buffer.getvalue().encode())
+    write_whole(path, buffer.getvalue().encode())
 
 
 def _results(evaluation: Evaluation) -> dict[str, Any]:

@@ -12,13 +12,14 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color
-from mattecli.core.imaging.writing import encode, write_atomically
+from mattecli.core.imaging.writing import encode
 from mattecli.core.metrics.evaluation import Evaluation, compare_to_first
 from mattecli.core.metrics.matching import Entry
 from mattecli.core.metrics.pixels import white
 from mattecli.core.metrics.presentation import METRICS, REGION_NAMES
 from mattecli.core.metrics.scoring import Job, read_job
 from mattecli.core.metrics.statistics import Estimate
+from mattecli.core.storage import write_whole
 
 TEMPLATE = Path(__file__).with_name("page.html")
 THUMBNAIL = 420
@@ -80,7 +81,7 @@ def write_page(
     # "<" is the only character that could end the script element that holds the data.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     page = folder / "index.html"
-    write_atomically(page, TEMPLATE.read_text("utf-8").replace("{{data}}", text).encode())
+    write_whole(page, TEMPLATE.read_text("utf-8").replace("{{data}}", text).encode())
     return page
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from mattecli.core.errors import MatteError, missing
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.validation import check_shapes, parse_object
+from mattecli.core.storage import write_whole
 
 # Importing torch takes longer than cutting out a photo, and reading a header does not need it.
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ def save_network(
     """
     from safetensors.torch import save
 
-    from mattecli.core.imaging.writing import write_atomically
-
     tensors = {}
     for key, value in network.state_dict().items():
         value = value.detach().cpu().contiguous()
@@ -58,7 +57,7 @@ def save_network(
         "network": json.dumps(network.config.to_dict()),
         "provenance": json.dumps(_said_once(provenance, set())),
     }
-    write_atomically(path, save(tensors, metadata=header))
+    write_whole(path, save(tensors, metadata=header))
 
 
 def _said_once(facts: Any, said: set[str]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.core.errors import MatteError
+from mattecli.core.storage import clear_errors, whole_file
 
 
 class AveragedNetwork:
@@ -43,7 +43,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     MatteError
         If the disk has no room for it; what was there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with clear_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     # Weights for prediction are written next, and half again is room for what other programs do.
     needed = math.ceil(1.5 * _bytes(state) / 2**20)
     free = shutil.disk_usage(path.parent).free // 2**20
@@ -52,12 +53,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             f"{path.parent}: {free} MiB free, a checkpoint needs {needed} MiB; "
             "make room and continue with --resume"
         )
-    partial = path.with_name(f".{path.name}.part")
-    with open(partial, "wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def _bytes(state: Any) -> int:

@@ -162,9 +162,9 @@ class TrainingConfig:
         MatteError
             If nothing can be written there.
         """
-        from mattecli.core.imaging.writing import write_atomically
+        from mattecli.core.storage import write_whole
 
-        write_atomically(path, tomli_w.dumps(asdict(self)).encode())
+        write_whole(path, tomli_w.dumps(asdict(self)).encode())
 
 
 def load_config(recipe: str, **overrides: Any) -> TrainingConfig:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mattecli.core.dataset.compositing import composite
 from mattecli.core.errors import MatteError
+from mattecli.core.matting.compositing import composite
 
 Batch = dict[str, Tensor]
 

@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import write_atomically
+from mattecli.core.storage import clear_errors, write_whole
 
 
 class RunLog:
@@ -37,13 +37,16 @@ class RunLog:
             self.writer = SummaryWriter(run / "tensorboard", purge_step=step + 1)
         path = run / "log.jsonl"
         if path.exists():
-            write_atomically(path, _up_to(step, path.read_bytes()))
-        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            write_whole(path, _up_to(step, path.read_bytes()))
+        self.path = path
+        with clear_errors(path):
+            self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Log figures by name."""
-        self.file.write(json.dumps({"step": step, **values}) + "\n")
-        self.file.flush()
+        with clear_errors(self.path):
+            self.file.write(json.dumps({"step": step, **values}) + "\n")
+            self.file.flush()
         for name, value in values.items() if self.writer else ():
             self.writer.add_scalar(name.replace("val_", "validation/"), value, step)
 

@@ -6,11 +6,11 @@ import numpy as np
 from torch import nn
 
 from mattecli.core.dataset.sources import Source
-from mattecli.core.imaging.placing import resize
 from mattecli.core.imaging.reading import read_alpha, read_color
-from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
+from mattecli.core.matting.placing import resize
 from mattecli.core.metrics.pointwise import mse, sad
+from mattecli.core.runtime.torch_model import TorchModel
 from mattecli.core.training.processes import Processes
 
 
@@ -29,13 +29,13 @@ def validate(
     rows : list of uint8 ndarray
         Photo, alpha and cutout side by side, of the first `previews` photos of this process.
     """
-    predictor = Predictor(network, processes.device)
+    model = TorchModel(network, processes.device)
     files = [file for source in pairs for file in source.files]
     sums = [0.0, 0.0]
     rows: list[np.ndarray] = []
     for image, truth in files[processes.rank :: processes.world]:
         color, matte = read_color(image), read_alpha(truth)
-        (alpha,) = predictor.run([predictor.shrink(color)])
+        (alpha,) = model.infer([model.prepare(color)])
         alpha = resize(alpha, *matte.shape)
         sums = [sums[0] + sad(alpha, matte), sums[1] + mse(alpha, matte)]
         if len(rows) < previews:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mattecli.core.dataset.compositing import composite
-from mattecli.core.imaging.blocks import blocks, grown
-from mattecli.core.imaging.reading import to_bits, to_unit
+from mattecli.core.imaging.pixels import to_bits, to_unit
+from mattecli.core.matting.blocks import blocks, grown
+from mattecli.core.matting.compositing import composite
 
 METHODS = ("multilevel", "blur-fusion")
 

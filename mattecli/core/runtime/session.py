@@ -10,8 +10,8 @@ import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, missing
-from mattecli.core.onnxruntime_loading import FATAL_ONLY, load_onnxruntime
 from mattecli.core.ranks import local_rank
+from mattecli.core.runtime.onnxruntime_loading import FATAL_ONLY, load_onnxruntime
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -21,7 +21,7 @@ def open_session(
     model: Path | bytes,
     device: str = "cpu",
     weights: dict[str, np.ndarray] | None = None,
-    streams: int = 1,
+    max_concurrency: int = 1,
 ) -> onnxruntime.InferenceSession:
     """Load an ONNX file, or the bytes of one.
 
@@ -31,7 +31,7 @@ def open_session(
         ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where onnxruntime has it.
     weights : dict of ndarray, optional
         Initializers that `model` has only names for.
-    streams : int
+    max_concurrency : int
         Threads that will run the model at the same time and share the cores.
 
     Raises
@@ -48,7 +48,7 @@ def open_session(
     # Left to itself it takes every core of the machine, though this process may use a few only.
     threads = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads) if threads.isdigit() else usable_cores()
-    options.intra_op_num_threads = max(1, cores // streams)
+    options.intra_op_num_threads = max(1, cores // max_concurrency)
     # It would keep a plan and its memory for every size that a picture ever had.
     options.enable_mem_pattern = False
     if weights:

@@ -17,9 +17,9 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color
-from mattecli.core.onnx.predictor import OnnxPredictor
-from mattecli.core.onnx.session import open_session
-from mattecli.core.onnxruntime_loading import load_onnxruntime
+from mattecli.core.runtime.onnx_model import OnnxModel
+from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime
+from mattecli.core.runtime.session import open_session
 
 if TYPE_CHECKING:
     import onnx
@@ -66,7 +66,7 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(model)
-        floats = OnnxPredictor(before, "cpu")
+        floats = OnnxModel(before, "cpu")
         corrected = onnx.load_from_string(model)
         _correct_biases(corrected, floats, photos)
         onnx.save(corrected, before)
@@ -98,7 +98,7 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
             if node.op_type == "Constant" and node.output[0] not in used:
                 quantised.graph.node.remove(node)
         onnx.save(quantised, after)
-        integers = OnnxPredictor(after, "cpu")
+        integers = OnnxModel(after, "cpu")
         difference = float(np.mean([_difference(floats, integers, path) for path in photos]))
         if difference > TOLERANCE:
             raise MatteError(
@@ -108,13 +108,13 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
         return after.read_bytes(), difference
 
 
-def _difference(first: OnnxPredictor, second: OnnxPredictor, path: Path) -> float:
+def _difference(first: OnnxModel, second: OnnxModel, path: Path) -> float:
     """Mean difference of alpha on a photo."""
-    seen = first.shrink(read_color(path))
-    return float(np.abs(first.run([seen])[0] - second.run([seen])[0]).mean())
+    seen = first.prepare(read_color(path))
+    return float(np.abs(first.infer([seen])[0] - second.infer([seen])[0]).mean())
 
 
-def _correct_biases(model: onnx.ModelProto, floats: OnnxPredictor, photos: list[Path]) -> None:
+def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path]) -> None:
     """Take from the biases, in place, what rounding the weights will add to channels on average.
 
     Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV
@@ -157,11 +157,11 @@ def _correct_biases(model: onnx.ModelProto, floats: OnnxPredictor, photos: list[
         )
 
 
-def _inputs(predictor: OnnxPredictor, photos: list[Path]) -> Iterator[dict[str, np.ndarray]]:
+def _inputs(predictor: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarray]]:
     """The photos, one after the other, as a session takes them."""
     for path in photos:
-        seen = predictor.shrink(read_color(path))
-        yield {predictor.input.name: predictor.input_of(seen)}
+        seen = predictor.prepare(read_color(path))
+        yield {predictor.input.name: predictor.to_input(seen)}
 
 
 class _Calibration:

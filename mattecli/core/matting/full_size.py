@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import Picture, to_unit
-from mattecli.core.inference.refinement import refine, refine_in_trimap
+from mattecli.core.imaging.pixels import Picture, to_unit
+from mattecli.core.matting.refinement import refine, refine_in_trimap
 
 
 def full_size_alpha(
@@ -15,7 +15,7 @@ def full_size_alpha(
     matte: np.ndarray,
     level: str = "fast",
     trimap: np.ndarray | None = None,
-    seen: np.ndarray | None = None,
+    network_input: np.ndarray | None = None,
 ) -> np.ndarray:
     """Bring the network's matte of a photo to the photo.
 
@@ -25,7 +25,7 @@ def full_size_alpha(
         Where it has an alpha channel, its colours are those that `flatten` gave it.
     matte : float32 ndarray of shape (h, w), in [0, 1]
         As the network gave it.
-    level, seen
+    level, network_input
         See `refine`.
     trimap : float32 ndarray of shape (H, W), in [0, 1], optional
         See `refine_in_trimap`, which then takes the place of `refine`.
@@ -35,7 +35,7 @@ def full_size_alpha(
     float32 ndarray of shape (H, W), in [0, 1]
     """
     if trimap is None:
-        alpha = refine(picture.color, matte, level, seen)
+        alpha = refine(picture.color, matte, level, network_input)
     else:
         alpha = refine_in_trimap(picture.color, matte, trimap)
     if picture.alpha is not None:

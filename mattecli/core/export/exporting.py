@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mattecli import __version__
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.writing import write_atomically
-from mattecli.core.inference.predictor import LEAST_SIZE, snap
+from mattecli.core.export.padding import fold_padding, with_constant_padding
+from mattecli.core.export.quantizing import OLDEST_OPSET, quantise
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import MULTIPLE, NetworkConfig
-from mattecli.core.onnx.convention import METADATA_KEY, PRESETS, Convention
-from mattecli.core.onnx.padding import fold_padding, with_constant_padding
-from mattecli.core.onnx.quantising import OLDEST_OPSET, quantise
-from mattecli.core.onnx.session import open_session
-from mattecli.core.onnx.without_torch import SOURCE_KEY
-from mattecli.core.store import digest
+from mattecli.core.runtime.int8 import SOURCE_KEY
+from mattecli.core.runtime.named_weights import digest
+from mattecli.core.runtime.preprocessing import METADATA_KEY, PRESETS, PreprocessingSpec
+from mattecli.core.runtime.session import open_session
+from mattecli.core.runtime.sizing import MIN_SIZE
+from mattecli.core.runtime.torch_model import clamp_extremes
+from mattecli.core.storage import write_whole
+from mattecli.version import __version__
 
 #: What the tracing exporter can write.
 OPSETS = range(11, 21)
@@ -54,7 +55,7 @@ class _Portable(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """B×3×H×W, normalised by mean and std, to alpha B×1×H×W in [0, 1]."""
-        return snap(self.network(image * self.std + self.mean))
+        return clamp_extremes(self.network(image * self.std + self.mean))
 
 
 def export(
@@ -128,13 +129,13 @@ def export(
     from_floats = None
     if photos:
         data, from_floats = quantise(data, photos)
-    write_atomically(path, data)
+    write_whole(path, data)
     count = sum(len(batch) for batch in pictures)
     return Exported(len(data), difference, count, from_floats)
 
 
 def export_graph(config: NetworkConfig) -> bytes:
-    """Give the graph of a network without its weights, for `load_without_torch`.
+    """Give the graph of a network without its weights, for `load_bundled_graph`.
 
     It takes pictures whose sides are multiples of `MULTIPLE`. The initializers have the names of
     the network's own parameters, behind the prefix ``network.``.
@@ -170,8 +171,10 @@ def export_graph(config: NetworkConfig) -> bytes:
     return model.SerializeToString()
 
 
-def _own_convention(config: NetworkConfig) -> Convention:
-    return Convention(size=config.predict_size, square=False, least=LEAST_SIZE, multiple=MULTIPLE)
+def _own_convention(config: NetworkConfig) -> PreprocessingSpec:
+    return PreprocessingSpec(
+        size=config.predict_size, square=False, min_size=MIN_SIZE, multiple=MULTIPLE
+    )
 
 
 def _trace(
@@ -218,7 +221,7 @@ def _pictures(count: int, height: int, width: int) -> np.ndarray:
 
 @torch.inference_mode()
 def _difference(
-    model: bytes, network: nn.Module, convention: Convention, batches: list[np.ndarray]
+    model: bytes, network: nn.Module, convention: PreprocessingSpec, batches: list[np.ndarray]
 ) -> float:
     """Largest difference of alpha between the file in onnxruntime and the network in PyTorch."""
     session = open_session(model)
@@ -227,7 +230,7 @@ def _difference(
         float(
             np.abs(
                 session.run(None, {"image": (batch - mean) / std})[0]
-                - snap(network(torch.from_numpy(batch))).numpy()
+                - clamp_extremes(network(torch.from_numpy(batch))).numpy()
             ).max()
         )
         for batch in batches

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from mattecli.core.downloading import download, parse_address
 from mattecli.core.errors import MatteError, missing, nearest
+from mattecli.core.runtime.downloading import download, parse_address
+from mattecli.core.storage import whole_file, write_whole
 from mattecli.core.toml import from_table, read_toml
 
 SUFFIXES = (".safetensors", ".onnx")
@@ -25,7 +24,7 @@ INT8_SUFFIX = ".int8.onnx"
 _BESIDE = {".safetensors": INT8_SUFFIX, ".onnx": ".toml"}
 _INDEX = "index.toml"
 #: Inside an installed package, and at the top of the repository for editable installs.
-_BUNDLED = (Path(__file__).parents[1] / "weights", Path(__file__).parents[2] / "weights")
+_BUNDLED = (Path(__file__).parents[2] / "weights", Path(__file__).parents[3] / "weights")
 _CHUNK = 1 << 20
 # Letters and digits of any script, and what does no harm in the name of a file. What a name ends in
 # must not make its file one of another name's.
@@ -33,8 +32,6 @@ _NAME = re.compile(r"[^\W_][\w.+-]{0,99}")
 _NO_ENDINGS = (*SUFFIXES, ".int8", ".toml", ".")
 # Paths keep one of an address's slashes.
 _ADDRESS_AS_PATH = re.compile(r"(https?):/+(.*)", re.IGNORECASE | re.DOTALL)
-# Seconds after which what a download left behind is nobody's any more.
-_STALE = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -148,42 +145,29 @@ def add_weights(
     remote = address is not None
     file = Path(unquote(address.path) if address else source)
     name = file.stem if name is None else name
-    if file.suffix not in SUFFIXES:
-        raise MatteError(f"{source} is no weights file: it must end in {' or '.join(SUFFIXES)}")
-    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        raise MatteError(f"--sha256 {sha256}: a SHA-256 has 64 hexadecimal digits")
-    if remote and not sha256:
-        raise MatteError("weights from an address need --sha256, which its page should name")
-    if not remote and not file.is_file():
-        raise missing(file)
+    _check_source(source, file, sha256, remote=remote)
     check_name(name)
     if name.casefold() in map(str.casefold, list_weights()):
         raise MatteError(f"there are weights of the name '{name}' already: choose another name")
 
     folder = cache_folder()
-    partial = folder / f".{name}.{os.getpid()}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        with partial.open("wb") as target:
-            found = _digest(_written(download(source) if remote else _read(file), target))
+    target = folder / f"{name}{file.suffix}"
+    with whole_file(target) as partial:
+        with partial.open("wb") as opened:
+            found = _digest(_written(download(source) if remote else _read(file), opened))
         if sha256 and found != sha256.lower():
             raise MatteError(f"{source} has the SHA-256 {found}, not {sha256}: it is another file")
         _check_readable(partial, file.suffix, source)
-        record = Record(name + file.suffix, found, licence, figures)
-        os.replace(partial, folder / record.file)
-        suffix = _BESIDE[file.suffix]
-        beside = file.with_suffix(suffix)
-        if not remote and beside.is_file():
-            shutil.copyfile(beside, folder / f"{name}{suffix}")
-            if suffix == INT8_SUFFIX:
-                record = replace(record, int8_sha256=digest(beside))
-        _write_index(folder, {**_read_index(folder), name: record})
-    except OSError as error:
-        raise MatteError(f"cannot add {source} to {folder}: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return Weights(name, folder / record.file, record, bundled=False)
+    record = Record(target.name, found, licence, figures)
+    suffix = _BESIDE[file.suffix]
+    beside = file.with_suffix(suffix)
+    if not remote and beside.is_file():
+        with whole_file(folder / f"{name}{suffix}") as partial:
+            shutil.copyfile(beside, partial)
+        if suffix == INT8_SUFFIX:
+            record = replace(record, int8_sha256=digest(beside))
+    _write_index(folder, {**_read_index(folder), name: record})
+    return Weights(name, target, record, bundled=False)
 
 
 def check_name(name: str) -> None:
@@ -201,12 +185,15 @@ def check_name(name: str) -> None:
         )
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what downloads that were killed left behind."""
-    for path in folder.glob(".*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE:
-                path.unlink()
+def _check_source(source: str, file: Path, sha256: str | None, *, remote: bool) -> None:
+    if file.suffix not in SUFFIXES:
+        raise MatteError(f"{source} is no weights file: it must end in {' or '.join(SUFFIXES)}")
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise MatteError(f"--sha256 {sha256}: a SHA-256 has 64 hexadecimal digits")
+    if remote and not sha256:
+        raise MatteError("weights from an address need --sha256, which its page should name")
+    if not remote and not file.is_file():
+        raise missing(file)
 
 
 def digest(path: Path) -> str:
@@ -257,7 +244,5 @@ def _read_index(folder: Path) -> dict[str, Record]:
 def _write_index(folder: Path, records: dict[str, Record]) -> None:
     import tomli_w
 
-    from mattecli.core.imaging.writing import write_atomically
-
     text = tomli_w.dumps({name: asdict(record) for name, record in records.items()})
-    write_atomically(folder / _INDEX, text.encode())
+    write_whole(folder / _INDEX, text.encode())

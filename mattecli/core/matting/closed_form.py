@@ -1,21 +1,21 @@
-"""Closed-form matting of the pixels that a first matte is unsure about."""
+"""Closed-form matting of the pixels that a first matte is uncertain about."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mattecli.core.inference.windows import ColorWindows
+from mattecli.core.matting.color_windows import ColorWindows
 
 # Contrast (squared) below which a 3x3 window counts as flat.
-_FLAT = 1e-6
-# How firmly sure and unsure pixels are held to the first matte.
-_HOLD_SURE, _HOLD_UNSURE = 10.0, 0.005
+_FLAT_CONTRAST = 1e-6
+# How firmly sure and uncertain pixels are held to the first matte.
+_HOLD_CERTAIN, _HOLD_UNCERTAIN = 10.0, 0.005
 _ITERATIONS = 40
 _TOLERANCE = 1e-3
 
 
-def solve_closed_form(image: np.ndarray, first: np.ndarray, unsure: np.ndarray) -> np.ndarray:
-    """Improve a matte where it is unsure, by the colour line model of closed-form matting.
+def solve_closed_form(image: np.ndarray, first: np.ndarray, uncertain: np.ndarray) -> np.ndarray:
+    """Improve a matte where it is uncertain, by the colour line model of closed-form matting.
 
     Minimises ``αᵀLα + Σ h(α − first)²`` with the matting Laplacian L of 3x3 windows (Levin et al.,
     "A Closed-Form Solution to Natural Image Matting", PAMI 2008) and a hold h that is firm where
@@ -28,14 +28,14 @@ def solve_closed_form(image: np.ndarray, first: np.ndarray, unsure: np.ndarray) 
     ----------
     image : float32 ndarray of shape (H, W, 3), in [0, 1]
     first : float32 ndarray of shape (H, W), in [0, 1]
-    unsure : bool ndarray of shape (H, W)
+    uncertain : bool ndarray of shape (H, W)
 
     Returns
     -------
     float32 ndarray of shape (H, W), in [0, 1]
     """
-    windows = ColorWindows(image, 1, _FLAT)
-    hold = np.where(unsure, np.float32(_HOLD_UNSURE), np.float32(_HOLD_SURE))
+    windows = ColorWindows(image, 1, _FLAT_CONTRAST)
+    hold = np.where(uncertain, np.float32(_HOLD_UNCERTAIN), np.float32(_HOLD_CERTAIN))
     # The diagonal of L is about 1 − 1/9 · (1 + contrast term), between 0.4 and 0.9.
     precondition = 1 / (hold + np.float32(0.7))
 

@@ -1,8 +1,4 @@
-"""Our own network on the CPU, without PyTorch: importing it takes longer than cutting a photo.
-
-``NAME.int8.onnx`` beside ``NAME.safetensors`` is the same network in integers, which take two
-thirds of the time. `matte export --int8` writes it.
-"""
+"""Our own network on the CPU, without PyTorch: importing it takes longer than cutting a photo."""
 
 from __future__ import annotations
 
@@ -14,8 +10,7 @@ import numpy as np
 from mattecli.core.errors import MatteError
 from mattecli.core.network.config import MULTIPLE, NETWORKS, NetworkConfig
 from mattecli.core.network.weights import not_finite, open_tensors, read_header
-from mattecli.core.onnx.predictor import OnnxPredictor
-from mattecli.core.store import INT8_SUFFIX, digest
+from mattecli.core.runtime.onnx_model import OnnxModel
 
 #: The network whose graph, made by `export_graph`, ships as NAME.onnx. Its weights come from a
 #: weights file.
@@ -23,37 +18,21 @@ NAME = "matte"
 
 _NUMPY_FLOATS = ("F16", "F32", "F64")
 
-#: Key in its metadata: the SHA-256 of the weights file that it was made from.
-SOURCE_KEY = "mattecli_weights"
 
-
-def load_int8(path: Path, size: int | None = None, streams: int = 1) -> OnnxPredictor | None:
-    """Load what stands for a weights file in integers, if it is there and was made from that file.
-
-    Parameters
-    ----------
-    size, streams : int
-        As in `load_without_torch`.
-    """
-    integers = path.with_suffix(INT8_SUFFIX)
-    if not integers.is_file():
-        return None
-    predictor = OnnxPredictor(integers, "cpu", size, streams=streams)
-    made_from = predictor.session.get_modelmeta().custom_metadata_map.get(SOURCE_KEY)
-    return predictor if made_from == digest(path) else None
-
-
-def load_without_torch(
-    path: Path, size: int | None = None, streams: int = 1
-) -> OnnxPredictor | None:
-    """Load a weights file into the graph that ships with the program, if there is one.
+def load_bundled_graph(
+    path: Path, size: int | None = None, max_concurrency: int = 1
+) -> OnnxModel | None:
+    """Load a weights file into the graph that ships with the program, if it fits that graph.
 
     Parameters
     ----------
-    size : int, optional
-        Long side at which the network sees a photo; by default that of the weights.
-    streams : int
-        Threads that will run the network at the same time.
+    size, max_concurrency
+        See `load_model`.
+
+    Returns
+    -------
+    OnnxModel or None
+        None for a network of another architecture, or tensors that NumPy does not know.
 
     Raises
     ------
@@ -79,11 +58,11 @@ def load_without_torch(
             raise not_finite(path, name)
     weights = {f"network.{name}": tensor for name, tensor in tensors.items()}
     try:
-        predictor = OnnxPredictor(graph, "cpu", size, weights, streams)
+        model = OnnxModel(graph, "cpu", size, weights, max_concurrency)
     except MatteError as error:
         raise MatteError(f"{path}: tensors do not fit the configuration ({error})") from None
-    predictor.size = size or config.predict_size
-    return predictor
+    model.sizing = replace(model.sizing, size=size or config.predict_size)
+    return model
 
 
 def _graph_of(config: NetworkConfig) -> NetworkConfig:

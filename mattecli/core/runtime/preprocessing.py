@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mattecli.core.errors import MatteError, nearest
+from mattecli.core.network.validation import parse_object
 from mattecli.core.toml import from_table, read_toml
 
 #: Key in the metadata of the files that `matte export` writes.
 METADATA_KEY = "mattecli"
 
-# A convention travels with files of strangers: sides in pixels, and number of the output.
-_BOUNDS = {"size": (8, 8192), "least": (0, 8192), "multiple": (1, 1024), "output": (0, 1000)}
+# A spec travels with files of strangers: sides in pixels, and number of the output.
+_BOUNDS = {"size": (8, 8192), "min_size": (0, 8192), "multiple": (1, 1024), "output": (0, 1000)}
 # Of the numbers that are taken off or divided by.
 _LARGEST = 10_000
+
+# Keys of earlier versions, in files that are in use.
+_OLD_KEYS = {"least": "min_size"}
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @dataclass(frozen=True)
-class Convention:
+class PreprocessingSpec:
     """How pictures go into a network and mattes come out; every field may stand in the TOML file.
 
     Attributes
@@ -30,7 +35,7 @@ class Convention:
         Side of the square that pictures are squeezed to, or with ``square = false`` their long
         side. Sizes that are fixed in the file itself win.
     square : bool
-    least : int
+    min_size : int
         Long side that smaller pictures are brought to at least, if not square; 0 is `size`.
     multiple : int
         What the sides are rounded to a multiple of, in pixels, if not square.
@@ -51,7 +56,7 @@ class Convention:
 
     size: int = 512
     square: bool = True
-    least: int = 0
+    min_size: int = 0
     multiple: int = 32
     resample: str = field(default="area", metadata={"choices": ("area", "lanczos")})
     channels: str = field(default="rgb", metadata={"choices": ("rgb", "bgr")})
@@ -69,20 +74,20 @@ class Convention:
 
 PRESETS = {
     # As rembg runs it.
-    "u2net": Convention(
+    "u2net": PreprocessingSpec(
         size=320, resample="lanczos", divide_by_max=True, min_max=True, **_IMAGENET
     ),
-    "isnet": Convention(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
+    "isnet": PreprocessingSpec(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
     # Its short side is meant to be 512.
-    "modnet": Convention(size=672, square=False, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-    "birefnet": Convention(size=1024, activation="sigmoid", **_IMAGENET),
-    "rmbg-1.4": Convention(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
-    "rmbg-2.0": Convention(size=1024, **_IMAGENET),
+    "modnet": PreprocessingSpec(size=672, square=False, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    "birefnet": PreprocessingSpec(size=1024, activation="sigmoid", **_IMAGENET),
+    "rmbg-1.4": PreprocessingSpec(size=1024, mean=(0.5, 0.5, 0.5), min_max=True),
+    "rmbg-2.0": PreprocessingSpec(size=1024, **_IMAGENET),
 }
 
 
-def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
-    """Learn the convention of a model from the TOML file beside it, its metadata, or its name.
+def find_spec(path: Path, metadata: dict[str, str]) -> PreprocessingSpec:
+    """Find how a model takes pictures: by the TOML file beside it, its metadata, or its name.
 
     Parameters
     ----------
@@ -101,10 +106,12 @@ def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
         return _read(beside)
     if METADATA_KEY in metadata:
         try:
-            return _checked(from_table(Convention, json.loads(metadata[METADATA_KEY])))
-        # Besides what is no JSON: lists nested thousands deep.
-        except (ValueError, RecursionError) as error:
-            raise MatteError(f"{path}: its metadata is damaged ({error})") from None
+            table = parse_object(metadata[METADATA_KEY], "its metadata")
+            return _checked(from_table(PreprocessingSpec, _renamed(table)))
+        except MatteError as error:
+            raise MatteError(f"{path}: {error}") from None
+        except ValueError as error:
+            raise MatteError(f"{path}: its metadata is damaged: {error}") from None
     for name, preset in PRESETS.items():
         if path.stem.lower().startswith(name):
             return preset
@@ -114,33 +121,38 @@ def find_convention(path: Path, metadata: dict[str, str]) -> Convention:
     )
 
 
-def _read(path: Path) -> Convention:
-    table = read_toml(path)
+def _read(path: Path) -> PreprocessingSpec:
+    table = _renamed(read_toml(path))
     name = table.pop("preset", None)
     if name is not None and (not isinstance(name, str) or name not in PRESETS):
         raise MatteError(f"{path}: no preset '{name}': {nearest(str(name), PRESETS)}")
     try:
-        said = from_table(Convention, table)
-        changes = {key: getattr(said, key) for key in table}
-        return _checked(replace(PRESETS.get(name, Convention()), **changes))
+        given = from_table(PreprocessingSpec, table)
+        changes = {key: getattr(given, key) for key in table}
+        return _checked(replace(PRESETS.get(name, PreprocessingSpec()), **changes))
     except ValueError as error:
         raise MatteError(f"{path}: {error}") from None
 
 
-def _checked(convention: Convention) -> Convention:
-    """Give a convention back if pictures can be made by it.
+def _checked(spec: PreprocessingSpec) -> PreprocessingSpec:
+    """Give a spec back if pictures can be made by it.
 
     Raises
     ------
     ValueError
     """
     for name, (low, high) in _BOUNDS.items():
-        value = getattr(convention, name)
+        value = getattr(spec, name)
         if not low <= value <= high:
             raise ValueError(f"'{name}' must be {low} to {high}: got {value}")
     for name in ("mean", "std"):
-        if not all(abs(value) <= _LARGEST for value in getattr(convention, name)):
+        if not all(abs(value) <= _LARGEST for value in getattr(spec, name)):
             raise ValueError(f"'{name}' must be {-_LARGEST} to {_LARGEST}")
-    if not all(abs(value) >= 1 / _LARGEST for value in convention.std):
-        raise ValueError(f"'std' is divided by, and must not be 0: got {convention.std}")
-    return convention
+    if not all(abs(value) >= 1 / _LARGEST for value in spec.std):
+        raise ValueError(f"'std' is divided by, and must not be 0: got {spec.std}")
+    return spec
+
+
+def _renamed(table: dict[str, Any]) -> dict[str, Any]:
+    """Take over the keys that files of earlier versions have."""
+    return {_OLD_KEYS.get(key, key): value for key, value in table.items()}

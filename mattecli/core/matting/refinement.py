@@ -7,18 +7,18 @@ import math
 import cv2
 import numpy as np
 
-from mattecli.core.imaging.blocks import busy_blocks, grown
-from mattecli.core.imaging.placing import resize
-from mattecli.core.imaging.reading import to_unit
-from mattecli.core.inference.closed_form import solve_closed_form
-from mattecli.core.inference.windows import ColorWindows
+from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.matting.blocks import busy_blocks, grown
+from mattecli.core.matting.closed_form import solve_closed_form
+from mattecli.core.matting.color_windows import ColorWindows
+from mattecli.core.matting.placing import resize
 
 # Radius of windows at half the network's size, and the contrast (squared) below which one is flat.
 # SAD and Grad on photos and composites chose them.
-_RADIUS, _FLAT = 4, 1e-5
+_RADIUS, _FLAT_CONTRAST = 4, 1e-5
 # Where the matte is this close to 0 or 1 in the whole window it is sure.
-_SURE = 0.01
-# Size at which unsure pixels are solved.
+_CERTAIN_MARGIN = 0.01
+# Size at which uncertain pixels are solved.
 _SOLVED_PIXELS = 1_000_000
 # Rows of the full-size photo that are worked on at once, and the side of blocks that are left out
 # where all is sure.
@@ -26,7 +26,10 @@ _STRIP, _BLOCK = 32, 32
 
 
 def refine(
-    color: np.ndarray, matte: np.ndarray, level: str = "fast", seen: np.ndarray | None = None
+    color: np.ndarray,
+    matte: np.ndarray,
+    level: str = "fast",
+    network_input: np.ndarray | None = None,
 ) -> np.ndarray:
     """Bring a matte to the size of its photo.
 
@@ -34,8 +37,8 @@ def refine(
     colour within every window, finds these functions at half the network's size and applies them to
     the full-size photo, so that edges and hair come back at the photo's own sharpness: the fast
     guided filter of He and Sun (arXiv 1505.00996).
-    ``best`` then solves the unsure pixels anew by closed-form matting at up to a megapixel. In all
-    of them only pixels about which the network is unsure are touched.
+    ``best`` then solves the uncertain pixels anew by closed-form matting at up to a megapixel. In
+    all of them only pixels about which the network is uncertain are touched.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def refine(
     matte : float32 ndarray of shape (h, w), in [0, 1]
         The network's matte of it, at the size at which the network saw it.
     level : {"none", "fast", "best"}
-    seen : uint8 ndarray of shape (h, w, 3), optional
+    network_input : uint8 ndarray of shape (h, w, 3), optional
         The photo as the network saw it, which spares making it small once more.
 
     Returns
@@ -54,8 +57,8 @@ def refine(
     if level == "none":
         return resize(matte, *color.shape[:2])
     if level == "best":
-        return _to_full_size(color, _solved(color, matte, seen))
-    return _enlarged(color, matte, seen)
+        return _to_full_size(color, _solve_uncertain(color, matte, network_input))
+    return _guided_upsample(color, matte, network_input)
 
 
 def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -95,53 +98,59 @@ def _known(trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _to_solve(color: np.ndarray) -> np.ndarray:
-    """Reduce a photo to the size at which unsure pixels are solved, unless it is smaller."""
+    """Reduce a photo to the size at which uncertain pixels are solved, unless it is smaller."""
     scale = min(1.0, math.sqrt(_SOLVED_PIXELS / (color.shape[0] * color.shape[1])))
     return resize(color, *(max(1, round(side * scale)) for side in color.shape[:2]))
 
 
-def _solved(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
-    """Solve what is unsure in a matte, at the size of the photo or at a megapixel."""
+def _solve_uncertain(
+    color: np.ndarray, matte: np.ndarray, network_input: np.ndarray | None
+) -> np.ndarray:
+    """Solve what is uncertain in a matte, at the size of the photo or at a megapixel."""
     color = _to_solve(color)
-    first = _enlarged(color, matte, seen)
-    # The network is unsure just beside what it shows as unsure, too.
-    unsure = cv2.dilate(_is_unsure(matte).astype(np.uint8), np.ones((5, 5), np.uint8))
-    unsure = cv2.resize(unsure, first.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
-    return _solve(color, first, unsure)
+    first = _guided_upsample(color, matte, network_input)
+    # The network is uncertain just beside what it shows as uncertain, too.
+    uncertain = cv2.dilate(_is_uncertain(matte).astype(np.uint8), np.ones((5, 5), np.uint8))
+    uncertain = cv2.resize(uncertain, first.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(
+        bool
+    )
+    return _solve(color, first, uncertain)
 
 
-def _solve(color: np.ndarray, first: np.ndarray, unsure: np.ndarray) -> np.ndarray:
-    if not unsure.any():
+def _solve(color: np.ndarray, first: np.ndarray, uncertain: np.ndarray) -> np.ndarray:
+    if not uncertain.any():
         return first
     # Where all is sure nothing changes, so only the box around the rest is solved.
     box = tuple(
         slice(max(0, int(found[0]) - 2), int(found[-1]) + 3)
-        for found in (unsure.any(axis=1).nonzero()[0], unsure.any(axis=0).nonzero()[0])
+        for found in (uncertain.any(axis=1).nonzero()[0], uncertain.any(axis=0).nonzero()[0])
     )
-    first[box] = solve_closed_form(to_unit(color[box]), first[box], unsure[box])
+    first[box] = solve_closed_form(to_unit(color[box]), first[box], uncertain[box])
     return first
 
 
 def _to_full_size(color: np.ndarray, solved: np.ndarray) -> np.ndarray:
-    return solved if solved.shape == color.shape[:2] else _enlarged(color, solved)
+    return solved if solved.shape == color.shape[:2] else _guided_upsample(color, solved)
 
 
-def _enlarged(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
+def _guided_upsample(
+    color: np.ndarray, matte: np.ndarray, network_input: np.ndarray | None = None
+) -> np.ndarray:
     """Bring a matte to the photo's size by a fast guided filter."""
     height, width = color.shape[:2]
     alpha = resize(matte, height, width)
     half = tuple((side + 1) // 2 for side in matte.shape)
-    # Alpha is slope · colour + offset; the last layer says how far the matte is unsure.
+    # Alpha is slope · colour + offset; the last layer says how far the matte is uncertain.
     layers = np.zeros((5, *half), np.float32)
-    layers[4] = resize(_unsureness(matte), *half)
-    guide = to_unit(resize(color if seen is None else seen, *half))
+    layers[4] = resize(_uncertainty(matte), *half)
+    guide = to_unit(resize(color if network_input is None else network_input, *half))
     reduced = resize(matte, *half)
-    # Interpolation at a pixel that is unsure reaches to its neighbours.
+    # Interpolation at a pixel that is uncertain reaches to its neighbours.
     needed = cv2.dilate((layers[4] > 0).view(np.uint8), np.ones((3, 3), np.uint8))
     for block in busy_blocks(needed, _BLOCK):
         # A fit depends on colours that are two radii away.
         outer, inner = grown(block, 2 * _RADIUS, half)
-        slope, offset = ColorWindows(guide[outer], _RADIUS, _FLAT).fit(reduced[outer])
+        slope, offset = ColorWindows(guide[outer], _RADIUS, _FLAT_CONTRAST).fit(reduced[outer])
         layers[:3, block[0], block[1]] = slope[inner].transpose(2, 0, 1)
         layers[3][block] = offset[inner]
 
@@ -169,9 +178,9 @@ def _enlarged(color: np.ndarray, matte: np.ndarray, seen: np.ndarray | None = No
     return alpha
 
 
-def _unsureness(matte: np.ndarray) -> np.ndarray:
-    return cv2.blur(_is_unsure(matte).astype(np.float32), (3, 3))
+def _uncertainty(matte: np.ndarray) -> np.ndarray:
+    return cv2.blur(_is_uncertain(matte).astype(np.float32), (3, 3))
 
 
-def _is_unsure(matte: np.ndarray) -> np.ndarray:
-    return (matte > _SURE) & (matte < 1 - _SURE)
+def _is_uncertain(matte: np.ndarray) -> np.ndarray:
+    return (matte > _CERTAIN_MARGIN) & (matte < 1 - _CERTAIN_MARGIN)

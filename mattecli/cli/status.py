@@ -1,0 +1,18 @@
+"""Exit codes of every command."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """How a command ended."""
+
+    #: All was done.
+    SUCCESS = 0
+    #: Something failed: a file, a photo of several, a check. Standard error says what.
+    FAILURE = 1
+    #: The command line is wrong: Typer's own number for it.
+    USAGE = 2
+    #: Ctrl-C or SIGTERM: 128 and the number of SIGINT, as shells report it.
+    INTERRUPTED = 130

@@ -1,0 +1,22 @@
+"""Backgrounds as the user names them: a color, or the path of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mattecli.core.errors import missing
+from mattecli.core.imaging.colors import is_color, parse_color
+from mattecli.core.imaging.reading import read_color
+
+
+def load_background(text: str) -> np.ndarray:
+    """Turn a colour into float32 RGB of shape (3,), or the path of a picture into uint8 H×W×3."""
+    path = Path(text)
+    # What is neither is a misspelt file if it has a suffix, and a misspelt colour if not.
+    if is_color(text) or not (path.suffix or path.exists()):
+        return parse_color(text)
+    if not path.exists():
+        raise missing(path)
+    return read_color(path)

@@ -1,0 +1,130 @@
+"""One run of ``matte composite``: which files, and where the results go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mattecli.core.device import usable_cores
+from mattecli.core.errors import MatteError, OutputUnusable, reason_of
+from mattecli.core.imaging.backgrounds import load_background
+from mattecli.core.imaging.colors import is_color
+from mattecli.core.imaging.naming import distinct_stems, with_suffix
+from mattecli.core.imaging.piping import read_standard_input
+from mattecli.core.imaging.pixels import to_bits
+from mattecli.core.imaging.reading import read_picture, to_srgb
+from mattecli.core.imaging.walking import require_images
+from mattecli.core.imaging.writing import SIXTEEN_BIT, encode, write_result
+from mattecli.core.matting.layout import Layout, check_transparent, compose
+
+
+@dataclass(frozen=True)
+class CompositeJob:
+    """One cutout on one background, and where the result goes; ``-`` is standard output."""
+
+    cutout: Path | bytes
+    background: str
+    output: Path
+
+
+def plan_composites(
+    foreground: Path, background: str, out: Path, suffix: str, pattern: str | None
+) -> list[CompositeJob]:
+    """Pair every cutout with every background and name the results.
+
+    Parameters
+    ----------
+    foreground : Path
+        A cutout, a folder of them, or ``-`` for standard input.
+    background : str
+        A colour, a picture, or a folder of pictures.
+    pattern : str or None
+        Relative path of a result in the folder `out`, with ``{fg}`` and ``{bg}`` for the names of
+        its parts; None where `out` is the one result itself.
+
+    Raises
+    ------
+    MatteError
+        If there is nothing to do, two results would share a name, or one would replace an input.
+    """
+    if str(foreground) == "-":
+        return [CompositeJob(read_standard_input(), background, out)]
+    cutouts = require_images(foreground)
+    in_folder = not is_color(background) and Path(background).is_dir()
+    backgrounds = (
+        [str(path) for path in require_images(Path(background))] if in_folder else [background]
+    )
+    inputs = {path.resolve() for path in cutouts} | {Path(text).resolve() for text in backgrounds}
+    if pattern is None:
+        _check_harmless(out, inputs)
+        return [CompositeJob(cutouts[0], backgrounds[0], out)]
+
+    background_names = (
+        distinct_stems([Path(text) for text in backgrounds], Path(background))
+        if in_folder
+        else [Path(background).stem]
+    )
+    jobs: dict[Path, CompositeJob] = {}
+    # Background by background, so that each is decoded once.
+    for text, background_name in zip(backgrounds, background_names, strict=True):
+        for path, cutout_name in zip(cutouts, distinct_stems(cutouts, foreground), strict=True):
+            try:
+                stem = pattern.format(fg=cutout_name, bg=background_name)
+            except (KeyError, IndexError, ValueError):
+                raise MatteError(f"pattern '{pattern}' may hold {{fg}} and {{bg}} only") from None
+            output = with_suffix(out / stem, suffix)
+            if output in jobs:
+                raise MatteError(f"pattern '{pattern}' names several results {output}")
+            _check_harmless(output, inputs)
+            jobs[output] = CompositeJob(path, text, output)
+    return list(jobs.values())
+
+
+def compose_all(
+    jobs: list[CompositeJob], layout: Layout, suffix: str, quality: int | None
+) -> Iterator[str | None]:
+    """Make every composite, several at once; gives None or what went wrong, job by job.
+
+    Raises
+    ------
+    OutputUnusable
+        As soon as nothing more can be written.
+    """
+    # Threads share the decoded background, and the next one while both are in use.
+    background_of = lru_cache(maxsize=2)(load_background)
+
+    def work(job: CompositeJob) -> str | None:
+        try:
+            _write_composite(job, background_of(job.background), layout, suffix, quality)
+        except OutputUnusable:
+            raise
+        # Anything at all that goes wrong with one composite must not stop the others.
+        except Exception as error:
+            return reason_of(error, "-" if isinstance(job.cutout, bytes) else job.cutout)
+        return None
+
+    with ThreadPoolExecutor(min(usable_cores(), 8)) as executor:
+        try:
+            yield from executor.map(work, jobs)
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _write_composite(
+    job: CompositeJob, background: np.ndarray, layout: Layout, suffix: str, quality: int | None
+) -> None:
+    cutout = to_srgb(read_picture(job.cutout))
+    check_transparent(cutout, "standard input" if isinstance(job.cutout, bytes) else job.cutout)
+    bits = 16 if cutout.color.dtype == np.uint16 and suffix in SIXTEEN_BIT else 8
+    result = to_bits(compose(cutout, background, layout), bits)
+    write_result(job.output, encode(result, suffix, quality=quality))
+
+
+def _check_harmless(output: Path, inputs: set[Path]) -> None:
+    if output.resolve() in inputs:
+        raise MatteError(f"{output} would overwrite an input: choose another place for output")

@@ -1,0 +1,235 @@
+"""The options of prediction, declared once for the command line, ``matte.toml`` and Python.
+
+Importing this module is cheap, as `matte --help` does it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from mattecli.core.errors import MatteError
+
+Format = Literal["png", "webp", "tiff", "jpg"]
+Refine = Literal["none", "fast", "best"]
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+
+
+class Kind(str, Enum):
+    """What can be saved of a photo; Typer takes lists of no other kind of choices."""
+
+    cutout = "cutout"
+    alpha = "alpha"
+    foreground = "foreground"
+    composite = "composite"
+
+
+_RESULTS, _MATTE, _NETWORK, _RUN = "Results", "Matte", "Network", "Run"
+
+
+def option(default: Any, help: str, *, panel: str = "", flags: tuple[str, ...] = (), **more: Any):
+    """Declare a field of a dataclass as an option.
+
+    Parameters
+    ----------
+    help : str
+        Its line in ``--help``, on the panel `panel`.
+    flags : tuple of str
+        How it is spelt on the command line, where its name does not say so.
+    **more
+        What else ``typer.Option`` takes, such as ``min``; and ``aliases``, older spellings that
+        still work and are not shown.
+    """
+    if panel:
+        more["rich_help_panel"] = panel
+    metadata = {"help": help, "flags": flags, **more}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=list, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictOptions:
+    """How the matte of a photo is found."""
+
+    refine: Refine = option(
+        "fast",
+        "How the matte is brought to the photo's full size: enlarged only, guided by the photo, or "
+        "solved anew where the network is unsure (seconds a photo).",
+        panel=_MATTE,
+    )
+    size: int | None = option(
+        None,
+        "Long side in pixels at which the network sees a photo.",
+        panel=_NETWORK,
+        min=32,
+        show_default="what the weights were trained for",
+    )
+    two_pass: bool = option(
+        True,
+        "Run the network again, on a larger crop of what is uncertain, in photos of 640 pixels and "
+        "more.",
+        panel=_NETWORK,
+        flags=("--two-pass/--single-pass",),
+        aliases=("--look-twice/--look-once",),
+    )
+    weights: Path | None = option(
+        None,
+        "Weights to use: a file, any network as .onnx, or a name of `matte weights`.",
+        panel=_NETWORK,
+        metavar="NAME|FILE",
+        show_default="the bundled ones",
+    )
+    device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.", panel=_NETWORK)
+    precision: Precision = option(
+        "auto",
+        "auto is fp16 on CUDA, int8 on the CPU where weights have it, else fp32.",
+        panel=_NETWORK,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line would refuse.
+
+        Raises
+        ------
+        MatteError
+        """
+        for name, choices in (("refine", Refine), ("precision", Precision)):
+            if getattr(self, name) not in get_args(choices):
+                known = ", ".join(get_args(choices))
+                raise MatteError(f"no {name} '{getattr(self, name)}': use one of {known}")
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputOptions:
+    """What is made of a photo or clip, and how it is stored."""
+
+    save: list[Kind] = option(
+        [],
+        "What to save: a cutout with straight colours, the alpha matte, the foreground colours, or "
+        "a composite over --background. Repeat for several; each then gets a folder OUT/<kind>.",
+        panel=_RESULTS,
+        show_default="cutout, or composite with --background",
+    )
+    image_format: Format | None = option(
+        None,
+        "Format of the results.",
+        panel=_RESULTS,
+        flags=("--format",),
+        show_default="as OUT, or png",
+    )
+    bits: int = option(8, "Bits per channel: 8 or 16.", panel=_RESULTS, min=8, max=16)
+    compression: int = option(
+        3, "PNG compression: 0 is quick, 9 is small.", panel=_RESULTS, min=0, max=9
+    )
+    quality: int | None = option(
+        None,
+        "Quality of JPEG, WebP and clips.",
+        panel=_RESULTS,
+        min=1,
+        max=100,
+        show_default="95 for JPEG, lossless for WebP, 65 for clips",
+    )
+    background: str | None = option(
+        None,
+        "Lay the subject onto a colour or a picture.",
+        panel=_RESULTS,
+        metavar="COLOR|IMAGE",
+    )
+    crop: bool = option(False, "Crop results to the subject.", panel=_RESULTS, flags=("--crop",))
+    margin: float = option(
+        0.03, "Room that --crop leaves, as a share of the subject's size.", panel=_RESULTS, min=0
+    )
+    keep_metadata: bool = option(
+        False,
+        "Keep EXIF and the colour profile instead of converting to sRGB.",
+        panel=_RESULTS,
+        flags=("--keep-metadata",),
+    )
+    matte_color: str = option(
+        "white",
+        "What lies behind photos that are transparent already.",
+        panel=_RESULTS,
+        metavar="COLOR",
+    )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What to save, each once."""
+        return tuple(dict.fromkeys(kind.value for kind in self.save)) or (
+            ("composite",) if self.background else ("cutout",)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceOptions:
+    """What is read beside the photos, and which of them."""
+
+    trimap: Path | None = option(
+        None,
+        "Trimaps by the photos' names: what is black or white in one is taken as known, the rest "
+        "is solved. Photos without one are done as usual.",
+        panel=_MATTE,
+        metavar="FILE|DIR",
+    )
+    smooth: bool = option(
+        True, "Average the mattes of a clip's frames as far as they show the same.", panel=_MATTE
+    )
+    max_megapixels: float = option(200, "Refuse larger photos to spare memory.", panel=_RUN, min=0)
+    watch: bool = option(
+        False,
+        "Go on with photos as they appear in IN or change there, until Ctrl-C.",
+        panel=_RUN,
+        flags=("--watch",),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How a run goes about its work and what it reports."""
+
+    batch_size: int | None = option(
+        None,
+        "Photos per pass through the network; halved where memory runs out.",
+        panel=_NETWORK,
+        min=1,
+        show_default="1 on the CPU, else 8",
+    )
+    workers: int | None = option(
+        None,
+        "Threads that decode, and as many that encode.",
+        panel=_RUN,
+        min=1,
+        show_default="one per core, 8 at most",
+    )
+    overwrite: bool = option(
+        True,
+        "Do photos again whose results are there, or leave them out: so goes on what was "
+        "interrupted.",
+        panel=_RUN,
+        flags=("--overwrite/--skip-existing", " /--resume"),
+    )
+    report: Path | None = option(
+        None, "Append one line of JSON for each photo.", panel=_RUN, metavar="FILE"
+    )
+    preview: Path | None = option(
+        None,
+        "Write a contact sheet: photo, alpha, cutout of the first 60.",
+        panel=_RUN,
+        metavar="FILE",
+    )
+    json_log: bool = option(
+        False,
+        "Say how each photo ended as a line of JSON on standard error, and nothing else.",
+        panel=_RUN,
+        flags=("--json-log",),
+    )
+    quiet: bool = option(
+        False, "Print nothing but what went wrong.", panel=_RUN, flags=("--quiet", "-q")
+    )
+
+    def batch_size_on(self, device_type: str) -> int:
+        """Give the batch size for ``cpu``, ``cuda`` or ``mps``."""
+        return self.batch_size or (1 if device_type == "cpu" else 8)

@@ -1,0 +1,205 @@
+"""Two-pass inference: the whole photo first, then a larger crop of what is uncertain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mattecli.core.matting.blocks import Block
+from mattecli.core.matting.placing import resize
+from mattecli.core.runtime.model import MattingModel
+from mattecli.core.runtime.sizing import Sizing, resized_size
+
+#: Size of the photo in the second pass, relative to the first.
+SECOND_PASS_SCALE = 1.5
+#: The second pass enlarges a photo to so many times its own size at most. Photos so small that the
+#: first pass would then be smaller than the network can do with have a single pass.
+MAX_UPSCALE = 1.2
+#: In the second pass the whole photo would have at most this fraction of its own pixels, which
+#: takes less time than cutting so many out,
+MAX_PIXEL_FRACTION = 0.35
+#: or this multiple of the area of a square photo in a single pass, or photos of a megapixel would
+#: take long.
+MAX_AREA_FACTOR = 1.1
+#: The second pass replaces the first around uncertain pixels, as far as so many of its pixels.
+BLEND_RADIUS_PX = 12
+#: Margin of the crop around uncertain pixels, as a fraction of the photo's sides: the network needs
+#: to see what it is looking at.
+CROP_MARGIN = 0.05
+#: On accelerators sides of crops are rounded up to so many steps of the photo's side, so that crops
+#: of several photos have one size and share a batch.
+CROP_STEPS = 4
+
+# Alpha of the first pass is uncertain if it is farther than this from 0 and from 1.
+_CERTAIN_MARGIN = 0.02
+
+
+@dataclass
+class PhotoPasses:
+    """A photo on its way through the network.
+
+    Attributes
+    ----------
+    network_input : uint8 ndarray of shape (h, w, 3)
+        The photo at the size of its last pass.
+    crop : uint8 ndarray of shape (h', w', 3), or None
+        What the network is to take next; None once all passes are done.
+    first_size : (height, width) or None
+        Size of the first of two passes; None where there is one pass.
+    first, second : float32 ndarray or None
+        Mattes of the passes that are done; the second one is of `box`.
+    box : pair of slices or None
+        Part of `network_input` that the second pass takes.
+    """
+
+    network_input: np.ndarray
+    crop: np.ndarray | None
+    first_size: tuple[int, int] | None = None
+    first: np.ndarray | None = None
+    box: Block | None = None
+    second: np.ndarray | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all passes are done."""
+        return self.crop is None
+
+    @property
+    def next_crop(self) -> np.ndarray:
+        """What the network is to take next, where a pass is left."""
+        assert self.crop is not None
+        return self.crop
+
+
+class PassPlanner:
+    """Plans what a model takes of each photo, pass by pass.
+
+    The first pass takes the whole photo, which shows best what the subject is; the second one takes
+    the box around all that is uncertain then, at 1.5 times that size, which shows best where the
+    subject ends. The larger a photo, the larger both passes, up to the size that the network was
+    trained for in the first one. Small photos have a single pass, at that size or their own.
+
+    Parameters
+    ----------
+    model : MattingModel
+        Where it does not take inputs of any size, there is always one pass.
+    two_pass : bool
+    scale : float
+        Factor on the size of the network's input in a single pass.
+    """
+
+    def __init__(self, model: MattingModel, *, two_pass: bool = True, scale: float = 1.0) -> None:
+        self.model = model
+        self.two_pass = two_pass and model.sizing.is_free
+        self.scale = scale
+
+    def input_sizes(
+        self, height: int, width: int
+    ) -> tuple[tuple[int, int], tuple[int, int] | None]:
+        """Plan the passes of a photo.
+
+        Returns
+        -------
+        size : (height, width)
+            Size of the whole photo in the last pass.
+        first_size : (height, width) or None
+            Its size in the first of two passes; None for a single pass.
+        """
+        sizing = self.model.sizing
+        if self.two_pass and (size := second_pass_size(sizing, height, width)):
+            return size, resized_size(*size, 1 / SECOND_PASS_SCALE, sizing.multiple)
+        return sizing.input_size(height, width, self.scale), None
+
+    def start(self, image: np.ndarray) -> PhotoPasses:
+        """Prepare the first pass of a uint8 H×W×3 photo."""
+        size, first_size = self.input_sizes(*image.shape[:2])
+        prepared = self.model.prepare(image, size)
+        return PhotoPasses(
+            prepared, resize(prepared, *first_size) if first_size else prepared, first_size
+        )
+
+    def advance(self, photo: PhotoPasses, matte: np.ndarray) -> None:
+        """Take the matte of `photo.crop`, and set `photo.crop` to the next crop, or to None."""
+        photo.crop = None
+        if photo.first is not None:
+            photo.second = matte
+            return
+        photo.first = matte
+        if photo.first_size is None:
+            return
+        uncertain = _is_uncertain(matte)
+        if uncertain.any():
+            steps = CROP_STEPS if self.model.device_type != "cpu" else None
+            photo.box = crop_box(
+                uncertain, photo.network_input.shape[:2], self.model.sizing.multiple, steps
+            )
+            photo.crop = photo.network_input[photo.box]
+
+
+def second_pass_size(sizing: Sizing, height: int, width: int) -> tuple[int, int] | None:
+    """Give the (height, width) of a whole photo in the second pass; None if it has a single one."""
+    longer = max(height, width)
+    pixels = max(MAX_AREA_FACTOR * sizing.size**2, MAX_PIXEL_FRACTION * height * width)
+    long_side = min(
+        MAX_UPSCALE * longer,
+        SECOND_PASS_SCALE * sizing.size,
+        (pixels / (height * width)) ** 0.5 * longer,
+    )
+    if long_side < SECOND_PASS_SCALE * min(sizing.min_size, sizing.size):
+        return None
+    return resized_size(height, width, long_side / longer, sizing.multiple)
+
+
+def crop_box(
+    uncertain: np.ndarray, shape: tuple[int, int], multiple: int, steps: int | None = None
+) -> Block:
+    """Find the box around what is uncertain, with its margin.
+
+    Parameters
+    ----------
+    uncertain : uint8 ndarray of shape (h, w)
+        Not all 0.
+    shape : (height, width)
+        Of the frame that the box is for; multiples of `multiple`.
+    multiple : int
+        What the box's sides are multiples of.
+    steps : int, optional
+        Round the sides up to so many steps of the frame's sides instead.
+    """
+    box = []
+    for axis, length in enumerate(shape):
+        step = multiple * (-(-length // (multiple * steps)) if steps else 1)
+        found = np.flatnonzero(uncertain.any(axis=1 - axis)) / uncertain.shape[axis]
+        low = max(0, int((found[0] - CROP_MARGIN) * length))
+        high = min(length, int((found[-1] + CROP_MARGIN) * length) + 1)
+        side = min(length, -(-(high - low) // step) * step)
+        low = min(low, length - side)
+        box.append(slice(low, low + side))
+    return box[0], box[1]
+
+
+def blend(photo: PhotoPasses) -> np.ndarray:
+    """Put the passes of a photo together, once they are done.
+
+    Returns
+    -------
+    float32 ndarray of shape (h, w), in [0, 1]
+        Of the size of `photo.network_input`.
+    """
+    if photo.first_size is None:
+        return photo.first
+    shape = photo.network_input.shape[:2]
+    if photo.box is None:
+        return resize(photo.first, *shape)
+    alpha = cv2.resize(photo.first, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    weight = cv2.resize(_is_uncertain(photo.first), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    weight = cv2.dilate(weight[photo.box], np.ones((BLEND_RADIUS_PX, BLEND_RADIUS_PX), np.uint8))
+    weight = cv2.blur(weight.astype(np.float32), (BLEND_RADIUS_PX + 1, BLEND_RADIUS_PX + 1))
+    alpha[photo.box] += weight * (photo.second - alpha[photo.box])
+    return alpha
+
+
+def _is_uncertain(matte: np.ndarray) -> np.ndarray:
+    return ((matte > _CERTAIN_MARGIN) & (matte < 1 - _CERTAIN_MARGIN)).view(np.uint8)

@@ -1,0 +1,1 @@
+"""The mathematics of matting, in NumPy and OpenCV."""

@@ -1,1 +1,0 @@
-"""ONNX both ways: our networks for other programs, and other networks for ours."""

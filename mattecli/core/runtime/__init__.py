@@ -1,0 +1,1 @@
+"""Networks made ready to run, all behind one protocol."""

@@ -1,0 +1,130 @@
+"""The one way to write files: whole or not at all, and every OSError as one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mattecli.core.errors import MatteError, OutputUnusable
+
+# After one of these no other file in the same place can be written either.
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+# A file stands where a folder should be made.
+_HOPELESS |= {errno.ENOTDIR, errno.EEXIST}
+
+# Temporary files are made private; a finished file shall be as readable as any other.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
+# The leading dot hides what a killed process leaves behind. The name does not grow with that of the
+# file, which may have the full 255 bytes. Machine and process tell whether anybody still writes it.
+_MACHINE = f"{zlib.crc32(os.uname().nodename.encode()):08x}" if hasattr(os, "uname") else "local"
+_TEMPORARY = re.compile(rf"\.matte-{_MACHINE}-(\d+)-\w+\.tmp")
+
+_swept: set[Path] = set()
+_sweeping = threading.Lock()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary name beside `path`, to be renamed to it: `path` never holds half a file.
+
+    The temporary file is renamed when the block ends well and removed when it does not. Missing
+    folders are made.
+
+    Parameters
+    ----------
+    durable : bool
+        Whether the file is on the disk before it is renamed; caches can do without.
+
+    Raises
+    ------
+    OutputUnusable
+        If the disk is full or the folder cannot be written to.
+    MatteError
+        If only this file cannot be written.
+    """
+    path = Path(path)
+    temporary = None
+    with clear_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep_once(path.parent)
+            descriptor, name = tempfile.mkstemp(
+                prefix=f".matte-{_MACHINE}-{os.getpid()}-", suffix=".tmp", dir=path.parent
+            )
+            temporary = Path(name)
+            try:
+                yield temporary
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.chmod(temporary, 0o666 & ~_UMASK)
+            os.replace(temporary, path)
+        except BaseException:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` to `path`; see `whole_file` for what may go wrong."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def clear_errors(path: Path | str) -> Iterator[None]:
+    """Turn an OSError while `path` is written into a `MatteError` with file and reason.
+
+    Raises
+    ------
+    OutputUnusable
+        If the disk is full or the folder cannot be written to.
+    MatteError
+        On any other OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        kind = OutputUnusable if error.errno in _HOPELESS else MatteError
+        raise kind(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files in `folder` whose process on this machine has ended."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and not _is_alive(int(match[1])):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder when this process first writes to it: listing a large one takes time."""
+    with _sweeping:
+        if folder in _swept:
+            return
+        _swept.add(folder)
+    sweep(folder)
+
+
+def _is_alive(process: int) -> bool:
+    # Signal 0 would end the process on Windows.
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

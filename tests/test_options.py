@@ -1,0 +1,45 @@
+"""Options that are declared once for command line, ``matte.toml`` and Python."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import mattecli
+from mattecli import api
+from mattecli.cli.app import app
+from mattecli.core.errors import MatteError
+from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.matting.layout import Layout
+
+
+def test_the_api_has_the_keywords_that_are_declared():
+    declared = {field.name for field in dataclasses.fields(PredictOptions)}
+    assert set(api.PredictKeywords.__annotations__) == declared | {"trimap"}
+    layout = {field.name for field in dataclasses.fields(Layout)}
+    assert set(api.LayoutKeywords.__annotations__) | {"position"} == layout
+
+
+def test_what_the_command_line_refuses_python_refuses():
+    with pytest.raises(MatteError, match="no refine 'slow': use one of none, fast, best"):
+        PredictOptions(refine="slow")
+    with pytest.raises(MatteError, match="no precision"):
+        mattecli.predict("photo.jpg", precision="fp8")
+    photo = np.zeros((8, 8, 3), np.uint8)
+    for alpha in (None, photo[..., 0]):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'quality'"):
+            mattecli.cutout(photo, alpha, quality=3)
+
+
+def test_old_spellings_work_and_are_not_shown():
+    text = CliRunner().invoke(app, ["predict", "--help"], env={"COLUMNS": "200"}).output
+    assert "--two-pass" in text and "--single-pass" in text
+    assert "look" not in text.lower().replace("looked", "")
+
+
+def test_batches_are_for_accelerators():
+    assert [RunOptions().batch_size_on(kind) for kind in ("cpu", "cuda", "mps")] == [1, 8, 8]
+    assert RunOptions(batch_size=3).batch_size_on("cpu") == 3

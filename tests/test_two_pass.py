@@ -1,0 +1,270 @@
+"""Two-pass inference: a second pass on a larger crop of what is uncertain."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import mattecli
+from mattecli.cli.app import app
+from mattecli.core.imaging.pixels import Picture
+from mattecli.core.imaging.reading import read_alpha, read_color
+from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.pipeline import Job, Outcome, Steps, run_pipeline
+from mattecli.core.inference.predictor import Predictor
+from mattecli.core.matting.placing import resize
+from mattecli.core.runtime.sizing import Sizing
+
+
+class Blurred:
+    """A model that takes red for the subject, blurred by some pixels, and notes what it is given.
+
+    Attributes
+    ----------
+    batches : list of list of tuple
+        For every call the sizes of its images.
+    """
+
+    max_concurrency, batch_one = 1, False
+
+    def __init__(
+        self, size: int = 128, min_size: int | None = None, device_type: str = "cpu"
+    ) -> None:
+        self.sizing = Sizing(size, min_size or size)
+        self.device_type = device_type
+        self.batches: list[list[tuple[int, int]]] = []
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        return [size for batch in self.batches for size in batch]
+
+    def prepare(self, image, size=None):
+        return resize(image, *(size or self.sizing.input_size(*image.shape[:2])))
+
+    def infer(self, images):
+        self.batches.append([image.shape[:2] for image in images])
+        return [cv2.blur(image[..., 0].astype(np.float32) / 255, (5, 5)) for image in images]
+
+
+def network_matte(model, photo, **options) -> np.ndarray:
+    """The model's matte of a photo, at the size of its last pass."""
+    ((network_input, matte),) = Predictor(model, **options).network_mattes([photo])
+    assert matte.shape == network_input.shape[:2]
+    return matte
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    """A disc with spikes in the left half of a photo."""
+    red = np.zeros((400, 600), np.uint8)
+    cv2.circle(red, (150, 200), 80, 255, -1)
+    for angle in np.linspace(0, 2 * np.pi, 24, endpoint=False):
+        tip = int(150 + 120 * np.cos(angle)), int(200 + 120 * np.sin(angle))
+        cv2.line(red, (150, 200), tip, 255, 3)
+    return np.dstack([red, np.zeros_like(red), 255 - red])
+
+
+def test_the_second_pass_takes_what_is_uncertain_and_makes_it_sharper(photo):
+    single, double = Blurred(), Blurred()
+    truth = photo[..., 0].astype(np.float32) / 255
+    errors = []
+    for model, two_pass in ((single, False), (double, True)):
+        matte = network_matte(model, photo, two_pass=two_pass)
+        errors.append(np.abs(cv2.resize(matte, (600, 400)) - truth).mean())
+    assert errors[1] < 0.9 * errors[0]
+    first, second = double.sizes
+    assert max(first) == 128 and single.sizes == [first]
+    whole, _ = Predictor(double).planner.input_sizes(400, 600)
+    assert whole[1] == 1.5 * 128
+    assert second[1] < 0.75 * whole[1], "the right half has no second pass"
+
+
+def test_what_the_first_pass_is_certain_of_stays(photo):
+    """Here it takes all for background; the second pass alone would find the subject."""
+
+    class Blind(Blurred):
+        def infer(self, images):
+            mattes = super().infer(images)
+            if len(self.sizes) == 1:
+                mattes[0][:] = 0
+                mattes[0][:4, :4] = 0.5
+            return mattes
+
+    model = Blind()
+    matte = network_matte(model, photo)
+    assert len(model.sizes) == 2
+    assert matte[32:].max() == 0
+
+
+@pytest.mark.parametrize(("side", "passes"), [(100, 1), (200, 1), (400, 2)])
+def test_small_photos_have_a_single_pass(photo, side, passes):
+    model = Blurred()
+    network_matte(model, cv2.resize(photo, (side, side)))
+    assert len(model.sizes) == passes
+
+
+@pytest.mark.parametrize(
+    ("shape", "sides"),
+    [
+        ((400, 600), [608]),  # too small for two passes: its own size
+        ((534, 800), [640, 960]),  # 1.2 times its own size in the second pass
+        ((1024, 1024), [544, 800]),  # as many pixels as may be
+        ((2000, 3000), [768, 1152]),  # as large as the network was made for, and 1.5 times that
+    ],
+)
+def test_how_large_the_passes_are_follows_the_size_of_the_photo(shape, sides):
+    """Here all of the photo is uncertain."""
+    model = Blurred(768, min_size=512)
+    network_matte(model, np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
+    assert [max(size) for size in model.sizes] == sides
+
+
+@pytest.mark.parametrize(("size", "sides"), [(320, [320, 480]), (704, [704])])
+def test_networks_made_for_other_sizes(size, sides):
+    """On a square photo; with 704 px the limit on pixels leaves no second pass of 1.5 times 512."""
+    model = Blurred(size, min_size=512)
+    photo = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), np.uint8)
+    matte = network_matte(model, photo)
+    assert [max(size) for size in model.sizes] == sides
+    assert matte.shape == Predictor(model).planner.input_sizes(1024, 1024)[0]
+
+
+def test_photos_in_which_nothing_is_uncertain_have_a_single_pass(photo):
+    model = Blurred()
+    assert not network_matte(model, np.zeros_like(photo)).any()
+    assert len(model.sizes) == 1
+
+
+def test_the_second_pass_takes_little_beside_the_pixels_of_the_photo():
+    """Here all of the photo is uncertain."""
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 3000, 3), np.uint8)
+    for size in (256, 768, 1024, 2048):
+        model = Blurred(size)
+        matte = network_matte(model, noise)
+        assert matte.shape == Predictor(model).planner.input_sizes(2000, 3000)[0]
+        assert all(height * width <= 0.37 * 6e6 for height, width in model.sizes[1:])
+        assert len(model.sizes) == (2 if size < 1500 else 1)
+
+
+def test_every_photo_of_a_batch_has_passes_of_its_own(photo):
+    model = Blurred()
+    images = [photo, photo[:, ::-1], np.zeros_like(photo)]
+    together = Predictor(model).network_mattes(images)
+    assert len(model.sizes) == 3 + 2
+    for image, (_, matte) in zip(images, together, strict=True):
+        assert np.array_equal(network_matte(Blurred(), image), matte)
+
+
+def pipeline(model, photos: list[np.ndarray], batch_size: int) -> list[Outcome]:
+    """Take photos through the pipeline; the mattes are the outcomes' previews."""
+    jobs = [Job(str(number).encode(), {}) for number in range(len(photos))]
+    steps = Steps(
+        decode=lambda job: Picture(photos[int(job.source)]),
+        finish=lambda item: Outcome(item.job, "ok", preview=item.matte),
+    )
+    outcomes = run_pipeline(jobs, Predictor(model), steps, batch_size=batch_size, workers=4)
+    return sorted(outcomes, key=lambda outcome: int(outcome.job.source))
+
+
+def shifted(photo: np.ndarray, count: int) -> list[np.ndarray]:
+    """Larger copies of a photo, whose subject is farther to the right each time."""
+    larger = cv2.resize(photo, (1200, 800))
+    return [np.roll(larger, 4 * number, axis=1) for number in range(count)]
+
+
+def test_batches_of_eight_are_passes_of_eight_both_times(photo):
+    model = Blurred(256, device_type="cuda")
+    photos = shifted(photo, 32)
+    outcomes = pipeline(model, photos, batch_size=8)
+    assert [outcome.status for outcome in outcomes] == ["ok"] * 32
+    assert [len(batch) for batch in model.batches] == [8] * 8
+    first = Predictor(model).planner.input_sizes(800, 1200)[1]
+    assert Counter(size == first for size in model.sizes) == {True: 32, False: 32}
+    for image, outcome in zip(photos, outcomes, strict=True):
+        alone = network_matte(Blurred(256, device_type="cuda"), image)
+        assert np.array_equal(outcome.preview, alone)
+
+
+def test_on_an_accelerator_crops_of_several_subjects_share_a_size(photo):
+    wide = cv2.resize(photo, (640, 400))
+    sizes = set()
+    for scale in (0.8, 0.85, 0.9, 0.95, 1.0):
+        smaller = cv2.resize(wide, None, fx=scale, fy=scale)
+        image = np.zeros_like(wide)
+        image[..., 2] = 255
+        image[: smaller.shape[0], : smaller.shape[1]] = smaller
+        model = Blurred(512, device_type="cuda")
+        network_matte(model, cv2.resize(image, (1600, 1000)))
+        sizes.add(model.sizes[1])
+    assert len(sizes) <= 2
+
+
+@pytest.mark.parametrize("failing_pass", [1, 2])
+def test_a_photo_that_fails_in_a_batch_fails_alone(photo, failing_pass):
+    class Picky(Blurred):
+        """Refuses green pixels, at the size of one pass."""
+
+        def infer(self, images):
+            mattes = super().infer(images)
+            first = images[0].shape[:2] == Predictor(self).planner.input_sizes(800, 1200)[1]
+            if first == (failing_pass == 1) and any(image[..., 1].any() for image in images):
+                raise RuntimeError("no such kernel")
+            return mattes
+
+    photos = shifted(photo, 16)
+    photos[5] = photos[5].copy()
+    photos[5][..., 1] = 255
+    model = Picky(256, device_type="cuda")
+    outcomes = pipeline(model, photos, batch_size=8)
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    assert [int(outcome.job.source) for outcome in failed] == [5]
+    assert "no such kernel" in failed[0].reason
+    for number, outcome in enumerate(outcomes):
+        if number != 5:
+            alone = network_matte(Blurred(256, device_type="cuda"), photos[number])
+            assert np.array_equal(outcome.preview, alone)
+
+
+def test_one_photo_at_a_time_on_as_many_threads_as_the_model_wants(photo):
+    class Parallel(Blurred):
+        max_concurrency = 3
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.together = threading.Barrier(3)
+
+        def infer(self, images):
+            mattes = super().infer(images)
+            if len(self.batches) <= 3:
+                # Goes on only when three threads are here.
+                self.together.wait(timeout=30)
+            return mattes
+
+    model = Parallel()
+    assert {outcome.status for outcome in pipeline(model, [photo] * 6, batch_size=1)} == {"ok"}
+    assert [len(batch) for batch in model.batches] == [1] * 12
+
+
+def test_predict_has_two_passes_unless_told_not_to(tmp_path):
+    """On an enlarged example, where it matters and where not."""
+    example = read_color(Path(__file__).parents[1] / "examples/raccoon.jpg")
+    photo = tmp_path / "photo.png"
+    write_image(photo, cv2.resize(example, (1600, 1200)))
+    mattes = {}
+    for name, flags in (("two", []), ("single", ["--single-pass"]), ("old", ["--look-once"])):
+        out = tmp_path / f"{name}.png"
+        arguments = ["predict", str(photo), str(out), "--save", "alpha", "--size", "512", *flags]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        mattes[name] = read_alpha(out).astype(int)
+    changed = np.abs(mattes["two"] - mattes["single"])
+    assert np.array_equal(mattes["single"], mattes["old"])
+    assert changed.max() > 20
+    assert (changed > 1).mean() < 0.5
+    again = mattecli.predict(photo, size=512, two_pass=False)
+    assert np.abs(again * 255 - mattes["single"]).max() <= 1
