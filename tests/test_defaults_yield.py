@@ -153,7 +153,7 @@ def test_evaluate_and_build_dataset_yield(here):
         ('weights = "nothing"', ["out/"], "no weights file"),
         ('refine = "bst"', ["out/"], "'bst' is not one of"),
         ("size = 4", ["out/"], "4"),
-        ("bits = 9", ["out.png"], "9"),
+        ("bits = 9", ["out.png"], "--bits is 8 or 16"),
         ("margin = -1", ["out/"], "-1"),
         ("margin = nan", ["out/"], "margin = nan: --margin takes a finite number"),
         ("margin = inf", ["out/"], "margin = inf: --margin takes a finite number"),

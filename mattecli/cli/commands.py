@@ -85,8 +85,9 @@ def yields_to_what_is_typed(
     Parameters
     ----------
     check : callable
-        Takes some of the command's parameters by name, and raises ``typer.BadParameter`` where they
-        contradict one another. It must not change anything.
+        Takes some of the command's parameters by name, choices also as the text that they are in
+        the file, and raises ``typer.BadParameter`` where they contradict one another. It must not
+        change anything.
     neutral : dict
         Arguments that `check` needs and that no option contradicts, several for options that go
         with some only: a default that fails with all of them is wrong in itself, and stays.
@@ -111,7 +112,7 @@ def yields_to_what_is_typed(
             if given and not passes(values):
                 # With nothing typed, each by itself, or all that the file says at once.
                 ways = [{name: values[name]} for name in given]
-                said = {name: values[name] for name in given}
+                said = {key: item for key, item in _file_values().items() if key in names}
                 sound = {
                     name
                     for way in (*ways, said)
@@ -120,24 +121,28 @@ def yields_to_what_is_typed(
                     for name in way
                 }
                 candidates = [name for name in given if name in sound]
-                values |= {name: built_in[name] for name in _to_leave_out(values, candidates)}
-            return function(**values)
 
-        def _to_leave_out(values: dict[str, Any], candidates: list[str]) -> tuple[str, ...]:
-            for count in range(1, min(len(candidates), _MOST_LEFT_OUT) + 1):
-                ways = [
-                    way
-                    for way in itertools.combinations(candidates, count)
-                    if passes({**values, **{name: built_in[name] for name in way}})
-                ]
-                # Where several would do, the file contradicts itself, and the command says so.
-                if ways:
-                    return ways[0] if len(ways) == 1 else ()
-            return ()
+                def fits_without(way: tuple[str, ...]) -> bool:
+                    return passes({**values, **{name: built_in[name] for name in way}})
+
+                values |= {name: built_in[name] for name in _to_leave_out(candidates, fits_without)}
+            return function(**values)
 
         return run  # type: ignore[return-value]
 
     return decorate
+
+
+def _to_leave_out(
+    candidates: list[str], fits_without: Callable[[tuple[str, ...]], bool]
+) -> tuple[str, ...]:
+    """Choose the fewest of the file's defaults to leave out, or none if there is no one choice."""
+    for count in range(1, min(len(candidates), _MOST_LEFT_OUT) + 1):
+        ways = [way for way in itertools.combinations(candidates, count) if fits_without(way)]
+        # Where several would do, the file contradicts itself, and the command says so.
+        if ways:
+            return ways[0] if len(ways) == 1 else ()
+    return ()
 
 
 @contextlib.contextmanager
@@ -155,6 +160,12 @@ def _from_file(ctx: Any) -> list[str]:
         return []
     sources = {parameter.name: ctx.get_parameter_source(parameter.name) for parameter in _all(ctx)}
     return [name for name, source in sources.items() if source and source.name == "DEFAULT_MAP"]
+
+
+def _file_values() -> dict[str, Any]:
+    """Give all that the file says of the command, also what was typed otherwise."""
+    ctx = _context.get()
+    return dict(ctx.default_map or {}) if ctx is not None else {}
 
 
 def _all(ctx: Any) -> list[Any]:

@@ -95,7 +95,7 @@ def choose_recipe(
 
     recipe = load_recipe(name)
     wanted: dict[str, Any] = {
-        "placement": placement and placement.value,
+        "placement": placement and Placement(placement).value,
         "bits": bits,
         "light": "linear" if linear_light else None,
     }

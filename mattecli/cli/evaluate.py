@@ -33,7 +33,7 @@ def _meant(
 ) -> tuple[Path, list[Path], str]:
     """Tell the truth from the predictions, and what region counts."""
     truth, predictions = (gt, paths) if gt else (paths[-1], paths[:-1])
-    chosen = region.value if region else "unknown" if trimap else "whole"
+    chosen = Region(region).value if region else "unknown" if trimap else "whole"
     if not predictions:
         raise typer.BadParameter("name the predictions and the truth: PRED GT, or PRED --gt GT")
     if len(predictions) > 1 and not gt:

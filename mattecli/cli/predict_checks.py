@@ -48,8 +48,9 @@ def usage_of(
     else:
         into_folder = is_folder(source, out)
         suffix = result_suffix(out, image_format, into_folder)
-    output = OutputOptions(save, image_format, bits, background=background, crop=crop)
-    check_usage(output, suffix, preview, into_folder)
+    kinds = [Kind(kind) for kind in save]
+    output = OutputOptions(kinds, image_format, bits, background=background, crop=crop)
+    check_usage(output, suffix, preview and Path(preview), into_folder)
     inputs = SourceOptions(trimap=trimap, watch=watch)
     check_source(Path(source), of_clip, inputs, crop or preview is not None)
     return Usage(of_clip, suffix, into_folder)
