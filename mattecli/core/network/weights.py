@@ -126,15 +126,16 @@ def _reason(path: Path, error: Exception) -> str:
         return f"cannot be read ({cause.strerror or cause})"
     if size == 0:
         return "is empty"
+    # The length of a header may begin as a pickle does, so this comes first.
+    header = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and header < _LONGEST_HEADER:
+        state = "truncated" if size < 8 + header or "incomplete" in str(error) else "damaged"
+        return f"the safetensors file is {state} ({error}): fetch or copy it again"
     if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
         return (
             "not a safetensors file but a pickle; pickled weights (.pt, .pth) are refused because "
             "loading them can run code"
         )
-    header = int.from_bytes(start[:8], "little")
-    if start[8:9] == b"{" and header < _LONGEST_HEADER:
-        state = "truncated" if size < 8 + header or "incomplete" in str(error) else "damaged"
-        return f"the safetensors file is {state} ({error}): fetch or copy it again"
     if size < 16:
         return "the safetensors file is truncated: fetch or copy it again"
     return (
