@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 
 from mattecli.cli import build_dataset, composite, doctor, evaluate, export, predict, train, weights
+from mattecli.cli.commands import Command, Group
 from mattecli.cli.defaults import read_defaults
 from mattecli.cli.status import ExitStatus
-from mattecli.core.errors import MatteError
+from mattecli.cli.streams import prepare_streams, say
+from mattecli.core.errors import MatteError, reason_of
 from mattecli.version import __version__
 
 _PICTURES, _NETWORKS, _PROGRAM = "Pictures", "Networks", "This program"
 
 app = typer.Typer(
     name="matte",
+    cls=Group,
     help="Cut hair, fur, glass and lace out of photos: alpha mattes and cutouts without a trimap.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -39,33 +42,39 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    context.default_map = read_defaults(context)
+    # What looks for what is wrong must not be stopped by it; it has no options, and says so itself.
+    if context.invoked_subcommand != "doctor":
+        context.default_map = read_defaults(context)
 
 
-app.command("predict", rich_help_panel=_PICTURES)(predict.predict)
-app.command("composite", rich_help_panel=_PICTURES)(composite.composite)
-app.command("train", rich_help_panel=_NETWORKS)(train.train)
-app.command("build-dataset", rich_help_panel=_NETWORKS)(build_dataset.build_dataset)
-app.command("evaluate", rich_help_panel=_NETWORKS)(evaluate.evaluate)
-app.command("export", rich_help_panel=_NETWORKS)(export.export)
+app.command("predict", cls=Command, rich_help_panel=_PICTURES)(predict.predict)
+app.command("composite", cls=Command, rich_help_panel=_PICTURES)(composite.composite)
+app.command("train", cls=Command, rich_help_panel=_NETWORKS)(train.train)
+app.command("build-dataset", cls=Command, rich_help_panel=_NETWORKS)(build_dataset.build_dataset)
+app.command("evaluate", cls=Command, rich_help_panel=_NETWORKS)(evaluate.evaluate)
+app.command("export", cls=Command, rich_help_panel=_NETWORKS)(export.export)
 app.add_typer(weights.app, name="weights", rich_help_panel=_NETWORKS)
-app.command("doctor", rich_help_panel=_PROGRAM)(doctor.doctor)
+app.command("doctor", cls=Command, rich_help_panel=_PROGRAM)(doctor.doctor)
 
 
 def main() -> None:
     """Run the command line and exit with an `ExitStatus`."""
+    prepare_streams()
     try:
         app()
     except MatteError as error:
-        typer.secho(f"matte: {error}", fg="red", err=True)
+        say(f"matte: {error}", color="red")
         sys.exit(ExitStatus.FAILURE)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        typer.secho(f"matte: {place}{error.strerror or error}", fg="red", err=True)
+        say(f"matte: {place}{error.strerror or error}", color="red")
+        sys.exit(ExitStatus.FAILURE)
+    except MemoryError as error:
+        say(f"matte: {reason_of(error, 'the computer')}", color="red")
         sys.exit(ExitStatus.FAILURE)
     except ImportError as error:
-        typer.secho(f"matte: {error} ('matte doctor' says what to do)", fg="red", err=True)
+        say(f"matte: {error} ('matte doctor' says what to do)", color="red")
         sys.exit(ExitStatus.FAILURE)
     except KeyboardInterrupt:
-        typer.secho("matte: interrupted", fg="yellow", err=True)
+        say("matte: interrupted", color="yellow")
         sys.exit(ExitStatus.INTERRUPTED)

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli.dataset_options import Placement, choose_recipe, find_roots
+from mattecli.cli.commands import yields_to_what_is_typed
+from mattecli.cli.dataset_options import (
+    Placement,
+    check_options,
+    check_task,
+    choose_recipe,
+    find_roots,
+)
 from mattecli.cli.status import ExitStatus
+from mattecli.cli.streams import say
+from mattecli.core.plain_text import cell
 
 if TYPE_CHECKING:
     from mattecli.core.dataset.builder import Builder
@@ -16,6 +25,14 @@ if TYPE_CHECKING:
     from mattecli.core.dataset.plan import Sample
 
 
+@yields_to_what_is_typed(
+    check_options,
+    {"out": Path("set"), "foregrounds": Path("fg"), "backgrounds": Path("bg")},
+    {"out": Path("set"), "photos": Path("fg"), "alphas": Path("a"), "backgrounds": Path("bg")},
+    {"out": Path("set"), "recipe": "composition-1k", "raw": Path("raw")},
+    {"out": Path("set")},
+    {},
+)
 def build_dataset(
     out: Annotated[
         Path | None,
@@ -83,7 +100,7 @@ def build_dataset(
     linear_light: Annotated[
         bool, typer.Option("--linear-light", help="Compose amounts of light, not sRGB values.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same files.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes.", show_default="one a core")
     ] = None,
@@ -136,17 +153,12 @@ def build_dataset(
     from mattecli.core.device import usable_cores
 
     workers = workers or usable_cores()
+    check_task(out, check, from_photos, foregrounds, alphas, photos, backgrounds, raw)
     if check is not None:
-        if out is not None:
-            raise typer.BadParameter("--check looks at a set that is there: leave OUT out")
         _check(check, sheet, workers, quiet)
         return
-    if out is None:
-        raise typer.BadParameter("name the folder OUT, or a set to --check")
-
+    assert out is not None  # or check_task would have refused
     if from_photos is not None:
-        if any(path is not None for path in (foregrounds, alphas, photos, backgrounds, raw)):
-            raise typer.BadParameter("--from-photos fills OUT with cutouts from DIR alone")
         _mine(from_photos, out, weights, device or "auto", min_agreement, quiet)
         return
 
@@ -187,13 +199,13 @@ def _show_plan(builder: Builder, material: dict[str, Material], samples: list[Sa
     from mattecli.core.dataset.worker import free_bytes
 
     recipe = builder.recipe
-    table = Table(title=f"{recipe.name}: {len(samples)} composites")
+    table = Table(title=f"{cell(recipe.name)}: {len(samples)} composites")
     for column in ("split", "foregrounds", "published", "backgrounds", "each", "composites"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for name, split in recipe.splits.items():
         count = len(material[name].foregrounds)
         table.add_row(
-            name,
+            cell(name),
             str(count),
             str(split.foreground_count or "–"),
             str(len(material[name].backgrounds)),
@@ -218,14 +230,13 @@ def _build(
     for name, split in builder.recipe.splits.items():
         count = len({sample.foregrounds[0] for sample in samples if sample.split == name})
         if split.foreground_count not in (None, count) and rank == 0:
-            typer.echo(
+            say(
                 f"note: split {name} has {count} foregrounds, "
-                f"the published one {split.foreground_count}",
-                err=True,
+                f"the published one {split.foreground_count}"
             )
     outcome = builder.build(samples, workers, rank, ranks, quiet=quiet or rank > 0)
     for line in outcome.failures:
-        typer.secho(f"failed: {line}", fg="red", err=True)
+        say(f"failed: {line}", color="red")
     mine = f" by rank {rank} of {ranks}" if ranks > 1 else ""
     typer.echo(
         f"{outcome.made} made{mine}, {outcome.kept} already there, {len(outcome.failures)} failed"
@@ -246,7 +257,7 @@ def _mine(
     looks = views(Predictor.load(weights, device, two_pass=False))
     mined = mine_foregrounds(photos, out, looks, Limits(min_agreement=min_agreement), quiet)
     for line in mined.failures:
-        typer.secho(f"failed: {line}", fg="red", err=True)
+        say(f"failed: {line}", color="red")
     typer.echo(
         f"{mined.kept} cutouts kept, {mined.rejected} rejected, {mined.seen_before} seen before, "
         f"{len(mined.failures)} failed"
@@ -263,14 +274,16 @@ def _check(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None:
     from mattecli.core.dataset.checking import check_dataset
 
     report = check_dataset(root, workers, quiet)
-    counts = ", ".join(f"{count} {split}" for split, count in sorted(report.splits.items()))
+    counts = ", ".join(f"{count} {cell(split)}" for split, count in sorted(report.splits.items()))
     console = Console()
     console.print(f"{report.samples} samples ({counts})")
     if report.findings:
         table = Table("finding", "kind", "samples", "such as")
         for finding in report.findings:
             kind = "[red]error" if finding.is_error else "[yellow]warning"
-            table.add_row(finding.what, kind, str(len(finding.names)), ", ".join(finding.names[:2]))
+            table.add_row(
+                finding.what, kind, str(len(finding.names)), cell(", ".join(finding.names[:2]))
+            )
         console.print(table)
     if sheet is not None:
         _draw_sheet(root, sheet)
@@ -284,4 +297,4 @@ def _draw_sheet(root: Path, sheet: Path) -> None:
     from mattecli.core.imaging.writing import write_image
 
     write_image(sheet, dataset_sheet(root))
-    typer.echo(f"contact sheet: {sheet}")
+    say(f"contact sheet: {sheet}", err=False)

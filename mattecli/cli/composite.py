@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.destination import (
     FormatOption,
     QualityOption,
@@ -17,6 +18,9 @@ from mattecli.cli.destination import (
     result_suffix,
 )
 from mattecli.cli.status import ExitStatus
+from mattecli.core.errors import MatteError
+from mattecli.core.inference.options import Format
+from mattecli.core.plain_text import in_one_line
 
 _RESULTS, _PLACE, _LIGHT = "Results", "Place", "Light"
 
@@ -36,6 +40,44 @@ class Canvas(str, Enum):
     background = "background"
 
 
+def _default_out(foreground: str, background: str, image_format: Format | None) -> str:
+    """Name the result after what it is made of; what came through a pipe leaves through one."""
+    if foreground == "-":
+        return "-"
+    if Path(foreground).is_dir() or Path(background).is_dir():
+        return "composites/"
+    behind = Path(background).stem if Path(background).is_file() else background.lstrip("#")
+    suffix = image_format if image_format else "png"
+    return f"{Path(foreground).stem}_{behind}.{suffix}"
+
+
+def _place_of(
+    foreground: str, background: str, out: str | None, image_format: Format | None
+) -> tuple[str, str, bool, bool]:
+    """Give OUT, its format, whether there are several backgrounds, and whether OUT is a folder."""
+    out = out or _default_out(foreground, background, image_format)
+    several = Path(background).is_dir()
+    into_folder = is_folder(background if several and foreground != "-" else foreground, out)
+    if several and not into_folder:
+        raise typer.BadParameter("several backgrounds need a folder for results")
+    return out, result_suffix(out, image_format, into_folder), several, into_folder
+
+
+def _check(foreground: str, background: str, out: str | None, image_format: Format | None) -> None:
+    from mattecli.core.imaging.writing import check_format
+
+    suffix = _place_of(foreground, background, out, image_format)[1]
+    try:
+        check_format(suffix, 8, transparent=False)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@yields_to_what_is_typed(
+    _check,
+    {"foreground": "cutout.png", "background": "white"},
+    {"foreground": ".", "background": "white"},
+)
 def composite(
     foreground: Annotated[
         str,
@@ -134,12 +176,7 @@ def composite(
     from mattecli.core.progress import progress
 
     started = time.perf_counter()
-    out = out or _default_out(foreground, background, image_format)
-    several = Path(background).is_dir()
-    into_folder = is_folder(background if several and foreground != "-" else foreground, out)
-    if several and not into_folder:
-        raise typer.BadParameter("several backgrounds need a folder for results")
-    suffix = result_suffix(out, image_format, into_folder)
+    out, suffix, several, into_folder = _place_of(foreground, background, out, image_format)
     layout = Layout(
         canvas.value,
         fit.value if fit else None,
@@ -162,20 +199,9 @@ def composite(
             bar.update()
             if error:
                 failed += 1
-                bar.write(f"matte: {error}", file=sys.stderr)
+                bar.write(in_one_line(f"matte: {error}"), file=sys.stderr)
     if not quiet:
         parts = f"{len(jobs) - failed} done" + (f", {failed} failed" if failed else "")
         typer.echo(f"{parts} in {time.perf_counter() - started:.1f} s", err=True)
     if failed:
         raise typer.Exit(ExitStatus.FAILURE)
-
-
-def _default_out(foreground: str, background: str, image_format: str | None) -> str:
-    """Name the result after what it is made of; what came through a pipe leaves through one."""
-    if foreground == "-":
-        return "-"
-    if Path(foreground).is_dir() or Path(background).is_dir():
-        return "composites/"
-    behind = Path(background).stem if Path(background).is_file() else background.lstrip("#")
-    suffix = image_format if image_format else "png"
-    return f"{Path(foreground).stem}_{behind}.{suffix}"

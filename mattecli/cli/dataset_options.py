@@ -18,6 +18,66 @@ class Placement(str, Enum):
     scene = "scene"
 
 
+def check_task(
+    out: Path | None,
+    check: Path | None,
+    from_photos: Path | None,
+    foregrounds: Path | None,
+    alphas: Path | None,
+    photos: Path | None,
+    backgrounds: Path | None,
+    raw: Path | None,
+) -> None:
+    """Refuse options that name more than one task, or none.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    if check is not None:
+        if out is not None:
+            raise typer.BadParameter("--check looks at a set that is there: leave OUT out")
+        return
+    if out is None:
+        raise typer.BadParameter("name the folder OUT, or a set to --check")
+    material = (foregrounds, alphas, photos, backgrounds, raw)
+    if from_photos is not None and any(path is not None for path in material):
+        raise typer.BadParameter("--from-photos fills OUT with cutouts from DIR alone")
+
+
+def check_options(
+    out: Path | None,
+    check: Path | None,
+    from_photos: Path | None,
+    foregrounds: Path | None,
+    alphas: Path | None,
+    photos: Path | None,
+    backgrounds: Path | None,
+    raw: Path | None,
+    recipe: str,
+    only: str | None,
+    per_foreground: int | None,
+    splits: str | None,
+    placement: Placement | None,
+    outputs: str | None,
+    bits: int | None,
+    linear_light: bool,
+) -> None:
+    """Refuse what contradicts itself, as the command will, without doing anything.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    check_task(out, check, from_photos, foregrounds, alphas, photos, backgrounds, raw)
+    if check is not None or from_photos is not None:
+        return
+    chosen = choose_recipe(
+        recipe, only, per_foreground, splits, placement, outputs, bits, linear_light
+    )
+    find_roots(chosen, recipe, raw, foregrounds, alphas, photos, backgrounds)
+
+
 def choose_recipe(
     name: str,
     only: str | None,
@@ -35,7 +95,7 @@ def choose_recipe(
 
     recipe = load_recipe(name)
     wanted: dict[str, Any] = {
-        "placement": placement and placement.value,
+        "placement": placement and Placement(placement).value,
         "bits": bits,
         "light": "linear" if linear_light else None,
     }

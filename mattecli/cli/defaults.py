@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,16 @@ import typer
 
 from mattecli.core.errors import MatteError, nearest
 
+#: Key in the root context's ``meta``: the file that the defaults are from.
+ORIGIN = "mattecli.defaults"
 
-def read_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
+
+def read_defaults(context: typer.Context) -> dict[str, Any]:
     """Read the working folder's defaults for the options of every command.
 
-    The file has a table for each command, with the options' long names as keys.
+    The file has a table for each command, with the options' long names as keys; that of a command
+    with commands of its own has tables for these. A ``pyproject.toml`` that cannot be read, or has
+    no ``[tool.matte]``, is somebody else's and left alone.
 
     Returns
     -------
@@ -24,36 +30,115 @@ def read_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
     ------
     MatteError
         If the file is not TOML, or names a command or option that does not exist.
+    typer.BadParameter
+        If a value is of the wrong kind.
     """
     path, tables = _find_tables()
-    commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
-    defaults: dict[str, dict[str, Any]] = {}
+    context.find_root().meta[ORIGIN] = path
+    return _defaults_of_commands(context.command, tables, str(path), "")
+
+
+def _defaults_of_commands(group: Any, tables: Any, path: str, prefix: str) -> dict[str, Any]:
+    commands = group.commands
+    defaults: dict[str, Any] = {}
     for name, table in tables.items():
         if name not in commands:
-            raise MatteError(f"{path}: no command '{name}': {nearest(name, commands)}")
+            raise MatteError(f"{path}: no command '{prefix}{name}': {nearest(name, commands)}")
         if not isinstance(table, dict):
-            raise MatteError(f"{path}: '{name}' must be a table of options")
-        options = {
-            option.removeprefix("--"): parameter.name
-            for parameter in commands[name].params
-            for option in parameter.opts
-            if option.startswith("--")
-        }
-        for key in table:
-            if key not in options:
-                raise MatteError(f"{path}: no option '{key}' of {name}: {nearest(key, options)}")
-        defaults[name] = {options[key]: value for key, value in table.items()}
+            raise MatteError(f"{path}: '{prefix}{name}' must be a table of options")
+        command = commands[name]
+        if hasattr(command, "commands"):
+            defaults[name] = _defaults_of_commands(command, table, path, f"{prefix}{name}.")
+        else:
+            defaults[name] = _defaults_of_options(command, table, path, f"{prefix}{name}")
     return defaults
 
 
-def _find_tables() -> tuple[Path, dict[str, Any]]:
-    for path in (Path("matte.toml"), Path("pyproject.toml")):
-        if not path.is_file():
-            continue
-        from mattecli.core.toml import read_toml
+def _defaults_of_options(command: Any, table: dict[str, Any], path: str, name: str) -> dict:
+    parameters = {
+        option.removeprefix("--"): parameter
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    defaults = {}
+    for key, value in table.items():
+        if key not in parameters:
+            raise MatteError(f"{path}: no option '{key}' of {name}: {nearest(key, parameters)}")
+        parameter = parameters[key]
+        values: Any = value
+        if parameter.multiple and not isinstance(value, list):
+            values = [value]
+        if not _fits(parameter, values):
+            raise typer.BadParameter(
+                f"{path}: [{name}] {key} = {value!r}: --{key} takes {_wanted(parameter)}"
+            )
+        defaults[parameter.name] = values
+    return defaults
 
-        tables = read_toml(path)
-        if path.name == "pyproject.toml":
-            tables = tables.get("tool", {}).get("matte", {})
-        return path, tables
-    return Path(), {}
+
+def _fits(parameter: Any, value: Any) -> bool:
+    """Tell whether a value of TOML is of an option's kind; ranges and choices are looked at later.
+
+    ``nan`` and ``inf`` are no numbers to compute with.
+    """
+    if parameter.multiple:
+        return isinstance(value, list) and all(_is_of(parameter, item) for item in value)
+    return _is_of(parameter, value)
+
+
+def _is_of(parameter: Any, value: Any) -> bool:
+    kind = _kind(parameter)
+    if type(value) is int and kind in (int, float):
+        return abs(value) < 2**63
+    if kind is float:
+        return type(value) is float and math.isfinite(value)
+    return type(value) is kind and not (kind is str and "\0" in str(value))
+
+
+def _kind(parameter: Any) -> type:
+    if getattr(parameter, "is_flag", False):
+        return bool
+    name = parameter.type.name
+    return int if name.startswith("int") else float if name.startswith("float") else str
+
+
+def _wanted(parameter: Any) -> str:
+    words = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a finite number",
+        str: "text in quotes",
+    }
+    word = words[_kind(parameter)]
+    return f"a list of {word}" if parameter.multiple else word
+
+
+def _find_tables() -> tuple[Path, dict[str, Any]]:
+    from mattecli.core.toml import read_toml
+
+    path = Path("matte.toml")
+    if path.is_file():
+        return path, read_toml(path)
+    path = Path("pyproject.toml")
+    if not path.is_file():
+        return Path(), {}
+    try:
+        tables: Any = read_toml(path)
+    except MatteError:
+        if not _speaks_of_us(path):
+            return Path(), {}
+        raise
+    tables = tables.get("tool", {})
+    tables = tables.get("matte", {}) if isinstance(tables, dict) else {}
+    if not isinstance(tables, dict):
+        raise MatteError(f"{path}: 'tool.matte' must be a table of tables, one for each command")
+    return path, tables
+
+
+def _speaks_of_us(path: Path) -> bool:
+    """Tell whether a broken file means this program at all."""
+    try:
+        return b"tool.matte" in path.read_bytes()
+    except OSError:
+        return False

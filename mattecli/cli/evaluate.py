@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.status import ExitStatus
+from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
     from mattecli.core.metrics.evaluation import Evaluation
@@ -22,6 +24,30 @@ class Region(str, Enum):
     detail = "detail"
 
 
+def _meant(
+    paths: list[Path],
+    gt: Path | None,
+    weights: Path | None,
+    trimap: Path | None,
+    region: Region | None,
+) -> tuple[Path, list[Path], str]:
+    """Tell the truth from the predictions, and what region counts."""
+    truth, predictions = (gt, paths) if gt else (paths[-1], paths[:-1])
+    chosen = Region(region).value if region else "unknown" if trimap else "whole"
+    if not predictions:
+        raise typer.BadParameter("name the predictions and the truth: PRED GT, or PRED --gt GT")
+    if len(predictions) > 1 and not gt:
+        raise typer.BadParameter("to compare several folders name the truth with --gt")
+    if len(predictions) > 1 and weights:
+        raise typer.BadParameter("--weights takes one folder of images and the truth")
+    if chosen == "unknown" and not trimap:
+        raise typer.BadParameter("--region unknown needs --trimap DIR")
+    return truth, predictions, chosen
+
+
+@yields_to_what_is_typed(
+    _meant, {"paths": [Path("predictions"), Path("truth")], "trimap": Path("trimaps")}
+)
 def evaluate(
     paths: Annotated[
         list[Path],
@@ -95,16 +121,7 @@ def evaluate(
 
     Several prediction folders are compared image by image with the first of them.
     """
-    truth, predictions = (gt, paths) if gt else (paths[-1], paths[:-1])
-    chosen = region.value if region else "unknown" if trimap else "whole"
-    if not predictions:
-        raise typer.BadParameter("name the predictions and the truth: PRED GT, or PRED --gt GT")
-    if len(predictions) > 1 and not gt:
-        raise typer.BadParameter("to compare several folders name the truth with --gt")
-    if len(predictions) > 1 and weights:
-        raise typer.BadParameter("--weights takes one folder of images and the truth")
-    if chosen == "unknown" and not trimap:
-        raise typer.BadParameter("--region unknown needs --trimap DIR")
+    truth, predictions, chosen = _meant(paths, gt, weights, trimap, region)
 
     from rich.console import Console
 
@@ -149,7 +166,7 @@ def evaluate(
         predict: Any = predictor and (
             lambda entry: evaluation.predict_alpha(predictor, [entry.prediction])[0]
         )
-        typer.echo(f"page: {page.write_page(html, evaluations, examples, predict)}")
+        say(f"page: {page.write_page(html, evaluations, examples, predict)}", err=False)
     for result in evaluations:
         _report(result)
     if any(result.problems for result in evaluations) and not allow_missing:
@@ -159,14 +176,13 @@ def evaluate(
 def _report(result: Evaluation) -> None:
     """List on standard error what could not be scored, or was scored over nothing."""
     for line in result.problems[:LONGEST_REPORT]:
-        typer.secho(f"{result.method}: {line}", fg="yellow", err=True)
+        say(f"{result.method}: {line}", color="yellow")
     if len(result.problems) > LONGEST_REPORT:
         more = len(result.problems) - LONGEST_REPORT
-        typer.secho(f"{result.method}: and {more} more of the kind", fg="yellow", err=True)
+        say(f"{result.method}: and {more} more of the kind", color="yellow")
     if result.empty:
-        typer.secho(
+        say(
             f"{result.method}: no pixel in the region '{result.region}', counted as 0: "
             f"{', '.join(result.empty)}",
-            fg="yellow",
-            err=True,
+            color="yellow",
         )

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.commands import yields_to_what_is_typed
+from mattecli.cli.streams import say
 
+
+def _check(size: str | None, rembg: bool) -> None:
+    if size and rembg:
+        raise typer.BadParameter("--rembg has a size of its own")
+
+
+@yields_to_what_is_typed(_check)
 def export(
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
     weights: Annotated[
@@ -49,8 +58,7 @@ def export(
     """
     if out.suffix != ".onnx":
         raise typer.BadParameter(f"{out} does not end in .onnx")
-    if size and rembg:
-        raise typer.BadParameter("--rembg has a size of its own")
+    _check(size, rembg)
     fixed = _parse_size(size) if size else None
 
     from mattecli.core.export.exporting import export as export_network
@@ -63,9 +71,10 @@ def export(
     done = export_network(
         load_network(path), out, opset=opset, size=fixed, rembg=rembg, photos=photos, weights=path
     )
-    typer.echo(
+    say(
         f"{out}: {done.size / 1e6:.1f} MB, opset {opset}, at most {done.difference:.1e} from "
-        f"PyTorch on {done.pictures} picture{'s' if done.pictures > 1 else ''}"
+        f"PyTorch on {done.pictures} picture{'s' if done.pictures > 1 else ''}",
+        err=False,
     )
     if done.from_floats is not None:
         count = f"{len(photos)} photo{'s' if len(photos) > 1 else ''}"

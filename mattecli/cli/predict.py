@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli.destination import clip_suffix, is_folder, result_suffix
+from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
-from mattecli.cli.predict_checks import check_source, check_usage
+from mattecli.cli.predict_checks import usage_of
 from mattecli.cli.predict_clip import predict_clip
 from mattecli.cli.predict_photos import predict_photos
 from mattecli.core.inference.options import (
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mattecli.core.inference.run import Settings
 
 
+@yields_to_what_is_typed(
+    usage_of, {"source": ".", "out": "results/"}, {"source": "photo.jpg", "out": "result.png"}
+)
 @with_options(output=OutputOptions, prediction=PredictOptions, inputs=SourceOptions, run=RunOptions)
 def predict(
     source: Annotated[
@@ -49,20 +52,23 @@ def predict(
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
     from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.clip_writing import CONTAINERS
-    from mattecli.core.imaging.clips import is_clip
     from mattecli.core.inference.run import plan_jobs
 
-    of_clip = is_clip(source)
-    if of_clip:
-        suffix = clip_suffix(out, output.image_format)
-        into_folder = suffix not in CONTAINERS
-    else:
-        into_folder = is_folder(source, out)
-        suffix = result_suffix(out, output.image_format, into_folder)
-    check_usage(output, suffix, run.preview, into_folder)
-    photos_only = output.crop or run.preview is not None
-    check_source(Path(source), of_clip, inputs, photos_only)
+    of_clip, suffix, into_folder = usage_of(
+        source,
+        out,
+        output.save,
+        output.image_format,
+        output.bits,
+        output.background,
+        output.crop,
+        inputs.trimap,
+        inputs.watch,
+        run.preview,
+    )
+    # Wrong in itself, and so none of what only does not go with something else.
+    if output.bits not in (8, 16):
+        raise typer.BadParameter("--bits is 8 or 16")
 
     def plan() -> tuple[list[Job], int]:
         place = Path(source), Path(out)

@@ -3,10 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
-from mattecli.core.inference.options import OutputOptions, SourceOptions
+from mattecli.cli.destination import clip_suffix, is_folder, result_suffix
+from mattecli.core.inference.options import Format, Kind, OutputOptions, SourceOptions
+
+
+class Usage(NamedTuple):
+    """What the options mean together: whether IN is a clip, format and place of the results."""
+
+    of_clip: bool
+    suffix: str
+    into_folder: bool
+
+
+def usage_of(
+    source: str,
+    out: str,
+    save: list[Kind],
+    image_format: Format | None,
+    bits: int,
+    background: str | None,
+    crop: bool,
+    trimap: Path | None,
+    watch: bool,
+    preview: Path | None,
+) -> Usage:
+    """Understand what is wanted, or refuse at once what could only fail later.
+
+    Raises
+    ------
+    typer.BadParameter
+        If options contradict one another, or IN or OUT.
+    """
+    from mattecli.core.imaging.clip_writing import CONTAINERS
+    from mattecli.core.imaging.clips import is_clip
+
+    of_clip = is_clip(source)
+    if of_clip:
+        suffix = clip_suffix(out, image_format)
+        into_folder = suffix not in CONTAINERS
+    else:
+        into_folder = is_folder(source, out)
+        suffix = result_suffix(out, image_format, into_folder)
+    kinds = [Kind(kind) for kind in save]
+    output = OutputOptions(kinds, image_format, bits, background=background, crop=crop)
+    check_usage(output, suffix, preview and Path(preview), into_folder)
+    inputs = SourceOptions(trimap=trimap, watch=watch)
+    check_source(Path(source), of_clip, inputs, crop or preview is not None)
+    return Usage(of_clip, suffix, into_folder)
 
 
 def check_usage(
@@ -24,8 +71,6 @@ def check_usage(
     from mattecli.core.imaging.writing import check_format
 
     kinds = options.kinds
-    if options.bits not in (8, 16):
-        raise typer.BadParameter("--bits is 8 or 16")
     if ("composite" in kinds) != (options.background is not None):
         raise typer.BadParameter("--save composite and --background need one another")
     if len(kinds) > 1 and not into_folder:

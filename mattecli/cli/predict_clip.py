@@ -12,6 +12,7 @@ import typer
 
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 from mattecli.cli.status import ExitStatus
+from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
     from mattecli.core.imaging.clips import ClipReader
@@ -49,7 +50,7 @@ def predict_clip(
         ):
             log.add(skipped[0])
             if not silent:
-                typer.echo(f"{out} is already there", err=True)
+                say(f"{out} is already there")
             return
         try:
             with ClipReader(source, settings.max_pixels) as clip:
@@ -65,9 +66,9 @@ def predict_clip(
         reason = "; ".join(clip.problems)
         log.add(Outcome(job, "ok", reason, seconds, (clip.width, clip.height)))
     if reason and not run.json_log:
-        typer.echo(f"matte: {source}: {reason}", err=True)
+        say(f"matte: {source}: {reason}")
     if not silent:
-        typer.echo(f"{done} frames in {seconds:.1f} s", err=True)
+        say(f"{done} frames in {seconds:.1f} s")
     if reason:
         raise typer.Exit(ExitStatus.FAILURE)
 

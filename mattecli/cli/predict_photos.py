@@ -12,6 +12,8 @@ import typer
 
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
 from mattecli.cli.status import ExitStatus
+from mattecli.cli.streams import say
+from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +74,7 @@ def predict_photos(
         interrupted = stopped() and not rescan
     with summed_over_ranks(log.count) as count:
         if not silent:
-            typer.echo(summary(count, time.perf_counter() - started, ignored), err=True)
+            say(summary(count, time.perf_counter() - started, ignored))
         if run.preview is not None and rows:
             write_image(run.preview, contact_sheet(rows))
     if interrupted:
@@ -94,7 +96,7 @@ def _take_outcomes(
         if outcome.status == "failed":
             bar.set_postfix(failed=log.count["failed"])
             if not silent:
-                bar.write(f"matte: {outcome.reason}", file=sys.stderr)
+                bar.write(in_one_line(f"matte: {outcome.reason}"), file=sys.stderr)
         if outcome.preview is not None and len(rows) < MOST_ROWS:
             rows.append(outcome.preview)
     return rows

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import load_config
 
@@ -35,6 +37,12 @@ def _loss(text: str) -> tuple[str, float]:
         raise typer.BadParameter(f"'{text}': write NAME=WEIGHT, such as l1=1") from None
 
 
+def _check(steps: int | None, epochs: float | None) -> None:
+    if steps and epochs:
+        raise typer.BadParameter("give --steps or --epochs, not both")
+
+
+@yields_to_what_is_typed(_check)
 def train(
     data: Annotated[
         list[str] | None,
@@ -232,8 +240,7 @@ def train(
 
     Under torchrun the processes share every step: torchrun --nproc-per-node 8 -m mattecli train ...
     """
-    if steps and epochs:
-        raise typer.BadParameter("give --steps or --epochs, not both")
+    _check(steps, epochs)
     losses = dict(_loss(text) for text in loss or [])
     settled = out / "config.toml"
     if recipe is None:
@@ -294,7 +301,7 @@ def train(
         )
         if stopped():
             if first:
-                typer.echo(f"{out}: everything so far is kept; --resume goes on", err=True)
+                say(f"{out}: everything so far is kept; --resume goes on")
             raise KeyboardInterrupt
     if first:
-        typer.echo(f"weights: {weights}")
+        say(f"weights: {weights}", err=False)

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.commands import Command
 from mattecli.cli.status import ExitStatus
+from mattecli.cli.streams import say
+from mattecli.core.plain_text import cell
 
 app = typer.Typer(help="List the weights that have a name, add some, check them.")
 
@@ -18,7 +21,6 @@ def list_all(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from mattecli.core.runtime.named_weights import cache_folder, list_weights
@@ -28,12 +30,12 @@ def list_all(context: typer.Context) -> None:
         size = f"{weights.path.stat().st_size / 1e6:.1f}" if weights.path.is_file() else "gone"
         record = weights.record
         origin = "bundled" if weights.bundled else "added"
-        table.add_row(*map(escape, (weights.name, size, record.licence, record.figures, origin)))
+        table.add_row(*map(cell, (weights.name, size, record.licence, record.figures, origin)))
     Console().print(table)
-    typer.echo(f"added ones are in {cache_folder()}")
+    say(f"added ones are in {cache_folder()}", err=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def verify() -> None:
     """Compare every file with its checksum."""
     from mattecli.core.runtime.named_weights import is_sound, list_weights
@@ -43,12 +45,12 @@ def verify() -> None:
         sound = is_sound(weights)
         damaged |= not sound
         state = "as it should be" if sound else "damaged or gone"
-        typer.echo(f"{weights.name}: {state} ({weights.path})", err=not sound)
+        say(f"{weights.name}: {state} ({weights.path})", err=not sound)
     if damaged:
         raise typer.Exit(ExitStatus.FAILURE)
 
 
-@app.command()
+@app.command(cls=Command)
 def add(
     source: Annotated[
         str,
@@ -67,10 +69,10 @@ def add(
     from mattecli.core.runtime.named_weights import add_weights
 
     added = add_weights(source, sha256=sha256, name=name, licence=licence, figures=figures)
-    typer.echo(f"added: --weights {added.name} ({added.path}, SHA-256 {added.record.sha256})")
+    say(f"added: --weights {added.name} ({added.path}, SHA-256 {added.record.sha256})", err=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def average(
     out: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
     weights: Annotated[
@@ -84,4 +86,4 @@ def average(
         raise typer.BadParameter("a mean needs two files or more")
     network, provenance = average_networks(weights)
     save_network(network, out, provenance=provenance)
-    typer.echo(f"weights: {out}")
+    say(f"weights: {out}", err=False)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import NamedTuple
 
+from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime
 from mattecli.version import __version__
 
 #: Packages by import name; those marked True are extras.
@@ -61,7 +62,7 @@ def diagnose() -> Iterator[Finding]:
 
 def _look_at(name: str, is_extra: bool) -> Finding:
     try:
-        module = importlib.import_module(name)
+        module = load_onnxruntime() if name == "onnxruntime" else importlib.import_module(name)
     except ModuleNotFoundError as error:
         if is_extra and error.name == name:
             return Finding(name, "not installed", fix=f"for {_WHAT_EXTRAS_DO[name]}")

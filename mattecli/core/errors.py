@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+from mattecli.core.plain_text import in_one_line
+
+_ADDRESS = re.compile(r"(https?|ftps?|file|s3|gs):/+(.*)", re.IGNORECASE | re.DOTALL)
+
 
 class MatteError(Exception):
-    """Something the user can fix: one line that says what, which file, and what to do."""
+    """Something the user can fix: one line that says what, which file, and what to do.
+
+    The line is made printable and kept short (`in_one_line`), wherever it ends up.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(in_one_line(message))
 
 
 class OutputUnusable(MatteError):
@@ -20,7 +32,7 @@ def reason_of(error: Exception, name: object) -> str:
     if isinstance(error, MatteError):
         return str(error)
     text = " ".join([f"{type(error).__name__}:", *str(error).split()])
-    return f"{name}: {text.removesuffix(':')}"
+    return in_one_line(f"{name}: {text.removesuffix(':')}")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -32,8 +44,30 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def missing(path: Path) -> MatteError:
-    """Say that there is no such file or folder, and what there is of nearly that name."""
+    """Say why there is no such file or folder, and what there is of nearly that name."""
+    if address := _ADDRESS.fullmatch(str(path)):
+        # Paths keep one of an address's slashes.
+        return MatteError(
+            f"{address[1]}://{address[2]} is an address, not a file: download it first"
+        )
+    if path.is_symlink() and not path.exists():
+        return MatteError(f"{path} is a link to {path.readlink()}, which does not exist")
+    if path.is_dir():
+        return MatteError(f"{path} is a folder, not a file")
+    if path.exists():
+        return MatteError(f"{path} is no ordinary file")
     names = [beside.name for beside in path.parent.glob("[!.]*")] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, names, n=1)
-    hint = f": did you mean '{path.with_name(close[0])}'?" if close else ""
-    return MatteError(f"{path} does not exist{hint}")
+    if not close:
+        return MatteError(f"{path} does not exist")
+    if _looks(close[0]) == _looks(path.name):
+        return MatteError(
+            f"{path} does not exist: what is there looks the same, but is spelt {close[0]!a}, "
+            f"not {path.name!a}"
+        )
+    return MatteError(f"{path} does not exist: did you mean '{path.with_name(close[0])}'?")
+
+
+def _looks(name: str) -> str:
+    """Give a name without what nobody sees in it: how letters are composed, spaces around."""
+    return unicodedata.normalize("NFC", name).strip()

@@ -19,6 +19,9 @@ else:
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+# Beyond it products overflow.
+_HUGE = 1e300
+
 Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
@@ -41,7 +44,9 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     """Parse TOML; `name` is what errors call it."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    # Besides its own it lets through what integers of thousands of digits and tables nested
+    # thousands deep raise.
+    except (ValueError, RecursionError) as error:
         raise MatteError(f"{name}: not valid TOML ({error})") from None
 
 
@@ -53,6 +58,8 @@ def from_table(kind: type[Kind], table: dict[str, Any], where: str = "") -> Kind
     ValueError
         If the table does not fit; keys are named after `where`.
     """
+    if not isinstance(table, dict):
+        raise ValueError(f"'{where.rstrip('.')}' must be a table: got {_short(table)}")
     hints = typing.get_type_hints(kind)
     fields = {item.name: item for item in dataclasses.fields(kind)}
     for key in table:
@@ -69,7 +76,9 @@ def from_table(kind: type[Kind], table: dict[str, Any], where: str = "") -> Kind
         values[key] = _convert(hints[key], value, where + key)
         choices = fields[key].metadata.get("choices")
         if choices and values[key] not in choices:
-            raise ValueError(f"'{where}{key}' must be one of {', '.join(choices)}: got '{value}'")
+            raise ValueError(
+                f"'{where}{key}' must be one of {', '.join(choices)}: got {_short(value)}"
+            )
     return kind(**values)
 
 
@@ -91,7 +100,22 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if hint is typing.Any:
         return value
     if hint is float and type(value) in (int, float):
+        # Nothing is computed with nan and inf that would mean anything.
+        if not abs(value) < _HUGE:
+            raise ValueError(f"'{where}' must be a finite number: got {_short(value)}")
         return float(value)
+    if hint is int and type(value) is int and not abs(value) < 2**63:
+        raise ValueError(f"'{where}' is too large a number: {_short(value)}")
+    if hint is str and type(value) is str and "\0" in value:
+        raise ValueError(f"'{where}' holds a zero byte: {_short(value)}")
     if hint in (int, str, bool) and type(value) is hint:
         return value
-    raise ValueError(f"'{where}' has a value of the wrong kind: {value!r}")
+    raise ValueError(f"'{where}' has a value of the wrong kind: {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    """Show a value as it was written, as far as it can be read."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "an integer of more than 64 bits"
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

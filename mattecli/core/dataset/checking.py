@@ -126,7 +126,8 @@ def check_dataset(root: Path, workers: int, quiet: bool = False) -> Report:
         If `root` is no set.
     """
     files = find_files(root)
-    records = {record["name"]: record for record in manifest.read_lines(root / manifest.NAME)}
+    path = root / manifest.NAME
+    records = {record["name"]: record for record in manifest.read_lines(path, manifest.CHECKED)}
     if not files["image"] and not records:
         raise MatteError(f"{root} holds no images")
     names = sorted(set().union(*files.values(), records))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mattecli.core.errors import MatteError
 from mattecli.core.storage import clear_errors, write_whole
@@ -11,6 +12,21 @@ from mattecli.core.storage import clear_errors, write_whole
 NAME = "manifest.jsonl"
 RECIPE_NAME = "recipe.toml"
 _PARTIAL = ".manifest.part"
+# Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
+_ESCAPE = "backslashreplace"
+
+#: What checking a set and taking up a build need of a line; ``...`` stands for any key.
+CHECKED: dict[str, Any] = {
+    "name": str,
+    "split": str,
+    "layers": [{"color": str}],
+    "files": {...: {"sha256": str}},
+}
+FINISHED: dict[str, Any] = {
+    "name": str,
+    "key": str,
+    "files": {...: {"sha256": str, "bytes": int}},
+}
 
 
 def to_line(record: dict) -> str:
@@ -18,41 +34,72 @@ def to_line(record: dict) -> str:
     return json.dumps(record, ensure_ascii=False, separators=(", ", ": ")) + "\n"
 
 
-def read_lines(path: Path) -> list[dict]:
+def read_lines(path: Path, shape: dict[str, Any] | None = None) -> list[dict]:
     """Read the records of a file, if it is there; a last line cut off by a crash is left out.
+
+    Parameters
+    ----------
+    shape : dict, optional
+        The keys that every record must have, with the type of each, or a shape or a list of one.
 
     Raises
     ------
     MatteError
-        If the file cannot be read or another line is damaged.
+        If the file cannot be read, or another line is damaged or no such record.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        # Names may hold any of the other characters that Python takes for line ends.
+        lines = path.read_bytes().decode("utf-8").split("\n")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise MatteError(f"cannot read {path}: {error}") from None
     records = []
+    lines = lines if lines[-1] else lines[:-1]
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = json.loads(line)
+        # Besides its own: integers of thousands of digits, lists nested thousands deep.
+        except (ValueError, RecursionError):
             if number == len(lines):
                 break
             raise MatteError(f"{path}, line {number}: not a JSON line") from None
+        if wrong := _misfit(record, {} if shape is None else shape, ""):
+            raise MatteError(f"{path}, line {number}: {wrong}")
+        records.append(record)
     return records
+
+
+def _misfit(value: Any, shape: Any, where: str) -> str:
+    """Say what of a value is not as its shape wants it, or nothing."""
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{where or 'the line'} is no table of keys"
+        keys = value if ... in shape else shape
+        for key in keys:
+            if key not in value:
+                return f"{where}{'.' if where else ''}{key} is missing"
+            inner = shape[...] if ... in shape else shape[key]
+            if wrong := _misfit(value[key], inner, f"{where}{'.' if where else ''}{key}"):
+                return wrong
+        return ""
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{where} is no list"
+        return next(filter(None, (_misfit(item, shape[0], where) for item in value)), "")
+    return "" if type(value) is shape else f"{where} is of the wrong kind"
 
 
 def read_finished(out: Path) -> dict[str, dict]:
     """Gather by name what earlier runs and other processes have noted as finished under `out`."""
     # The manifest last: another process may be replacing the notes by it just now.
     paths = [*sorted(out.glob(f"{_PARTIAL}-*")), out / NAME]
-    return {record["name"]: record for path in paths for record in read_lines(path)}
+    return {record["name"]: record for path in paths for record in read_lines(path, FINISHED)}
 
 
 def write(out: Path, records: list[dict]) -> None:
     """Write the manifest whole, and remove the notes it was gathered from."""
-    write_whole(out / NAME, "".join(map(to_line, records)).encode())
+    write_whole(out / NAME, "".join(map(to_line, records)).encode(errors=_ESCAPE))
     for path in out.glob(f"{_PARTIAL}-*"):
         path.unlink(missing_ok=True)
 
@@ -68,9 +115,9 @@ class Notes:
     def __init__(self, path: Path) -> None:
         self._path = path
         # A line that a crash cut off must not swallow the next one.
-        write_whole(path, "".join(map(to_line, read_lines(path))).encode())
+        write_whole(path, "".join(map(to_line, read_lines(path))).encode(errors=_ESCAPE))
         with clear_errors(path):
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            self._file = open(path, "a", encoding="utf-8", errors=_ESCAPE)  # noqa: SIM115
 
     def __enter__(self) -> Notes:
         return self

@@ -110,7 +110,7 @@ def mine_foregrounds(
     found = by_stem(photos)
     if not found:
         raise MatteError(f"found no pictures in {photos}")
-    seen = {line["photo"] for line in read_lines(out / NAME)}
+    seen = {line["photo"] for line in read_lines(out / NAME, {"photo": str})}
     waiting = {name: path for name, path in found.items() if name not in seen}
     mined = Mined(seen_before=len(found) - len(waiting))
     with Notes(out / NAME) as notes:

@@ -150,7 +150,9 @@ def load_recipe(name: str) -> Recipe:
         If there is no such recipe, or it says something that is not understood.
     """
     if name in recipe_names():
-        text = (resources.files("mattecli.core.dataset.recipes") / f"{name}.toml").read_text()
+        text = (resources.files("mattecli.core.dataset.recipes") / f"{name}.toml").read_text(
+            encoding="utf-8"
+        )
     else:
         path = Path(name)
         if path.suffix != ".toml":

@@ -20,6 +20,7 @@ from mattecli.core.imaging.reading import read_color
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import PassPlanner, infer_batch
 from mattecli.core.runtime.onnx_model import OnnxModel
+from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime
 from mattecli.core.runtime.session import open_session
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
         If that is more than `TOLERANCE`.
     """
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+    quantization = load_onnxruntime("quantization")
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(model)
@@ -74,11 +75,11 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
         # It recommends a preprocessing that would change nothing: the trace is folded already.
         logging.disable(logging.WARNING)
         try:
-            quantize_static(
+            quantization.quantize_static(
                 before,
                 after,
                 _Calibration(_inputs(floats, photos)),
-                quant_format=QuantFormat.QDQ,
+                quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=_OPERATORS,
                 nodes_to_exclude=[
                     node.name
@@ -87,8 +88,8 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
                 ],
                 per_channel=True,
                 reduce_range=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
             )
         finally:
             logging.disable(logging.NOTSET)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.storage import write_whole
 
 SUFFIXES = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".bmp")
@@ -107,10 +107,26 @@ def write_image(path: Path, array: np.ndarray, **options) -> None:
 def write_result(path: Path, data: bytes) -> None:
     """Write the file whole, or to standard output if `path` is ``-``."""
     if str(path) == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        write_standard_output(data)
     else:
         write_whole(path, data)
+
+
+def write_standard_output(data: bytes) -> None:
+    """Write to standard output.
+
+    Raises
+    ------
+    OutputUnusable
+        If it is closed, or cannot be written to.
+    """
+    if sys.stdout is None or sys.stdout.closed:
+        raise OutputUnusable("standard output is closed: name a file for the result")
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OutputUnusable(f"cannot write to standard output: {error.strerror}") from None
 
 
 def _encode_with_opencv(

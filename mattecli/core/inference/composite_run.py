@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mattecli.core.errors import MatteError, OutputUnusable, reason_of
 from mattecli.core.imaging.backgrounds import load_background
 from mattecli.core.imaging.colors import is_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
+from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.imaging.walking import require_images
@@ -53,7 +53,7 @@ def plan_composites(
         If there is nothing to do, two results would share a name, or one would replace an input.
     """
     if str(foreground) == "-":
-        return [CompositeJob(sys.stdin.buffer.read(), background, out)]
+        return [CompositeJob(read_standard_input(), background, out)]
     cutouts = require_images(foreground)
     in_folder = not is_color(background) and Path(background).is_dir()
     backgrounds = (

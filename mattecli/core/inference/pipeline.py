@@ -250,6 +250,8 @@ class _Pipeline:
         start = time.perf_counter()
         try:
             mattes = infer_batch(self._predictor.model, [photo.passes for photo in batch])
+            if len(mattes) != len(batch):
+                raise MatteError(f"the network gave {len(mattes)} mattes for {len(batch)} photos")
         except Exception as error:
             if len(batch) == 1:
                 batch[0].error = error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
 from mattecli.core.inference.pipeline import Outcome
+from mattecli.core.plain_text import to_json_line
 from mattecli.core.storage import clear_errors
 
 
@@ -54,13 +54,13 @@ class Report:
             "width": outcome.size[0] if outcome.size else None,
             "height": outcome.size[1] if outcome.size else None,
         }
-        text = json.dumps(line, ensure_ascii=False)
         if self._stream:
-            print(text, file=self._stream, flush=True)
+            plain = "utf" not in (getattr(self._stream, "encoding", None) or "ascii").lower()
+            print(to_json_line(line, ascii_only=plain), file=self._stream, flush=True)
         if self._file is None:
             return
         with clear_errors(self._file.name):
-            self._file.write(text + "\n")
+            self._file.write(to_json_line(line) + "\n")
 
     def __enter__(self) -> Report:
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.naming import name_outputs
+from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_alpha, read_picture, to_srgb
 from mattecli.core.imaging.walking import by_stem, relative_stem, scan
@@ -76,7 +76,7 @@ def plan_jobs(
         If there are no photos, or a photo would be overwritten by its own result.
     """
     if source == PIPE:
-        return [Job(sys.stdin.buffer.read(), {kinds[0]: out})], 0
+        return [Job(read_standard_input(), {kinds[0]: out})], 0
     images, ignored = scan(source)
     # Results of an earlier run that lie inside the tree are no photos to cut.
     if into_folder and source.is_dir() and out.resolve() != source.resolve():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from mattecli.core.metrics.evaluation import Evaluation, compare_to_first
 from mattecli.core.metrics.presentation import METRICS, REGION_NAMES, UNITS
 from mattecli.core.metrics.statistics import Estimate
+from mattecli.core.plain_text import cell
 
 # A longer list scrolls the mean out of sight; the files hold all of it.
 LONGEST_LIST = 40
@@ -27,7 +27,7 @@ def image_table(evaluation: Evaluation) -> Table:
     caption = f"{UNITS}\n95%: interval of the mean over resampled images"
     table = _table(title, caption, evaluation.region, "image")
     for name, row in scores.items():
-        table.add_row(escape(name), *_figures(row))
+        table.add_row(cell(name), *_figures(row))
     table.add_section()
     _add_estimate(table, evaluation.estimate(), "mean", style="bold")
     return table
@@ -65,7 +65,7 @@ def comparison_table(evaluations: list[Evaluation]) -> Table:
 
 def _table(title: str, caption: str, region: str, *columns: str) -> Table:
     table = Table(
-        title=f"{escape(title)}\nregion: {REGION_NAMES[region]}",
+        title=f"{cell(title)}\nregion: {REGION_NAMES[region]}",
         caption=caption,
         title_justify="left",
         caption_justify="left",
@@ -92,7 +92,7 @@ def _add_estimate(
         means = [
             f"[bold]{mean}[/]" if mark else mean for mean, mark in zip(means, marked, strict=True)
         ]
-    table.add_row(*map(escape, labels), *means, style=style)
+    table.add_row(*map(cell, labels), *means, style=style)
     blank = [""] * (len(labels) - 1)
     table.add_row("95% from", *blank, *_figures(estimate.low, sign), style="dim")
     table.add_row("95% to", *blank, *_figures(estimate.high, sign), style="dim")

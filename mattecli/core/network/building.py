@@ -7,6 +7,7 @@ from torch import nn
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.hattmatting import HAttMatting
 from mattecli.core.network.late_fusion import LateFusion
+from mattecli.core.network.validation import check_encoder
 
 ARCHITECTURES = {"hattmatting": HAttMatting, "late-fusion": LateFusion}
 
@@ -19,5 +20,6 @@ def build_network(config: NetworkConfig, *, pretrained_encoder: bool = False) ->
     MatteError
         If timm has no such encoder, or it lacks a feature that the configuration wants.
     """
+    check_encoder(config.encoder)
     architecture = ARCHITECTURES[config.architecture]
     return architecture(config, pretrained_encoder=pretrained_encoder)

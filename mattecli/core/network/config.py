@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from mattecli.core.errors import MatteError
+from mattecli.core.network.validation import check_settings
 
 #: The sides of a photo are brought to a multiple of so many pixels, the deepest stride.
 MULTIPLE = 32
@@ -53,6 +54,7 @@ class NetworkConfig:
     first_pass_size: int = 0
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if len(self.cue_strides) != len(self.cue_channels):
             raise MatteError(
                 f"cue_strides {self.cue_strides} and cue_channels {self.cue_channels} "
@@ -68,6 +70,8 @@ class NetworkConfig:
                 f"guided_strides {self.guided_strides} must be some of the cue_strides "
                 f"{self.cue_strides}, coarse to fine"
             )
+        if self.architecture == "late-fusion" and not self.detail_channels:
+            raise MatteError("late-fusion needs detail_channels, for its fusion of the two classes")
         if self.architecture == "late-fusion" and (
             self.channel_attention
             or self.spatial_attention

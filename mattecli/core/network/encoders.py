@@ -87,6 +87,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise MatteError(f"{path}: cannot be read as encoder weights ({reason})") from None
-    return state.get("state_dict", state)
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise MatteError(f"{path}: holds no encoder weights: not a table of tensors by name")
+    return state

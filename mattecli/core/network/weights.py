@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from mattecli.core.errors import MatteError, missing
 from mattecli.core.network.config import NetworkConfig
+from mattecli.core.network.validation import check_shapes, parse_object
 from mattecli.core.storage import write_whole
 
 # Importing torch takes longer than cutting out a photo, and reading a header does not need it.
@@ -19,12 +22,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = "mattecli-1"
+#: Types of tensors that a weights file may hold, by safetensors' names.
+_DTYPES = ("F16", "BF16", "F32", "F64", "I64")
+# As safetensors itself has it.
+_LONGEST_HEADER = 100_000_000
 
 
 def save_network(
     network: nn.Module, path: Path, *, provenance: dict[str, Any], half: bool = True
 ) -> None:
-    """Write `network` to `path` in one step (temporary name, then rename).
+    """Write `network` to `path` whole or not at all.
 
     Parameters
     ----------
@@ -33,6 +40,11 @@ def save_network(
         JSON-able facts about the training: data, steps, figures.
     half : bool
         Store floating-point tensors as float16, which halves the file.
+
+    Raises
+    ------
+    MatteError
+        If the disk is full or the file cannot be written; nothing is left of it then.
     """
     from safetensors.torch import save
 
@@ -73,22 +85,63 @@ def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
     Raises
     ------
     MatteError
-        If `path` is not a weights file of ours.
+        If `path` is not a weights file of ours, is damaged, or describes no network of ours.
+    """
+    with open_tensors(path) as file:
+        header = file.metadata() or {}
+    if header.get("format") != FORMAT:
+        raise MatteError(f"{path}: safetensors, but not weights written by 'matte train'")
+    try:
+        config = NetworkConfig.from_dict(parse_object(header.get("network"), "its network"))
+        return config, parse_object(header.get("provenance", "{}"), "its provenance")
+    except MatteError as error:
+        raise MatteError(f"{path}: {error}") from None
+
+
+@contextlib.contextmanager
+def open_tensors(path: Path, framework: str = "np") -> Iterator[Any]:
+    """Open a safetensors file; what goes wrong while it is open says which file.
+
+    Raises
+    ------
+    MatteError
+        If it is not there, is none, or is damaged.
     """
     if not path.is_file():
         raise missing(path)
     try:
-        with safe_open(path, "np") as file:
-            header = file.metadata() or {}
-    except SafetensorError:
-        raise MatteError(
-            f"{path}: not a safetensors file; pickled weights (.pt, .pth) are refused because "
+        with safe_open(path, framework) as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise MatteError(f"{path}: {_reason(path, error)}") from None
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Tell a file that is damaged from one that is no safetensors file at all."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as cause:
+        return f"cannot be read ({cause.strerror or cause})"
+    if size == 0:
+        return "is empty"
+    # The length of a header may begin as a pickle does, so this comes first.
+    header = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and header < _LONGEST_HEADER:
+        state = "truncated" if size < 8 + header or "incomplete" in str(error) else "damaged"
+        return f"the safetensors file is {state} ({error}): fetch or copy it again"
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        return (
+            "not a safetensors file but a pickle; pickled weights (.pt, .pth) are refused because "
             "loading them can run code"
-        ) from None
-    if header.get("format") != FORMAT:
-        raise MatteError(f"{path}: safetensors, but not weights written by 'matte train'")
-    config = NetworkConfig.from_dict(json.loads(header["network"]))
-    return config, json.loads(header.get("provenance", "{}"))
+        )
+    if size < 16:
+        return "the safetensors file is truncated: fetch or copy it again"
+    return (
+        "not a safetensors file; pickled weights (.pt, .pth) are refused because loading them can "
+        "run code"
+    )
 
 
 def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
@@ -102,11 +155,48 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
     from mattecli.core.network.building import build_network
 
     config, _ = read_header(path)
+    _check_fit(config, path)
     network = build_network(config)
-    with safe_open(path, "pt") as file:
+    with open_tensors(path, "pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise not_finite(path, name)
     fill_network(network, state, path)
     return network.to(device).eval()
+
+
+def not_finite(path: Path, name: str) -> MatteError:
+    """Say that weights hold what no training leaves behind that went well."""
+    return MatteError(f"{path}: tensor {name} holds values that are no numbers (NaN or infinite)")
+
+
+def _check_fit(config: NetworkConfig, path: Path) -> None:
+    """Compare the shapes in a file with the network that its header describes.
+
+    The network is built without memory for it: an encoder that is named may have billions of
+    weights, and the file none of them.
+    """
+    import torch
+
+    from mattecli.core.network.building import build_network
+
+    with open_tensors(path) as file:
+        slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+        shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
+        kinds = {key: part.get_dtype() for key, part in slices.items()}
+    for name, kind in kinds.items():
+        if kind not in _DTYPES:
+            raise MatteError(f"{path}: tensor {name} is of the type {kind}, which no network has")
+    try:
+        with torch.device("meta"):
+            network = build_network(config)
+    except MatteError as error:
+        raise MatteError(f"{path}: {error}") from None
+    except (RuntimeError, NotImplementedError):
+        # Some models of older releases of timm compute while they are built.
+        return
+    check_shapes(network, shapes, path)
 
 
 def fill_network(
@@ -124,7 +214,7 @@ def fill_network(
     try:
         network.load_state_dict(state, strict=strict)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+        reason = " ".join(str(error).split()[:40])
         raise MatteError(f"{path}: tensors do not fit the configuration ({reason})") from None
 
 

@@ -6,16 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
 from mattecli.core.errors import MatteError
-from mattecli.core.network.config import NETWORKS, NetworkConfig
-from mattecli.core.network.weights import read_header
+from mattecli.core.network.config import MULTIPLE, NETWORKS, NetworkConfig
+from mattecli.core.network.weights import not_finite, open_tensors, read_header
 from mattecli.core.runtime.onnx_model import OnnxModel
 
 #: The network whose graph, made by `export_graph`, ships as NAME.onnx. Its weights come from a
 #: weights file.
 NAME = "matte"
+
+_NUMPY_FLOATS = ("F16", "F32", "F64")
 
 
 def load_bundled_graph(
@@ -31,7 +32,7 @@ def load_bundled_graph(
     Returns
     -------
     OnnxModel or None
-        None for a network of another architecture.
+        None for a network of another architecture, or tensors that NumPy does not know.
 
     Raises
     ------
@@ -42,12 +43,20 @@ def load_bundled_graph(
     if _graph_of(config) != _graph_of(NETWORKS[NAME]):
         return None
     graph = Path(__file__).with_name(f"{NAME}.onnx")
-    with safe_open(path, "np") as file:
-        weights = {
-            f"network.{key}": file.get_tensor(key).astype(np.float32)
+    with open_tensors(path) as file:
+        names = [
+            key
             for key in file.keys()  # noqa: SIM118
             if not (key.startswith("sentries.") or key.endswith("num_batches_tracked"))
-        }
+        ]
+        # NumPy has no bfloat16; PyTorch does.
+        if any(file.get_slice(name).get_dtype() not in _NUMPY_FLOATS for name in names):
+            return None
+        tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise not_finite(path, name)
+    weights = {f"network.{name}": tensor for name, tensor in tensors.items()}
     try:
         model = OnnxModel(graph, "cpu", size, weights, max_concurrency)
     except MatteError as error:
@@ -62,4 +71,4 @@ def load_bundled_graph(
 
 def _graph_of(config: NetworkConfig) -> NetworkConfig:
     """Leave out what prediction does not depend on."""
-    return replace(config, sentry=False, predict_size=0, first_pass_size=0)
+    return replace(config, sentry=False, predict_size=MULTIPLE, first_pass_size=0)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, missing, nearest
+from mattecli.core.runtime.downloading import download, parse_address
 from mattecli.core.storage import whole_file, write_whole
 from mattecli.core.toml import from_table, read_toml
 
@@ -26,6 +26,12 @@ _INDEX = "index.toml"
 #: Inside an installed package, and at the top of the repository for editable installs.
 _BUNDLED = (Path(__file__).parents[2] / "weights", Path(__file__).parents[3] / "weights")
 _CHUNK = 1 << 20
+# Letters and digits of any script, and what does no harm in the name of a file. What a name ends in
+# must not make its file one of another name's.
+_NAME = re.compile(r"[^\W_][\w.+-]{0,99}")
+_NO_ENDINGS = (*SUFFIXES, ".int8", ".toml", ".")
+# Paths keep one of an address's slashes.
+_ADDRESS_AS_PATH = re.compile(r"(https?):/+(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,13 @@ def find_weights(weights: str | Path | None = None) -> Path:
     path = Path(weights or "default")
     if weights and path.is_file():
         return path
+    if address := _ADDRESS_AS_PATH.fullmatch(str(path)):
+        raise MatteError(
+            f"{address[1]}://{address[2]} is an address: 'matte weights add' downloads weights and "
+            "gives them a name"
+        )
+    if path.is_dir():
+        raise missing(path)
     if path.suffix in SUFFIXES or len(path.parts) != 1:
         raise missing(path)
     known = list_weights()
@@ -128,25 +141,20 @@ def add_weights(
         If the file cannot be had, is no weights file or not the right one, or the name is taken;
         the cache is then as it was.
     """
-    remote = urlsplit(source).scheme in ("http", "https")
-    file = Path(urlsplit(source).path if remote else source)
-    name = name or file.stem
-    if file.suffix not in SUFFIXES:
-        raise MatteError(f"{source} is no weights file: it must end in {' or '.join(SUFFIXES)}")
-    if remote and not sha256:
-        raise MatteError("weights from an address need --sha256, which its page should name")
-    if not remote and not file.is_file():
-        raise missing(file)
-    if Path(name).name != name or name == Path(_INDEX).stem:
-        raise MatteError(f"'{name}' cannot be the name of weights")
-    if name in list_weights():
+    address = parse_address(source)
+    remote = address is not None
+    file = Path(unquote(address.path) if address else source)
+    name = file.stem if name is None else name
+    _check_source(source, file, sha256, remote=remote)
+    check_name(name)
+    if name.casefold() in map(str.casefold, list_weights()):
         raise MatteError(f"there are weights of the name '{name}' already: choose another name")
 
     folder = cache_folder()
     target = folder / f"{name}{file.suffix}"
     with whole_file(target) as partial:
         with partial.open("wb") as opened:
-            found = _digest(_written(_download(source) if remote else _read(file), opened))
+            found = _digest(_written(download(source) if remote else _read(file), opened))
         if sha256 and found != sha256.lower():
             raise MatteError(f"{source} has the SHA-256 {found}, not {sha256}: it is another file")
         _check_readable(partial, file.suffix, source)
@@ -162,6 +170,32 @@ def add_weights(
     return Weights(name, target, record, bundled=False)
 
 
+def check_name(name: str) -> None:
+    """Refuse a name for weights that could be a path, another file's name, or not be typed.
+
+    Raises
+    ------
+    MatteError
+    """
+    lower = name.casefold()
+    if not _NAME.fullmatch(name) or lower.endswith(_NO_ENDINGS) or lower == Path(_INDEX).stem:
+        raise MatteError(
+            f"'{name}' cannot be the name of weights: use --name, with letters, digits, and . _ + "
+            "or - after the first, 100 at most, and no suffix"
+        )
+
+
+def _check_source(source: str, file: Path, sha256: str | None, *, remote: bool) -> None:
+    if file.suffix not in SUFFIXES:
+        raise MatteError(f"{source} is no weights file: it must end in {' or '.join(SUFFIXES)}")
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise MatteError(f"--sha256 {sha256}: a SHA-256 has 64 hexadecimal digits")
+    if remote and not sha256:
+        raise MatteError("weights from an address need --sha256, which its page should name")
+    if not remote and not file.is_file():
+        raise missing(file)
+
+
 def digest(path: Path) -> str:
     """Give the SHA-256 of a file, in hexadecimal digits."""
     return _digest(_read(path))
@@ -170,23 +204,6 @@ def digest(path: Path) -> str:
 def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         yield from iter(lambda: file.read(_CHUNK), b"")
-
-
-def _download(url: str) -> Iterator[bytes]:
-    from mattecli.core.progress import progress
-
-    try:
-        with closing(urllib.request.urlopen(url, timeout=30)) as answer:
-            size = int(answer.headers.get("Content-Length", 0))
-            with progress(total=-(-size // _CHUNK) or None, unit="MB") as bar:
-                while chunk := answer.read(_CHUNK):
-                    yield chunk
-                    bar.update()
-    except OSError as error:
-        raise MatteError(
-            f"cannot download {url} ({error}): fetch it where that works, and run "
-            "'matte weights add FILE' here"
-        ) from None
 
 
 def _written(chunks: Iterator[bytes], target: BinaryIO) -> Iterator[bytes]:

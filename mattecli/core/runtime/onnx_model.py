@@ -12,6 +12,7 @@ from PIL import Image
 from mattecli.core.errors import MatteError
 from mattecli.core.matting.placing import resize
 from mattecli.core.network.config import GUIDANCE_CHANNELS
+from mattecli.core.runtime.matte_checking import check_matte
 from mattecli.core.runtime.preprocessing import find_spec
 from mattecli.core.runtime.session import open_session
 from mattecli.core.runtime.sizing import Sizing
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 #: Name of the second input of networks that take guidance.
 GUIDANCE_INPUT = "guidance"
 
+_GIVEN = ("tensor(float)", "tensor(float16)", "tensor(double)")
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -82,6 +84,12 @@ class OnnxModel:
             raise MatteError(
                 f"{path} has {len(outputs)} outputs, none of number {self.spec.output}"
             )
+        given = outputs[self.spec.output].type
+        if given not in _GIVEN:
+            raise MatteError(
+                f"{path}: output {self.spec.output} gives {given}, not floats, which a matte is "
+                "made of"
+            )
         return inputs[0], shape
 
     def _sizing(self, shape: list[int | None], size: int | None) -> Sizing:
@@ -128,7 +136,12 @@ class OnnxModel:
             ]
         wanted = [self.session.get_outputs()[self.spec.output].name]
         results = [self.session.run(wanted, part)[0] for part in parts]
-        return [self._to_matte(result) for part in results for result in part]
+        found = [result for part in results for result in part]
+        if len(found) != len(images):
+            raise MatteError(f"{self.path} gave {len(found)} mattes for {len(images)} pictures")
+        return [
+            self._to_matte(result, image.shape) for result, image in zip(found, images, strict=True)
+        ]
 
     def to_inputs(
         self, images: list[np.ndarray], guidance: list[np.ndarray] | None
@@ -154,7 +167,7 @@ class OnnxModel:
         values /= np.float32(spec.std)[:, None, None]
         return values[None].astype(_TYPES[self.input.type], copy=False)
 
-    def _to_matte(self, result: np.ndarray) -> np.ndarray:
+    def _to_matte(self, result: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """One picture's share of the output to a float32 h×w matte in [0, 1]."""
         if result.ndim < 2 or result.size != np.prod(result.shape[-2:]):
             raise MatteError(
@@ -163,8 +176,10 @@ class OnnxModel:
                 f"{self.path.with_suffix('.toml').name}"
             )
         matte = result.reshape(result.shape[-2:]).astype(np.float32)
+        matte = check_matte(matte, shape, str(self.path))
         if self.spec.activation == "sigmoid":
-            matte = 1 / (1 + np.exp(-matte))
+            # Beyond that it is 0 or 1 to single precision, and the power overflows.
+            matte = 1 / (1 + np.exp(-matte.clip(-80, 80)))
         if self.spec.min_max:
             low, high = matte.min(), matte.max()
             matte = (matte - low) / max(high - low, np.float32(1e-6))

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.core.errors import MatteError, nearest
+from mattecli.core.network.validation import parse_object
 from mattecli.core.toml import from_table, read_toml
 
 #: Key in the metadata of the files that `matte export` writes.
 METADATA_KEY = "mattecli"
+
+# A spec travels with files of strangers: sides in pixels, and number of the output.
+_BOUNDS = {"size": (8, 8192), "min_size": (0, 8192), "multiple": (1, 1024), "output": (0, 1000)}
+# Of the numbers that are taken off or divided by.
+_LARGEST = 10_000
 
 # Keys of earlier versions, in files that are in use.
 _OLD_KEYS = {"least": "min_size"}
@@ -102,7 +108,13 @@ def find_spec(path: Path, metadata: dict[str, str]) -> PreprocessingSpec:
     if beside.is_file():
         return _read(beside)
     if METADATA_KEY in metadata:
-        return from_table(PreprocessingSpec, _renamed(json.loads(metadata[METADATA_KEY])))
+        try:
+            table = parse_object(metadata[METADATA_KEY], "its metadata")
+            return _checked(from_table(PreprocessingSpec, _renamed(table)))
+        except MatteError as error:
+            raise MatteError(f"{path}: {error}") from None
+        except ValueError as error:
+            raise MatteError(f"{path}: its metadata is damaged: {error}") from None
     for name, preset in PRESETS.items():
         if path.stem.lower().startswith(name):
             return preset
@@ -115,15 +127,33 @@ def find_spec(path: Path, metadata: dict[str, str]) -> PreprocessingSpec:
 def _read(path: Path) -> PreprocessingSpec:
     table = _renamed(read_toml(path))
     name = table.pop("preset", None)
-    if name is not None and name not in PRESETS:
+    if name is not None and (not isinstance(name, str) or name not in PRESETS):
         raise MatteError(f"{path}: no preset '{name}': {nearest(str(name), PRESETS)}")
     try:
         given = from_table(PreprocessingSpec, table)
+        changes = {key: getattr(given, key) for key in table}
+        return _checked(replace(PRESETS.get(name, PreprocessingSpec()), **changes))
     except ValueError as error:
         raise MatteError(f"{path}: {error}") from None
-    return replace(
-        PRESETS.get(name, PreprocessingSpec()), **{key: getattr(given, key) for key in table}
-    )
+
+
+def _checked(spec: PreprocessingSpec) -> PreprocessingSpec:
+    """Give a spec back if pictures can be made by it.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, (low, high) in _BOUNDS.items():
+        value = getattr(spec, name)
+        if not low <= value <= high:
+            raise ValueError(f"'{name}' must be {low} to {high}: got {value}")
+    for name in ("mean", "std"):
+        if not all(abs(value) <= _LARGEST for value in getattr(spec, name)):
+            raise ValueError(f"'{name}' must be {-_LARGEST} to {_LARGEST}")
+    if not all(abs(value) >= 1 / _LARGEST for value in spec.std):
+        raise ValueError(f"'std' is divided by, and must not be 0: got {spec.std}")
+    return spec
 
 
 def _renamed(table: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, missing
 from mattecli.core.ranks import local_rank
+from mattecli.core.runtime.onnxruntime_loading import FATAL_ONLY, load_onnxruntime
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,12 +39,12 @@ def open_session(
     MatteError
         If onnxruntime cannot use the device, or cannot load the model.
     """
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     name = "the model" if isinstance(model, bytes) else str(model)
     if not isinstance(model, bytes) and not model.is_file():
         raise missing(model)
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL_ONLY
     # Left to itself it takes every core of the machine, though this process may use a few only.
     threads = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads) if threads.isdigit() else usable_cores()

@@ -9,6 +9,7 @@ import numpy as np
 from mattecli.core.device import autocast
 from mattecli.core.matting.placing import resize
 from mattecli.core.network.config import MULTIPLE
+from mattecli.core.runtime.matte_checking import check_matte
 from mattecli.core.runtime.sizing import MIN_SIZE, Sizing
 
 # Importing torch takes longer than cutting out a photo, and on the CPU it is not needed.
@@ -110,4 +111,5 @@ class TorchModel:
             maps.append(torch.from_numpy(np.stack(guidance)).to(self.device, non_blocking=True))
         with torch.inference_mode(), autocast(self.device, self.dtype):
             alpha = self.network(batch, *maps)
-        return list(clamp_extremes(alpha[:, 0].float()).cpu().numpy())
+        mattes = list(clamp_extremes(alpha[:, 0].float()).cpu().numpy())
+        return [check_matte(matte, images[0].shape, "the network") for matte in mattes]

@@ -138,6 +138,8 @@ class TrainingConfig:
         for name, value in measures.items():
             if not 0 <= value < math.inf:
                 raise MatteError(f"{name} must be 0 or more, not {value}")
+        if not 0 <= self.seed < 2**63:
+            raise MatteError(f"seed must be 0 or more and below 2 to the 63rd, not {self.seed}")
         if self.workers < -1:
             raise MatteError(f"workers must be -1 (as many as pay) or more, not {self.workers}")
         if not 0 <= self.ema < 1:
@@ -181,8 +183,14 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
         names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
         raise MatteError(f"no recipe '{recipe}': use one of {names}, or a .toml file")
     values = read_toml(path)
+    for name in ("network", "loss", "first_epoch_loss"):
+        if not isinstance(values.get(name, {}), dict):
+            raise MatteError(f"{path}: '{name}' must be a table")
     network = values.setdefault("network", {})
     network.setdefault("name", "matte")
+    if not isinstance(network["name"], str):
+        raise MatteError(f"{path}: 'network.name' must be text")
+    _checked(values, f"{path}: ")
     # The settings of the recipe's network would not fit another one.
     if overrides.get("network", {}).get("name", network["name"]) != network["name"]:
         network.clear()
@@ -195,9 +203,13 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
                     values.get("first_epoch_loss", {}).pop(loss, None)
         elif value is not None:
             values[name] = value
+    return _checked(values)
+
+
+def _checked(values: dict[str, Any], where: str = "") -> TrainingConfig:
     try:
         config = from_table(TrainingConfig, values)
-    except ValueError as error:
-        raise MatteError(f"{path}: {error}") from None
-    config.check()
+        config.check()
+    except (ValueError, MatteError) as error:
+        raise MatteError(f"{where}{error}") from None
     return config

@@ -1,0 +1,79 @@
+"""Files from addresses: which ones are asked, and how much of an answer is taken."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import SplitResult, urlsplit
+
+from mattecli.core.errors import MatteError
+
+#: No weights that this program can run are larger, in bytes.
+MOST_BYTES = 4 << 30
+_CHUNK = 1 << 20
+_SCHEMES = ("http", "https")
+
+
+def parse_address(source: str) -> SplitResult | None:
+    """Take an http(s) address apart; what is none, but the path of a file, gives None.
+
+    Raises
+    ------
+    MatteError
+        If it begins like an address but is none that can be asked.
+    """
+    scheme = source.partition(":")[0].lower()
+    if "://" not in source and scheme not in _SCHEMES:
+        return None
+    if scheme not in _SCHEMES:
+        raise MatteError(f"{source} is neither a file nor an http(s) address")
+    try:
+        address = urlsplit(source)
+        sound = bool(address.hostname) and (address.port is None or address.port > 0)
+        # As the client will: not every name of a host can be asked for.
+        (address.hostname or "").encode("idna")
+    # A port that is no number, brackets that are not closed, letters that no host has.
+    except (ValueError, UnicodeError):
+        sound = False
+    if not sound or not source.isascii() or any(c.isspace() or not c.isprintable() for c in source):
+        raise MatteError(
+            f"{source} is no address: write it as https://HOST/FILE, with %20 and so on for what "
+            "is not ASCII"
+        )
+    return address
+
+
+def download(url: str, most: int = MOST_BYTES) -> Iterator[bytes]:
+    """Give what is at an address, part by part.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be had, or is longer than `most` bytes.
+    """
+    from mattecli.core.progress import progress
+
+    too_long = MatteError(f"{url} is longer than {most / 1e9:.1f} GB: no weights file is")
+    try:
+        with closing(urllib.request.urlopen(url, timeout=30)) as answer:
+            length = answer.headers.get("Content-Length") or ""
+            size = int(length) if length.isascii() and length.isdecimal() else 0
+            if size > most:
+                raise too_long
+            read = 0
+            with progress(total=-(-size // _CHUNK) or None, unit="MB") as bar:
+                while chunk := answer.read(_CHUNK):
+                    read += len(chunk)
+                    if read > most:
+                        raise too_long
+                    yield chunk
+                    bar.update()
+            if read < size:
+                raise OSError(f"the answer broke off after {read} of {size} bytes")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise MatteError(
+            f"cannot download {url} ({error or type(error).__name__}): fetch it where that works, "
+            "and run 'matte weights add FILE' here"
+        ) from None
