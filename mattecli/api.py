@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.accepting import ImageLike, as_matte, as_picture
+from mattecli.core.imaging.accepting import ImageLike, as_mask, as_matte, as_picture
 from mattecli.core.imaging.composing import Layout, check_transparent, compose, load_background
 from mattecli.core.imaging.placing import parse_position
 from mattecli.core.imaging.reading import Picture, to_8_bit, to_bits, to_unit
@@ -131,7 +131,7 @@ def cutout(
             precision=precision,
         )
     else:
-        unit = to_unit(as_matte(alpha))
+        unit = to_unit(as_mask(alpha))
         if unit.shape != picture.color.shape[:2]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (unit.shape, picture.color.shape)]
             raise MatteError(f"the matte is {sizes[0]} but its photo {sizes[1]}")
@@ -227,7 +227,7 @@ def evaluate(
     region = region or ("whole" if trimap is None else "unknown")
     if region == "unknown" and trimap is None:
         raise MatteError("the region 'unknown' needs a trimap")
-    pair = comparable(as_matte(prediction), as_matte(truth))
+    pair = comparable(as_mask(prediction), as_mask(truth))
     unknown = None if trimap is None else to_8_bit(as_matte(trimap))
     return score(*pair, region_mask(region, pair[1], unknown))
 

@@ -156,7 +156,11 @@ def evaluate(
 
 
 def _report(result: Evaluation) -> None:
-    """List on standard error what could not be scored, or was scored over nothing."""
+    """List on standard error what could not be scored, or was scored over nothing or as a mask."""
+    from mattecli.core.imaging.mask_notes import gathered
+
+    for line in gathered(result.notes):
+        typer.secho(f"{result.method}: note: {line}", fg="yellow", err=True)
     for line in result.problems[:LONGEST_REPORT]:
         typer.secho(f"{result.method}: {line}", fg="yellow", err=True)
     if len(result.problems) > LONGEST_REPORT:

@@ -18,7 +18,7 @@ from mattecli.core.dataset.recipe import Recipe
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import (
     Picture,
-    read_alpha,
+    read_mask,
     read_picture,
     to_bits,
     to_srgb,
@@ -54,7 +54,7 @@ class LayerReader:
         picture = self._read(path)
         color, alpha = picture.color, picture.alpha
         if item.alpha is not None:
-            alpha = self._to_bits(read_alpha(resolve(item.alpha, self._roots)))
+            alpha = self._to_bits(read_mask(resolve(item.alpha, self._roots)).alpha)
         elif alpha is None:
             raise MatteError(f"{path} has no alpha channel: name the folder of mattes as well")
         if color.shape[:2] != alpha.shape:

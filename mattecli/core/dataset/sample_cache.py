@@ -14,8 +14,8 @@ import numpy as np
 from mattecli.core.dataset.foreground import estimate_foreground
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import (
-    read_alpha,
     read_color,
+    read_mask,
     read_picture,
     to_bits,
     to_srgb,
@@ -89,7 +89,7 @@ class SampleCache:
         return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
 
     def _read_photo(self, image: Path, alpha: Path) -> np.ndarray:
-        color, matte = read_color(image), read_alpha(alpha)
+        color, matte = read_color(image), read_mask(alpha).alpha
         _check_size(image, color, alpha, matte)
         return np.dstack([self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))])
 
@@ -103,7 +103,7 @@ class SampleCache:
         picture = to_srgb(read_picture(path))
         if alpha is not None:
             bits = 8 * picture.color.dtype.itemsize
-            picture.alpha = to_bits(to_unit(read_alpha(alpha)), bits)
+            picture.alpha = to_bits(to_unit(read_mask(alpha).alpha), bits)
             _check_size(path, picture.color, alpha, picture.alpha)
         if picture.alpha is None:
             raise MatteError(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,17 +17,18 @@ from mattecli.core.errors import MatteError, missing, reason_of
 from mattecli.core.imaging.colors import is_color, linear_to_srgb, parse_color, srgb_to_linear
 from mattecli.core.imaging.harmonising import contact_shadow, match_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
+from mattecli.core.imaging.opening import name_of, read_standard_input
 from mattecli.core.imaging.placing import fill_frame, fitted_size, overlap, resize
 from mattecli.core.imaging.reading import (
     MAX_PIXELS,
     Picture,
-    read_color,
     read_picture,
+    to_8_bit,
     to_bits,
     to_srgb,
     to_unit,
 )
-from mattecli.core.imaging.walking import require_images
+from mattecli.core.imaging.walking import check_apart, require_images
 from mattecli.core.imaging.writing import SIXTEEN_BIT, OutputUnusable, encode, write_result
 
 
@@ -113,8 +113,8 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
 
 
 def check_transparent(cutout: Picture, name: object = "the cutout") -> None:
-    """Raise `MatteError` if nothing of a picture is transparent."""
-    if cutout.alpha is None or cutout.alpha.min() == np.iinfo(cutout.alpha.dtype).max:
+    """Raise `MatteError` if a picture has no alpha channel; it may be opaque everywhere."""
+    if cutout.alpha is None:
         raise MatteError(f"{name} has no transparency: cut its subject out with 'matte predict'")
 
 
@@ -146,7 +146,12 @@ def load_background(text: str) -> np.ndarray:
         return parse_color(text)
     if not path.exists():
         raise missing(path)
-    return read_color(path)
+    picture = to_srgb(read_picture(path))
+    if picture.alpha is None:
+        return to_8_bit(picture.color)
+    # As everywhere, what is transparent lies on white.
+    layers = to_unit(picture.alpha), to_unit(picture.color), np.ones(3, np.float32)
+    return to_bits(composite(*layers), 8)
 
 
 def plan_composites(
@@ -167,14 +172,19 @@ def plan_composites(
     Raises
     ------
     MatteError
-        If there is nothing to do, two results would share a name, or one would replace an input.
+        If there is nothing to do, two results would share a name, or one would replace an input or
+        become one of the next run.
     """
     if str(foreground) == "-":
-        return [CompositeJob(sys.stdin.buffer.read(), background, out)]
-    cutouts = require_images(foreground)
+        return [CompositeJob(read_standard_input(), background, out)]
+    # Results of an earlier run that lie inside a folder of inputs are none.
+    results = None if pattern is None else out
+    cutouts = require_images(foreground, results)
     in_folder = not is_color(background) and Path(background).is_dir()
     backgrounds = (
-        [str(path) for path in require_images(Path(background))] if in_folder else [background]
+        [str(path) for path in require_images(Path(background), results)]
+        if in_folder
+        else [background]
     )
     inputs = {path.resolve() for path in cutouts} | {Path(text).resolve() for text in backgrounds}
     if pattern is None:
@@ -199,13 +209,21 @@ def plan_composites(
                 raise MatteError(f"pattern '{pattern}' names several results {output}")
             _check_harmless(output, inputs)
             jobs[output] = CompositeJob(path, text, output)
+    for folder in (foreground, Path(background)) if in_folder else (foreground,):
+        check_apart(jobs, folder, out)
     return list(jobs.values())
 
 
 def compose_all(
-    jobs: list[CompositeJob], layout: Layout, suffix: str, quality: int | None
+    jobs: list[CompositeJob],
+    layout: Layout,
+    suffix: str,
+    quality: int | None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Iterator[str | None]:
     """Make every composite, several at once; gives None or what went wrong, job by job.
+
+    `warn` gets what has to be said of a composite that was made; it is called by worker threads.
 
     Raises
     ------
@@ -217,7 +235,9 @@ def compose_all(
 
     def work(job: CompositeJob) -> str | None:
         try:
-            _write_composite(job, background_of(job.background), layout, suffix, quality)
+            notes = _write_composite(job, background_of(job.background), layout, suffix, quality)
+            for note in notes:
+                warn(f"{name_of(job.cutout)}: {note}")
         except OutputUnusable:
             raise
         # Anything at all that goes wrong with one composite must not stop the others.
@@ -234,12 +254,15 @@ def compose_all(
 
 def _write_composite(
     job: CompositeJob, background: np.ndarray, layout: Layout, suffix: str, quality: int | None
-) -> None:
+) -> tuple[str, ...]:
     cutout = to_srgb(read_picture(job.cutout))
-    check_transparent(cutout, "standard input" if isinstance(job.cutout, bytes) else job.cutout)
+    check_transparent(cutout, name_of(job.cutout))
     bits = 16 if cutout.color.dtype == np.uint16 and suffix in SIXTEEN_BIT else 8
     result = to_bits(compose(cutout, background, layout), bits)
-    write_result(job.output, encode(result, suffix, quality=quality))
+    # A result in the cutout's frame is as large on paper as the cutout.
+    dpi = cutout.dpi if layout.canvas == "foreground" else None
+    write_result(job.output, encode(result, suffix, quality=quality, dpi=dpi))
+    return cutout.notes
 
 
 def _check_harmless(output: Path, inputs: set[Path]) -> None:

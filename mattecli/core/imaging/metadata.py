@@ -67,11 +67,3 @@ def print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 def rgb_profile(icc: bytes | None) -> bytes | None:
     """Keep a profile only if it describes RGB: bytes 16 to 20 of its header name the space."""
     return icc if icc and icc[16:20] == b"RGB " else None
-
-
-def is_srgb(icc: bytes) -> bool:
-    """Tell whether a profile calls itself sRGB."""
-    with contextlib.suppress(ImageCms.PyCMSError, OSError):
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return "sRGB" in ImageCms.getProfileDescription(profile)
-    return False

@@ -59,6 +59,7 @@ class Outcome:
     seconds: float = 0.0
     size: tuple[int, int] | None = None
     preview: np.ndarray | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 def run_pipeline(
@@ -204,6 +205,7 @@ def _finish(finish: Callable[[Item], Outcome], item: Item) -> Outcome:
         outcome = _failure(item.job, error)
     height, width = item.picture.color.shape[:2]
     outcome.size = (width, height)
+    outcome.warnings = item.picture.notes
     outcome.seconds = item.seconds + time.perf_counter() - start
     return outcome
 
