@@ -106,6 +106,16 @@ def check_pixels(source: Path | bytes, size: tuple[int, int], max_pixels: int) -
         )
 
 
+def make_room(image: Image.Image) -> None:
+    """Allocate what a TIFF is decoded into, once its size has been checked.
+
+    Pillow would do it in `load`, where it applies the limit of the whole process.
+    """
+    size = getattr(image, "_tile_size", None)
+    if size and getattr(image, "_im", True) is None:
+        image.im = Image.core.new(image.mode, size)
+
+
 def read_standard_input(max_pixels: int = MAX_PIXELS) -> bytes:
     """Read a picture from standard input.
 

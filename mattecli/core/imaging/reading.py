@@ -37,7 +37,7 @@ from mattecli.core.imaging.metadata import (
     rgb_profile,
     upright,
 )
-from mattecli.core.imaging.opening import MAX_PIXELS, check_pixels, open_image, opened
+from mattecli.core.imaging.opening import MAX_PIXELS, check_pixels, make_room, open_image, opened
 from mattecli.core.imaging.quiet import quiet_decoders
 from mattecli.core.imaging.resolution import resolution
 
@@ -86,6 +86,7 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             return picture
         with open_image(file, source) as image:
             check_pixels(source, image.size, max_pixels)
+            make_room(image)
             return _decoded(image, file)
 
 
@@ -112,6 +113,7 @@ def read_mask(source: Path | bytes, lenient: bool = False) -> Mask:
             return mask_of(picture, lenient)
         with open_image(file, source) as image:
             check_pixels(source, image.size, MAX_PIXELS)
+            make_room(image)
             note = frames_note(image)
             file.seek(0)
             mask = _mask_of_numbers(image, file.read(START))

@@ -51,7 +51,7 @@ def require_images(root: Path, results: Path | None = None) -> list[Path]:
 
 def without_results(images: list[Path], root: Path, results: Path | None) -> list[Path]:
     """Leave out what lies in the folder `results` inside `root`."""
-    if results is None or not root.is_dir() or results.resolve() == root.resolve():
+    if results is None or not root.is_dir() or within(root, results):
         return images
     return [image for image in images if not within(image, results)]
 
