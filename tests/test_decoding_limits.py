@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import zlib
 
 import cv2
 import numpy as np
@@ -281,3 +282,25 @@ def test_photos_given_as_backgrounds_or_masks_are_named_in_errors(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
     with pytest.raises(MatteError, match=r"bad\.jpg"):
         read_color(tmp_path / "bad.jpg")
+
+
+def test_the_size_of_a_png_is_told_without_decoding_it(monkeypatch):
+    from PIL import PngImagePlugin
+
+    def refuse(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", refuse)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved("PNG", exif=exif)
+    assert image_size(saved("PNG")) == (30, 20)
+    assert image_size(data) == (20, 30)
+    place = data.index(b"eXIf") - 4
+    length = int.from_bytes(data[place : place + 4], "big") + 12
+    behind = data[:place] + data[place + length : -12] + data[place : place + length] + data[-12:]
+    assert image_size(behind) == (20, 30)
+    huge = bytearray(saved("PNG"))
+    huge[16:24] = (2**30).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
+    assert image_size(bytes(huge)) == (2**30, 2**30)

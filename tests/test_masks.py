@@ -15,8 +15,8 @@ import mattecli as matte
 from mattecli.cli.app import app
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.masks import MaskError
-from mattecli.core.imaging.reading import read_mask
 from mattecli.core.imaging.writing import write_image
 
 DISC = np.hypot(*np.mgrid[-24:24, -32:32]) < 18

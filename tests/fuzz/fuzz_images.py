@@ -25,11 +25,11 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.reading import (
     has_alpha,
     image_size,
     read_color,
-    read_mask,
     read_picture,
     to_srgb,
 )

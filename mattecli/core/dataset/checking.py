@@ -19,8 +19,9 @@ from mattecli.core.dataset.compositing import composite
 from mattecli.core.dataset.recipe import load_recipe
 from mattecli.core.dataset.sources import FOLDERS, find_folders
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.masks import MaskError
-from mattecli.core.imaging.reading import read_alpha, read_mask, read_picture, to_unit
+from mattecli.core.imaging.reading import read_alpha, read_picture, to_unit
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.progress import progress
 

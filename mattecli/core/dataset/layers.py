@@ -16,9 +16,9 @@ from mattecli.core.dataset.foreground import estimate_foreground, extend_foregro
 from mattecli.core.dataset.material import Foreground, Roots, resolve
 from mattecli.core.dataset.recipe import Recipe
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.reading import (
     Picture,
-    read_mask,
     read_picture,
     to_bits,
     to_srgb,

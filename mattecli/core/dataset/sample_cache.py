@@ -13,9 +13,9 @@ import numpy as np
 
 from mattecli.core.dataset.foreground import estimate_foreground
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.reading import (
     read_color,
-    read_mask,
     read_picture,
     to_bits,
     to_srgb,

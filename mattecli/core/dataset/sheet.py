@@ -8,7 +8,8 @@ import numpy as np
 
 from mattecli.core.dataset.checking import find_files
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.reading import read_color, read_mask, to_unit
+from mattecli.core.imaging.mask_reading import read_mask
+from mattecli.core.imaging.reading import read_color, to_unit
 from mattecli.core.inference.preview import contact_sheet, preview_row
 
 

@@ -10,15 +10,13 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import mask_of_image, mask_of_picture, read_mask
 from mattecli.core.imaging.masks import Mask
 from mattecli.core.imaging.reading import (
     MAX_PIXELS,
     Picture,
-    mask_of,
-    mask_of_image,
     matte_of,
     picture_of,
-    read_mask,
     read_picture,
     to_bits,
     to_srgb,
@@ -84,7 +82,9 @@ def as_mask(image: ImageLike) -> np.ndarray:
     else:
         array = image if isinstance(image, np.ndarray) else _from_tensor(image)
         picture = _from_array(array)
-        mask = Mask(matte_of(picture)) if array.dtype.kind in "bf" else mask_of(picture, True)
+        mask = (
+            Mask(matte_of(picture)) if array.dtype.kind in "bf" else mask_of_picture(picture, True)
+        )
     _warn("the mask", (mask.note,))
     return mask.alpha
 

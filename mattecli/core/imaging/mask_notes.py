@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.masks import MaskError
-from mattecli.core.imaging.reading import read_mask
 
 # Masks of a set that are looked at beforehand, spread evenly: what is odd about one is about all.
 _LOOKS = 50

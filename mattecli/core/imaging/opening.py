@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from mattecli.core.errors import MatteError, address_of, missing
+from mattecli.core.imaging import planes
 from mattecli.core.imaging.kinds import KINDS, START, kind_of
 
 MAX_PIXELS = 200_000_000
@@ -26,6 +27,8 @@ MAX_PIXELS = 200_000_000
 _BYTES_PER_PIXEL = 16
 # Room for profiles, thumbnails and previews.
 _BYTES_BESIDE = 64 * 1024 * 1024
+# Pillow prints a line about a TIFF that has more.
+_MOST_CHANNELS = 6
 
 _PLUGINS = {
     "JPEG": ("PIL.JpegImagePlugin", "jpeg_factory"),  # gives MPO files too
@@ -89,6 +92,8 @@ def open_image(file: BinaryIO, source: Path | bytes) -> Image.Image:
         raise MatteError(
             f"{name_of(source)} is not a picture that can be read: it is none of {', '.join(KINDS)}"
         )
+    if kind == "TIFF" and (channels := planes.channel_count(file)) > _MOST_CHANNELS:
+        raise MatteError(f"{name_of(source)} is a TIFF of {channels} channels, which is unusual")
     file.seek(0)
     factory = _factory(kind, source)
     try:

@@ -45,6 +45,12 @@ def size_of(tags: Tags) -> tuple[int, int]:
     return int(tags[_WIDTH]), int(tags[_HEIGHT])
 
 
+def channel_count(file: Any) -> int:
+    """Give the samples of a pixel of a TIFF file; 1 if it does not say."""
+    tags = read_tags(file)
+    return int(tags.get(_SAMPLES, 1)) if tags is not None else 1
+
+
 def photometric(tags: Tags) -> int:
     """Give what the numbers mean: `RGB`, `CMYK` or another of TIFF's kinds."""
     return int(tags.get(_PHOTOMETRIC, _GREY))

@@ -22,17 +22,10 @@ from mattecli.core.imaging.deep_color import (
 from mattecli.core.imaging.frames import frames_note
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
 from mattecli.core.imaging.kinds import START, kind_of
-from mattecli.core.imaging.masks import (
-    Mask,
-    check_grey,
-    from_few_bits,
-    from_integers,
-    from_palette,
-    from_values,
-)
 from mattecli.core.imaging.metadata import (
     lasting_exif,
     orientation,
+    png_exif,
     print_to_srgb,
     rgb_profile,
     upright,
@@ -82,44 +75,12 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         allow.
     """
     with opened(source, max_pixels) as file, quiet_decoders():
-        if picture := _tiff_picture(file, source, max_pixels):
+        if picture := tiff_picture(file, source, max_pixels):
             return picture
         with open_image(file, source) as image:
             check_pixels(source, image.size, max_pixels)
             make_room(image)
-            return _decoded(image, file)
-
-
-def read_mask(source: Path | bytes, lenient: bool = False) -> Mask:
-    """Read a mask or matte: its alpha channel if it has one, its grey value otherwise.
-
-    Masks of 0 and 1, of 8 bits in a 16-bit file, of 32-bit integers and of a palette whose index 1
-    is the subject are understood, and the note says so; see `masks`.
-
-    Parameters
-    ----------
-    lenient : bool
-        Whether a mask may be nearly black: predictions may, truths may not.
-
-    Raises
-    ------
-    MaskError
-        If a picture is no mask: it is colored, or holds labels.
-    MatteError
-        As `read_picture`.
-    """
-    with opened(source) as file, quiet_decoders():
-        if picture := _tiff_picture(file, source, MAX_PIXELS):
-            return mask_of(picture, lenient)
-        with open_image(file, source) as image:
-            check_pixels(source, image.size, MAX_PIXELS)
-            make_room(image)
-            note = frames_note(image)
-            file.seek(0)
-            mask = _mask_of_numbers(image, file.read(START))
-            mask = mask or mask_of(_decoded(image, file), lenient)
-            notes = (mask.note, note)
-            return mask._replace(note="; ".join(note for note in notes if note))
+            return decoded(image, file)
 
 
 def read_color(path: Path) -> np.ndarray:
@@ -135,7 +96,7 @@ def read_color(path: Path) -> np.ndarray:
 def read_alpha(path: Path) -> np.ndarray:
     """Read numbers: the alpha channel if the file has one, its grey value otherwise.
 
-    What the numbers mean is left to the caller; masks and mattes are read by `read_mask`. A grey
+    What the numbers mean is left to the caller; masks and mattes are read by `mask_reading`. A grey
     picture with an alpha channel that is opaque everywhere counts as a grey picture: some programs
     save mattes as RGBA.
 
@@ -148,7 +109,7 @@ def read_alpha(path: Path) -> np.ndarray:
 
 def matte_of(picture: Picture) -> np.ndarray:
     """Take the matte out of a picture; see `read_alpha`."""
-    if picture.alpha is not None and not _is_grey(picture):
+    if picture.alpha is not None and not is_grey(picture):
         return picture.alpha
     return cv2.cvtColor(picture.color, cv2.COLOR_RGB2GRAY)
 
@@ -197,6 +158,9 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
             return planes.size_of(tags)
         with open_image(file, source) as image:
             width, height = image.size
+            if image.format == "PNG":
+                # Pillow would decode the whole picture, however large, to look behind its pixels.
+                image.info.setdefault("exif", png_exif(file))
             # Pillow itself turns TIFF files, and reports their size turned.
             turned = image.format != "TIFF" and orientation(image) >= 5
             return (height, width) if turned else (width, height)
@@ -208,17 +172,12 @@ def has_alpha(path: Path) -> bool:
         return image.has_transparency_data
 
 
-def mask_of_image(image: Image.Image, lenient: bool = False) -> Mask:
-    """Understand one of Pillow's images as `read_mask` does a file."""
-    return _mask_of_numbers(image, bytes(START)) or mask_of(picture_of(image), lenient)
-
-
 def _is_ours(tags: planes.Tags) -> bool:
     """Tell whether Pillow cannot read a TIFF, or reads it wrong."""
     return planes.has_deep_planes(tags) or has_float_color(tags)
 
 
-def _tiff_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> Picture | None:
+def tiff_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> Picture | None:
     """Decode the kinds of TIFF that Pillow cannot; None of any other file."""
     tags = planes.read_tags(file)
     if tags is None or not _is_ours(tags):
@@ -231,7 +190,7 @@ def _tiff_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> Pict
     return Picture(*decode_float_color(data), rgb_profile(tags.get(34675)))
 
 
-def _decoded(image: Image.Image, file: BinaryIO) -> Picture:
+def decoded(image: Image.Image, file: BinaryIO) -> Picture:
     """Decode an opened image, by OpenCV where it holds more than Pillow gives."""
     # Pages are counted before anything is decoded, as that ends at another page.
     note = frames_note(image)
@@ -250,39 +209,6 @@ def _decoded(image: Image.Image, file: BinaryIO) -> Picture:
     return replace(picture, notes=(note,) if note else ())
 
 
-def _mask_of_numbers(image: Image.Image, start: bytes) -> Mask | None:
-    """Read the masks that say something else by their numbers than by their look."""
-    if image.has_transparency_data:
-        return None
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
-    bits = max(tags.get(258, (1,))) if tags else start[24] if image.format == "PNG" else 8
-    if image.mode == "P":
-        image.load()
-        colors = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        mask = from_palette(np.asarray(image), colors)
-    elif image.mode == "I" and tags and bits == 32:
-        image.load()
-        mask = from_integers(_unsigned(image))
-    elif image.mode == "L" and bits in (2, 4):
-        image.load()
-        mask = from_few_bits(np.asarray(image), bits)
-    else:
-        return None
-    turned = 1 if tags else orientation(image)
-    return mask and mask._replace(alpha=upright(mask.alpha, turned))
-
-
-def mask_of(picture: Picture, lenient: bool) -> Mask:
-    """Understand a picture as `read_mask` does a file, from its alpha channel or its greys."""
-    if picture.alpha is not None and not _is_grey(picture):
-        mask = from_values(picture.alpha, lenient)
-        if picture.alpha.min() == np.iinfo(picture.alpha.dtype).max:
-            return mask._replace(note="is colored and opaque everywhere: its alpha is taken")
-        return mask
-    check_grey(picture.color)
-    return from_values(matte_of(picture), lenient)
-
-
 def picture_of(image: Image.Image) -> Picture:
     """Turn one of Pillow's images into an upright picture in RGB, its profile beside it."""
     image.load()
@@ -291,7 +217,7 @@ def picture_of(image: Image.Image) -> Picture:
     exif, icc = lasting_exif(image), image.info.get("icc_profile")
     dpi = resolution(image, turned >= 5)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = upright(to_16_bit(_unsigned(image)), turned)
+        grey = upright(to_16_bit(unsigned(image)), turned)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
             grey = 65535 - grey  # white is zero, which Pillow heeds in 8 bits only
         return Picture(np.repeat(grey[..., None], 3, axis=2), None, None, exif, dpi)
@@ -309,7 +235,7 @@ def picture_of(image: Image.Image) -> Picture:
     return Picture(np.ascontiguousarray(array[..., :3]), alpha, rgb_profile(icc), exif, dpi)
 
 
-def _unsigned(image: Image.Image) -> np.ndarray:
+def unsigned(image: Image.Image) -> np.ndarray:
     """Give the numbers of an image; Pillow takes unsigned 32-bit integers of a TIFF as signed."""
     array = np.asarray(image)
     if array.dtype == np.int32 and isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -319,7 +245,7 @@ def _unsigned(image: Image.Image) -> np.ndarray:
     return array
 
 
-def _is_grey(picture: Picture) -> bool:
+def is_grey(picture: Picture) -> bool:
     """Tell whether a picture with alpha is opaque and grey everywhere."""
     opaque = picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
     return bool(opaque and (picture.color == picture.color[..., :1]).all())

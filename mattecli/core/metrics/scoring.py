@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.masks import Mask
-from mattecli.core.imaging.reading import read_alpha, read_mask
+from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.metrics.connectivity import connectivity_error
 from mattecli.core.metrics.matching import Entry
 from mattecli.core.metrics.pixels import comparable, pixel_count

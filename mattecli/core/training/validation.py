@@ -6,8 +6,9 @@ import numpy as np
 from torch import nn
 
 from mattecli.core.dataset.sources import Source
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.placing import resize
-from mattecli.core.imaging.reading import read_color, read_mask
+from mattecli.core.imaging.reading import read_color
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
 from mattecli.core.metrics.pointwise import mse, sad
