@@ -286,6 +286,8 @@ def train(
     if not config.data:
         raise typer.BadParameter("name at least one folder of training DATA")
     first = rank_and_world()[0] == 0
+    if first:
+        _say_how_masks_are_read([*config.data, *config.validation])
     with interrupt_finishes_what_is_begun() as stopped:
         weights = run_training(
             config,
@@ -305,3 +307,14 @@ def train(
             raise KeyboardInterrupt
     if first:
         say(f"weights: {weights}", err=False)
+
+
+def _say_how_masks_are_read(folders: list[str]) -> None:
+    """Look at some masks before anything is trained on them, as a run takes days."""
+    from mattecli.core.dataset.sources import find_sources
+    from mattecli.core.imaging.mask_notes import look_at_masks
+
+    for folder in folders:
+        files = [file for source in find_sources(folder) for file in source.files]
+        for line in look_at_masks([alpha for _, alpha in files if alpha is not None]):
+            say(f"note: {line}")
