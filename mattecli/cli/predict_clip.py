@@ -33,7 +33,7 @@ def predict_clip(
     quiet: bool,
 ) -> None:
     """Cut a clip, with the parameters of `predict`."""
-    from mattecli.core.errors import MatteError
+    from mattecli.core.errors import MatteError, reason_of
     from mattecli.core.imaging.clip_writing import CONTAINERS
     from mattecli.core.imaging.clips import ClipReader
     from mattecli.core.inference.pipeline import Outcome
@@ -78,11 +78,21 @@ def predict_clip(
             if json_log:
                 raise typer.Exit(1) from None
             raise
+        except ImportError:
+            raise
+        except Exception as error:
+            # What nobody foresaw of a damaged clip is one line too.
+            reason = reason_of(error, source)
+            log.add(Outcome(job, "failed", reason))
+            if json_log:
+                raise typer.Exit(1) from None
+            raise MatteError(reason) from error
         seconds = time.perf_counter() - started
         reason = "; ".join(clip.problems)
-        log.add(Outcome(job, "ok", reason, seconds, (clip.width, clip.height)))
-    if reason and not json_log:
-        typer.echo(f"matte: {source}: {reason}", err=True)
+        said = "; ".join(clip.problems + clip.notes)
+        log.add(Outcome(job, "ok", said, seconds, (clip.width, clip.height)))
+    if said and not json_log and (reason or not quiet):
+        typer.echo(f"matte: {source}: {said}", err=True)
     if not (quiet or json_log):
         typer.echo(f"{done} frames in {seconds:.1f} s", err=True)
     if reason:

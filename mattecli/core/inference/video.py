@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_colors import STANDARD
 from mattecli.core.imaging.clip_writing import CONTAINERS, ClipWriter
 from mattecli.core.imaging.clips import ClipReader, Frame
 from mattecli.core.imaging.reading import Picture, to_8_bit
 from mattecli.core.imaging.writing import whole_file
-from mattecli.core.inference.cutting import cut
+from mattecli.core.inference.cutting import cut, flatten
 from mattecli.core.inference.matting import full_size_alpha
 from mattecli.core.inference.pipeline import Item, Job
 from mattecli.core.inference.run import Settings, finish
@@ -92,7 +93,7 @@ def cut_clip(
         ThreadPoolExecutor(workers, "finish") as pool,
     ):
         frames = _matted(
-            clip.frames(sink.take_audio),
+            (_flat(frame, settings) for frame in clip.frames(sink.take_audio)),
             predictor,
             batch_size or (1 if predictor.device_type == "cpu" else 8),
         )
@@ -118,7 +119,11 @@ def cut_clip(
 def _open_sink(
     job: Job, clip: ClipReader, settings: Settings, overwrite: bool
 ) -> Iterator[_IntoClip | _IntoPictures]:
-    if settings.suffix not in CONTAINERS:
+    into_clip = settings.suffix in CONTAINERS
+    if beyond := clip.colors.beyond_srgb:
+        kept = "are kept without tone mapping" if into_clip else "are taken for sRGB and look dull"
+        clip.notes.append(f"its colors ({beyond}) {kept}")
+    if not into_clip:
         yield _IntoPictures(job, settings, overwrite)
         return
     ((kind, path),) = job.outputs.items()
@@ -131,6 +136,8 @@ def _open_sink(
             transparent=kind == "cutout",
             quality=settings.quality,
             keep_metadata=settings.keep_metadata,
+            # Mattes have no color, and are no HDR where the clip is.
+            colors=STANDARD if kind == "alpha" else clip.colors,
         ) as writer,
     ):
         yield _IntoClip(writer, kind, settings)
@@ -147,7 +154,7 @@ class _IntoClip:
         self.take, self.take_audio = writer.write, writer.write_audio
 
     def make(self, _: int, seen: Matted[Frame]) -> Any:
-        picture = Picture(seen.of.color)
+        picture = Picture(seen.of.color, seen.of.alpha)
         alpha = full_size_alpha(picture, seen.matte, self._refine, seen=seen.image)
         result = cut(seen.of.color, alpha, self._cut)[self._kind]
         return self._writer.convert(result, seen.of)
@@ -168,10 +175,19 @@ class _IntoPictures:
         }
         if self._overwrite or not all(path.exists() for path in outputs.values()):
             job = Job(self._job.source, outputs)
-            finish(Item(job, Picture(seen.of.color), seen.image, seen.matte), self._settings)
+            finish(
+                Item(job, Picture(seen.of.color, seen.of.alpha), seen.image, seen.matte),
+                self._settings,
+            )
 
     def take(self, _: None) -> None:
         """There is nothing left to do."""
+
+
+def _flat(frame: Frame, settings: Settings) -> Frame:
+    """Lay a frame that has an alpha channel onto the color that photos are laid onto."""
+    picture = Picture(frame.color, frame.alpha)
+    return frame._replace(color=flatten(picture, settings.matte_color))
 
 
 def _matted(
