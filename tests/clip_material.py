@@ -69,8 +69,14 @@ def make_clip(
     colors: dict[str, int] | None = None,
     base: Fraction = Fraction(1, 90000),
     form: str | None = None,
+    matrix: int | None = None,
 ) -> Path:
-    """Write `COUNT` frames, or one at each of `times`, all `start` seconds later."""
+    """Write `COUNT` frames, or one at each of `times`, all `start` seconds later.
+
+    `matrix` is what their RGB is converted by, if not what `colors` says.
+    """
+    colors = colors or {}
+    matrix = matrix or colors.get("colorspace")
     times = [number / RATE for number in range(COUNT)] if times is None else list(times)
     lossless = {"crf": "0", "qp": "0"} if codec == "libx264" else {}
     with av.open(str(path), "w", format=form, container_options=container or {}) as file:
@@ -78,7 +84,7 @@ def make_clip(
         height, width = picture(0).shape[:2]
         video.width, video.height, video.pix_fmt = width, height, pixels
         video.codec_context.time_base = base
-        for name, value in (colors or {}).items():
+        for name, value in colors.items():
             setattr(video.codec_context, name, value)
         sounds = []
         for tone in tones:
@@ -89,12 +95,12 @@ def make_clip(
             packets += sound.encode()
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(picture(number), format="rgba")
-            matrix = {6: 5}.get((colors or {}).get("colorspace", 5), None)
             frame = frame.reformat(
                 format=pixels,
-                dst_colorspace=matrix or (colors or {}).get("colorspace"),
-                dst_color_range=(colors or {}).get("color_range"),
+                dst_colorspace=5 if matrix == 6 else matrix,
+                dst_color_range=colors.get("color_range"),
             )
+            frame.colorspace = colors.get("colorspace", 2)
             frame.pts, frame.time_base = round((time + start) / base), base
             packets += video.encode(frame)
         packets += video.encode()

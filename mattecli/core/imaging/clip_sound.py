@@ -74,8 +74,12 @@ class Sound:
         elif self._copied and self._changes(packet):
             self._changed += 1
         elif self._copied:
-            packet.stream = self._stream
-            self._mux(packet)
+            damaged = self._damaged
+            # A damaged packet would make a clip of the copy that is damaged too.
+            self._decoded(packet.decode)
+            if self._damaged == damaged:
+                packet.stream = self._stream
+                self._mux(packet)
         else:
             self._encode(self._decoded(packet.decode))
 
@@ -109,8 +113,10 @@ class Sound:
     def _decoded(self, decode: Callable[[], list]) -> list:
         try:
             return decode()
-        except (self._av.FFmpegError, ValueError):
-            self._damaged += 1
+        except self._av.FFmpegError as error:
+            # What this decoder only does not know another may.
+            damaged = isinstance(error, self._av.error.InvalidDataError)
+            self._damaged += damaged or not self._copied
             return []
 
     def _encode(self, frames: Iterable[Any]) -> None:
