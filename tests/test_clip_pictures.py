@@ -32,9 +32,9 @@ def plain(size=(64, 48), color=RED):
 
 
 def half(number):
-    """Red; below the middle transparent, and green where nobody sees it."""
+    """Red, which the network takes for subject; below the middle transparent."""
     frame = plain()(number)
-    frame[24:] = 0, 255, 0, 0
+    frame[24:, :, 3] = 0
     return frame
 
 

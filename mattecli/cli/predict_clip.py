@@ -73,11 +73,6 @@ def predict_clip(
                     done = number
         except Stopped:
             raise KeyboardInterrupt from None
-        except MatteError as error:
-            log.add(Outcome(job, "failed", str(error)))
-            if json_log:
-                raise typer.Exit(1) from None
-            raise
         except ImportError:
             raise
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Colours of clips: which matrix, primaries and transfer a frame's numbers are meant in.
+"""Colors of clips: which matrix, primaries and transfer a frame's numbers are meant in.
 
 Codes are those of ITU-T H.273, which FFmpeg and all containers share.
 """
@@ -47,22 +47,22 @@ class Colors(NamedTuple):
 
     @property
     def beyond_srgb(self) -> str:
-        """What of these colours sRGB does not hold, in words; empty where it holds all."""
+        """What of these colors sRGB does not hold, in words; empty where it holds all."""
         names = (_WIDE.get(self.primaries), _HDR.get(self.transfer))
         return ", ".join(name for name in names if name)
 
     def written(self) -> Colors:
-        """Choose the nearest colours that every encoder here can name."""
+        """Choose the nearest colors that every encoder here can name."""
         matrix = {_BT601_625: _BT601_525, _FCC: _BT709, _SMPTE240M: _BT709}
         return self._replace(matrix=matrix.get(self.matrix, self.matrix))
 
 
-#: Of high definition, and of what has no colours, such as mattes.
+#: Of high definition, and of what has no colors, such as mattes.
 STANDARD = Colors(_BT709, _BT709, _BT709)
 
 
 def colors_of(frame: Any, name: object) -> Colors:
-    """Tell the colours of a frame: what its tags say, else what players take it for.
+    """Tell the colors of a frame: what its tags say, else what players take it for.
 
     The rule for what has no tags is that of mpv: frames of at least 1280 columns or more than 576
     rows are BT.709, smaller ones have the matrix of BT.601; primaries follow the matrix, those of

@@ -66,7 +66,7 @@ class Decoding:
         self,
         clock: Clock | None,
         sound: list[Any],
-        take_sound: Callable[[Packet], None] = lambda packet: None,
+        take_sound: Callable[[Packet], None] | None = None,
         lengths: Lengths | None = None,
     ) -> Iterator[Any]:
         """Give frame after frame, their times as they are after `clock`.
@@ -75,7 +75,7 @@ class Decoding:
         ----------
         clock : Clock, optional
         sound : list of av.AudioStream
-        take_sound : callable
+        take_sound : callable, optional
             Gets their packets on the way.
         lengths : Lengths, optional
             Told of all packets.
@@ -95,7 +95,8 @@ class Decoding:
             if clock:
                 clock.place(packet, strictly=is_sound)
             if is_sound:
-                take_sound(packet)
+                if take_sound:
+                    take_sound(packet)
             elif packet.is_corrupt and not self._loses_parts:
                 raise self._damaged("a packet is cut off")
             else:

@@ -186,7 +186,8 @@ class ClipWriter:
         elif array.shape[2] == 3:
             layout += "24"
         rows, columns = self._height - array.shape[0], self._width - array.shape[1]
-        array = np.pad(array, ((0, rows), (0, columns), (0, 0)), mode="edge")
+        if rows or columns:
+            array = np.pad(array, ((0, rows), (0, columns), (0, 0)), mode="edge")
         with self._telling():
             frame = self._av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(array), format=layout

@@ -150,9 +150,10 @@ class ClipReader:
         last: int | None = None
         given: int | None = None
         count: Counter[str] = Counter()
-        sound = (self.audio, self._without_lead(origin, take_audio)) if take_audio else ([],)
+        sound = self.audio if take_audio else []
+        take = take_audio and self._without_lead(origin, take_audio)
         lengths = Lengths(self._container, self.rate)
-        for frame in self._decoding.frames(clock, *sound, lengths=lengths):
+        for frame in self._decoding.frames(clock, sound, take, lengths):
             time = frame.pts
             if time is not None:
                 count["backward"] += given is not None and time < given
