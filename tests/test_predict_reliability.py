@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, features
 from test_predict import load_red_is_subject, matte, network, outputs, photo  # noqa: F401
 
-from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.interruption import graceful_shutdown
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference import run
@@ -201,7 +201,7 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photo, tmp_path, stop
 
 
 def test_a_second_ctrl_c_stops_at_once_but_not_one_that_is_the_first_handed_on():
-    with pytest.raises(KeyboardInterrupt), interrupt_finishes_what_is_begun() as stopped:
+    with pytest.raises(KeyboardInterrupt), graceful_shutdown() as stopped:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
         assert stopped()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mattecli.core.errors import missing
+from mattecli.core.errors import not_found
 from mattecli.core.imaging.colors import is_color, parse_color
 from mattecli.core.imaging.reading import read_color
 
@@ -18,5 +18,5 @@ def load_background(text: str) -> np.ndarray:
     if is_color(text) or not (path.suffix or path.exists()):
         return parse_color(text)
     if not path.exists():
-        raise missing(path)
+        raise not_found(path)
     return read_color(path)

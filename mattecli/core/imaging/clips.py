@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mattecli.core.errors import MatteError, missing
+from mattecli.core.errors import MatteError, not_found
 from mattecli.core.imaging.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class ClipReader:
 
     def _open(self) -> Any:
         if not self._path.is_file():
-            raise missing(self._path)
+            raise not_found(self._path)
         try:
             return self._av.open(str(self._path))
         except (self._av.FFmpegError, OSError) as error:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mattecli.core.errors import MatteError, missing
+from mattecli.core.errors import MatteError, not_found
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
@@ -64,7 +64,7 @@ def scan(root: Path) -> tuple[list[Path], int]:
     if root.is_file():
         return [root], 0
     if not root.is_dir():
-        raise missing(root)
+        raise not_found(root)
     images: list[Path] = []
     ignored = 0
     seen: set[tuple[int, int]] = set()
