@@ -164,8 +164,10 @@ from mattecli.core.runtime.sizing import Sizing
 
 class RedIsSubject:  # this one starts without PyTorch
     sizing, device_type, max_concurrency = Sizing(64, 64), "cpu", 1
+    batch_one = takes_guidance = False
     def prepare(self, image, size): return resize(image, *size)
-    def infer(self, images): return [image[..., 0].astype("float32") / 255 for image in images]
+    def infer(self, images, guidance=None):
+        return [image[..., 0].astype("float32") / 255 for image in images]
 
 loading.load_model = lambda *_: RedIsSubject()
 finish = run.finish

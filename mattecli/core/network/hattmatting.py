@@ -137,7 +137,7 @@ class HAttMatting(nn.Module):
         size = image.shape[-2:]
         image = pad_to_multiple(image)
         features = self.encoder(image)
-        if guidance is not None:
+        if guidance is not None and self.guidance is not None:
             features = self.guidance(features, pad_to_multiple(guidance))
 
         semantics = self.context(self.aspp(features[self.encoder.deepest]))
