@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.interruption import graceful_shutdown
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
@@ -95,7 +95,7 @@ def _cut(
     done = 0
     with (
         progress(total=clip.frame_count, unit="frame", quiet=run.quiet or run.json_log) as bar,
-        interrupt_finishes_what_is_begun() as stopped,
+        graceful_shutdown() as stopped,
     ):
         predictor = load_predictor(replace(prediction, two_pass=False))
         for number in cut_clip(

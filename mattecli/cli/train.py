@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mattecli.cli.commands import yields_to_what_is_typed
-from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.interruption import graceful_shutdown
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import load_config

@@ -38,7 +38,7 @@ def reason_of(error: Exception, name: object) -> str:
     return in_one_line(f"{name}: {text.removesuffix(':')}")
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
     """Suggest the right name for a wrong one: "did you mean 'x'?", or all there are."""
     names = list(names)
     if close := difflib.get_close_matches(name, names, n=1):
@@ -68,7 +68,7 @@ def missing(path: Path) -> MatteError:
         return MatteError(f"{path} does not exist")
     if _looks(close[0]) == _looks(path.name):
         return MatteError(
-            f"{path} does not exist: what is there looks the same, but is spelt {close[0]!a}, "
+            f"{path} does not exist: what is there looks the same, but is spelled {close[0]!a}, "
             f"not {path.name!a}"
         )
     return MatteError(f"{path} does not exist: did you mean '{path.with_name(close[0])}'?")

@@ -87,7 +87,7 @@ def scan(root: Path) -> tuple[list[Path], int]:
     if root.is_file():
         return [root], 0
     if not root.is_dir():
-        raise missing(root)
+        raise not_found(root)
     images: list[Path] = []
     ignored = 0
     seen: set[tuple[int, int]] = set()

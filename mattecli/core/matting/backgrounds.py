@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mattecli.core.errors import missing
+from mattecli.core.errors import not_found
 from mattecli.core.imaging.colors import is_color, parse_color
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb

@@ -1,4 +1,4 @@
-"""What a network is built from: one flat, serialisable configuration, and the named ones."""
+"""What a network is built from: one flat, serializable configuration, and the named ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NetworkConfig:
     guidance: bool = False
     #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
     detail_channels: int = 0
-    #: Those of them at which alpha is fitted to the photo's colours, to be redrawn.
+    #: Those of them at which alpha is fitted to the photo's colors, to be redrawn.
     guided_strides: tuple[int, ...] = ()
     channel_attention: bool = True
     spatial_attention: bool = True

@@ -13,7 +13,7 @@ class ContextBlock(nn.Module):
     Pre-norm residual blocks (Vaswani et al., NeurIPS 2017; Dosovitskiy et al., ICLR 2021). The
     position comes from a depthwise convolution instead of a table, so that any size of map will do
     (Chu et al., "Conditional Positional Encodings for Vision Transformers", ICLR 2023). All three
-    residuals start at zero: a new block changes nothing until it has learnt something.
+    residuals start at zero: a new block changes nothing until it has learned something.
 
     Parameters
     ----------
