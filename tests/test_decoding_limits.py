@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
-from mattecli.core.errors import MatteError, missing
+from mattecli.core.errors import MatteError, not_found
 from mattecli.core.imaging import opening
 from mattecli.core.imaging.kinds import START, kind_of
 from mattecli.core.imaging.reading import image_size, read_color, read_picture
@@ -186,7 +186,7 @@ def test_what_is_not_there_is_named_well(name, words, tmp_path):
 
 def test_nothing_is_suggested_that_was_asked_for(tmp_path):
     (tmp_path / "x.png").symlink_to(tmp_path / "gone.png")
-    assert "did you mean" not in str(missing(tmp_path / "x.png"))
+    assert "did you mean" not in str(not_found(tmp_path / "x.png"))
 
 
 def test_folders_hold_every_kind_and_files_without_suffix(tmp_path):

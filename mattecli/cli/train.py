@@ -288,7 +288,7 @@ def train(
     first = rank_and_world()[0] == 0
     if first:
         _say_how_masks_are_read([*config.data, *config.validation])
-    with interrupt_finishes_what_is_begun() as stopped:
+    with graceful_shutdown() as stopped:
         weights = run_training(
             config,
             out,

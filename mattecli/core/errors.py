@@ -52,7 +52,7 @@ def address_of(path: Path) -> str | None:
     return f"{found[1]}://{found[2]}" if found else None
 
 
-def missing(path: Path) -> MatteError:
+def not_found(path: Path) -> MatteError:
     """Say why there is no such file or folder, and what there is of nearly that name."""
     if address := address_of(path):
         return MatteError(f"{address} is an address, not a file: download it and name the file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mattecli.core.errors import MatteError, missing
+from mattecli.core.errors import MatteError, not_found
 
 # Playlists and descriptions of streams, which FFmpeg knows by their content too, would have it open
 # other files and addresses.
@@ -25,7 +25,7 @@ def open_clip(av: Any, path: Path, max_pixels: int) -> Any:
         If there is no such file, or it is no clip.
     """
     if not path.exists():
-        raise missing(path)
+        raise not_found(path)
     if not path.is_file():
         raise MatteError(f"{path} is a {'folder' if path.is_dir() else 'device'}, not a clip")
     if not path.stat().st_size:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from mattecli.core.errors import MatteError, address_of, missing
+from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging import planes
 from mattecli.core.imaging.kinds import KINDS, START, kind_of
 from mattecli.core.imaging.pixels import MAX_PIXELS
@@ -138,7 +138,7 @@ def _file(source: Path | bytes) -> BinaryIO:
         return Path(source).open("rb")
     except (OSError, ValueError) as error:
         if address_of(Path(source)):
-            raise missing(Path(source)) from None
+            raise not_found(Path(source)) from None
         reason = getattr(error, "strerror", None) or error
         raise MatteError(f"cannot read {source}: {reason}") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mattecli.core.errors import MatteError, missing
+from mattecli.core.errors import MatteError, not_found
 from mattecli.core.imaging.kinds import START, SUFFIXES, kind_of
 
 IMAGE_SUFFIXES = SUFFIXES

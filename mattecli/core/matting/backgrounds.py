@@ -23,5 +23,5 @@ def load_background(text: str) -> np.ndarray:
     if is_color(text) or not (path.suffix or path.exists()):
         return parse_color(text)
     if not path.exists():
-        raise missing(path)
+        raise not_found(path)
     return to_8_bit(flatten(to_srgb(read_picture(path)), np.ones(3, np.float32)))
