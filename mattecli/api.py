@@ -13,6 +13,7 @@ from mattecli.core.imaging.accepting import ImageLike, as_matte, as_picture
 from mattecli.core.imaging.composing import Layout, check_transparent, compose, load_background
 from mattecli.core.imaging.placing import parse_position
 from mattecli.core.imaging.reading import Picture, to_8_bit, to_bits, to_unit
+from mattecli.core.imaging.trimaps import trimap_of
 from mattecli.core.inference.cutting import Cut, cut, flatten
 from mattecli.core.inference.matting import fit_trimap, full_size_alpha
 from mattecli.core.metrics.pixels import comparable
@@ -52,7 +53,8 @@ def predict(
     refine : {"fast", "best", "none"}
         How the matte is brought to the photo's size; ``best`` takes seconds.
     trimap : as `image`, optional
-        Black and white in it are known, the rest is solved.
+        What is black or white in it is known: see `refine_with_marks`. Labels 0, 1, 2 are
+        understood, too.
     size : int, optional
         Long side in pixels at which the network sees the photo.
     look_twice : bool
@@ -74,7 +76,7 @@ def predict(
         If something is no picture, or weights or device are not there.
     """
     picture = _opaque(as_picture(image))
-    given = None if trimap is None else fit_trimap(as_matte(trimap), picture)
+    given = None if trimap is None else fit_trimap(trimap_of(as_picture(trimap)), picture)
     predictor = _predictor(weights, device, precision, size, look_twice)
     seen = predictor.shrink(to_8_bit(picture.color))
     (matte,) = predictor.run([seen])
@@ -209,7 +211,7 @@ def evaluate(
     prediction, truth : path, bytes, PIL.Image.Image, numpy.ndarray or torch.Tensor
         Mattes, or cutouts, whose alpha counts.
     trimap : as `truth`, optional
-        Only its pixels of 128 count, unless `region` says otherwise.
+        Only its unknown pixels (128, or label 1) count, unless `region` says otherwise.
     region : {"whole", "unknown", "detail"}, optional
         Pixels that count: all, the trimap's unknown ones, or those near soft pixels and edges of
         the truth.
@@ -228,7 +230,7 @@ def evaluate(
     if region == "unknown" and trimap is None:
         raise MatteError("the region 'unknown' needs a trimap")
     pair = comparable(as_matte(prediction), as_matte(truth))
-    unknown = None if trimap is None else to_8_bit(as_matte(trimap))
+    unknown = None if trimap is None else trimap_of(as_picture(trimap))
     return score(*pair, region_mask(region, pair[1], unknown))
 
 

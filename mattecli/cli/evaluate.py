@@ -41,7 +41,7 @@ def evaluate(
         ),
     ] = None,
     trimap: Annotated[
-        Path | None, typer.Option(help="Trimaps: score only their pixels of 128.")
+        Path | None, typer.Option(help="Trimaps: score only their unknown pixels, 128 or label 1.")
     ] = None,
     region: Annotated[
         Region | None,
@@ -156,16 +156,9 @@ def evaluate(
 
 
 def _report(result: Evaluation) -> None:
-    """List on standard error what could not be scored, or was scored over nothing."""
+    """List on standard error what could not be scored."""
     for line in result.problems[:LONGEST_REPORT]:
         typer.secho(f"{result.method}: {line}", fg="yellow", err=True)
     if len(result.problems) > LONGEST_REPORT:
         more = len(result.problems) - LONGEST_REPORT
         typer.secho(f"{result.method}: and {more} more of the kind", fg="yellow", err=True)
-    if result.empty:
-        typer.secho(
-            f"{result.method}: no pixel in the region '{result.region}', counted as 0: "
-            f"{', '.join(result.empty)}",
-            fg="yellow",
-            err=True,
-        )

@@ -20,6 +20,7 @@ from mattecli.core.dataset.recipe import load_recipe
 from mattecli.core.dataset.sources import FOLDERS, find_folders
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture, to_unit
+from mattecli.core.imaging.trimaps import BACKGROUND, SUBJECT, UNKNOWN, trimap_of
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.progress import progress
 
@@ -76,6 +77,7 @@ _TROUBLES = {
     "hash differs from the manifest": True,
     "image is not αF + (1−α)B": True,
     "trimap contradicts alpha": True,
+    "trimap has other values than 0, 128, 255 or 0, 1, 2": True,
     "alpha is empty": False,
     "alpha is full everywhere": False,
     "alpha has no soft pixel": False,
@@ -165,17 +167,28 @@ def _map(function, names: list[str], workers: int) -> Iterator[_Look]:
         yield from pool.map(function, names, chunksize=16)
 
 
+def _trimap(path: Path, look: _Look) -> np.ndarray:
+    """Read a trimap; of one that cannot be understood nothing is known."""
+    picture = read_picture(path)
+    try:
+        return trimap_of(picture)
+    except MatteError:
+        look.troubles.append("trimap has other values than 0, 128, 255 or 0, 1, 2")
+        return np.full(picture.color.shape[:2], UNKNOWN, np.uint8)
+
+
 def _look(
     name: str, files: dict[str, dict[str, Path]], records: dict[str, dict], light: str
 ) -> _Look:
     look = _Look(name)
     try:
         pictures = {
-            kind: read_alpha(found[name])
-            if kind in ("alpha", "trimap")
-            else read_picture(found[name]).color
+            kind: read_alpha(found[name]) if kind == "alpha" else read_picture(found[name]).color
             for kind, found in files.items()
+            if kind != "trimap"
         }
+        if "trimap" in files:
+            pictures["trimap"] = _trimap(files["trimap"][name], look)
     except MatteError:
         look.troubles.append("cannot be read")
         return look
@@ -197,8 +210,7 @@ def _look(
             look.troubles.append("image is not αF + (1−α)B")
     if "trimap" in pictures:
         trimap = pictures["trimap"]
-        top = np.iinfo(trimap.dtype).max
-        if (alpha[trimap == 0] > 0).any() or (alpha[trimap == top] < 1).any():
+        if (alpha[trimap == BACKGROUND] > 0).any() or (alpha[trimap == SUBJECT] < 1).any():
             look.troubles.append("trimap contradicts alpha")
     look.image_hash = _perceptual_hash(pictures["image"])
     look.alpha_hash = _perceptual_hash(pictures["alpha"])

@@ -16,10 +16,10 @@ from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.reading import (
     MAX_PIXELS,
     Picture,
-    read_alpha,
     read_picture,
     to_srgb,
 )
+from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.imaging.walking import by_stem, relative_stem, scan
 from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.cutting import Cut, cut, flatten
@@ -194,7 +194,7 @@ def finish(item: Item, settings: Settings) -> Outcome:
     picture = item.picture
     trimap = None
     if path := settings.trimaps.get(item.job.source):
-        trimap = fit_trimap(read_alpha(path), picture, str(path))
+        trimap = fit_trimap(read_trimap(path, settings.max_pixels), picture, str(path))
     alpha = full_size_alpha(picture, item.matte, settings.refine, trimap, item.network_input)
     results = cut(picture.color, alpha, settings.cut)
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)

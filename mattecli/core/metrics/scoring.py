@@ -17,6 +17,7 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha
+from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.metrics.connectivity import connectivity_error
 from mattecli.core.metrics.matching import Entry
 from mattecli.core.metrics.pixels import comparable, pixel_count
@@ -99,7 +100,7 @@ def read_job(job: Job) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     _check_size(prediction, entry.prediction, truth, entry.truth)
     trimap = None
     if job.region == "unknown":
-        trimap = read_alpha(entry.trimap)
+        trimap = read_trimap(entry.trimap)
         _check_size(trimap, entry.trimap, truth, entry.truth)
     return *comparable(prediction, truth), region_mask(job.region, truth, trimap)
 
