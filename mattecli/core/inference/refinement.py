@@ -118,7 +118,8 @@ def refine_with_marks(
     start = resize(first, *size)
     inside, outside = (_fit_mask(mask, size) for mask in (subject, background))
     spread = spread_marks(to_8_bit(small), start, inside, outside)
-    solved = _solve(small, spread.matte, spread.open)
+    # Solved beside what is open is only a trace, but far from all marks nothing at all may change.
+    solved = np.where(spread.open, _solve(small, spread.matte.copy(), spread.open), spread.matte)
     alpha = solved if size == first.shape else _brought_back(color, first, start, solved)
     alpha[subject], alpha[background] = 1, 0
     return alpha
