@@ -148,7 +148,7 @@ def test_evaluate_scores_the_unknown_pixels_however_they_are_stored(kind, tmp_pa
     mean = json.loads((tmp_path / "out.json").read_text())["mean"]
     # All of the band is background in truth, predicted as a fifth.
     assert mean["mad"] == pytest.approx(0.2, rel=0.03 if kind == "jpeg" else 1e-6)
-    assert mean["sad"] == pytest.approx(0.2 * (levels() == 128).sum() / 1000, rel=0.03)
+    assert mean["sad"] == pytest.approx(0.2 * (levels() == 128).sum() / 1000, rel=0.05)
     scores = mattecli.evaluate(
         np.full(SIZE, 51, np.uint8), truth, trimap=next((tmp_path / "trimap").iterdir())
     )

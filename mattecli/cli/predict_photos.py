@@ -74,6 +74,8 @@ def predict_photos(
                 bar.set_postfix(failed=log.count["failed"])
                 if not json_log:
                     bar.write(f"matte: {outcome.reason}", file=sys.stderr)
+            if outcome.status == "empty" and not silent:
+                bar.write(f"matte: {outcome.job.name}: {outcome.reason}", file=sys.stderr)
             if outcome.preview is not None and len(rows) < MOST_ROWS:
                 rows.append(outcome.preview)
         # Ctrl-C is how a watch ends.

@@ -16,6 +16,7 @@ import numpy as np
 from mattecli.core.errors import MatteError, reason_of
 from mattecli.core.imaging.reading import Picture, image_size, to_8_bit
 from mattecli.core.imaging.writing import OutputUnusable
+from mattecli.core.inference.assessment import Assessment
 
 if TYPE_CHECKING:
     from mattecli.core.inference.predictor import Predictor
@@ -51,13 +52,14 @@ class Item:
 
 @dataclass
 class Outcome:
-    """How one photo ended."""
+    """How one photo ended: ok, empty (nothing found), skipped or failed; see `Assessment`."""
 
     job: Job
     status: str
     reason: str = ""
     seconds: float = 0.0
     size: tuple[int, int] | None = None
+    assessment: Assessment | None = None
     preview: np.ndarray | None = field(default=None, repr=False)
 
 

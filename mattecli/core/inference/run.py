@@ -22,6 +22,7 @@ from mattecli.core.imaging.reading import (
 from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.imaging.walking import by_stem, relative_stem, scan
 from mattecli.core.imaging.writing import encode, write_result
+from mattecli.core.inference.assessment import assess
 from mattecli.core.inference.cutting import Cut, cut, flatten
 from mattecli.core.inference.matting import fit_trimap, full_size_alpha
 from mattecli.core.inference.pipeline import Item, Job, Outcome, run_pipeline
@@ -209,4 +210,6 @@ def finish(item: Item, settings: Settings) -> Outcome:
         )
         write_result(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None
-    return Outcome(item.job, "ok", preview=preview)
+    assessment = assess(alpha, item.matte.shape)
+    status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")
+    return Outcome(item.job, status, reason, assessment=assessment, preview=preview)
