@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattecli.core.device import autocast, choose_device, choose_precision, is_cpu
+from mattecli.core.device import (
+    autocast,
+    choose_device,
+    choose_precision,
+    is_cpu,
+    is_out_of_memory,
+)
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.placing import resize
 from mattecli.core.inference.refinement import refine
@@ -161,8 +167,9 @@ class Predictor:
 
         try:
             return self._forward(images)
-        except torch.cuda.OutOfMemoryError:
-            if len(images) == 1:
+        # An exception of its own has memory on CUDA only.
+        except RuntimeError as error:
+            if len(images) == 1 or not is_out_of_memory(error):
                 raise
         # Outside the except block, whose traceback would keep the failed batch in memory.
         torch.cuda.empty_cache()

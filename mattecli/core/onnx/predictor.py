@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mattecli.core.device import is_out_of_memory
 from mattecli.core.errors import MatteError
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.onnx.convention import find_convention
@@ -106,7 +107,32 @@ class OnnxPredictor(Predictor):
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """Run the network on uint8 photos that share one network size."""
+        """Run the network on uint8 photos that share one network size.
+
+        Where memory runs out the batch is halved and tried again.
+
+        Raises
+        ------
+        MatteError
+            If memory does not suffice for a single photo, or what comes out is no matte.
+        """
+        try:
+            return self._forward(images)
+        # The exceptions of onnxruntime share no base class of their own.
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the except block, whose traceback would keep the failed batch in memory.
+        if len(images) == 1:
+            height, width = images[0].shape[:2]
+            raise MatteError(
+                f"{self.path}: not enough memory to run it on {width}x{height} pixels: "
+                "try a smaller --size or fewer --workers"
+            )
+        half = len(images) // 2
+        return self.run(images[:half]) + self.run(images[half:])
+
+    def _forward(self, images: list[np.ndarray]) -> list[np.ndarray]:
         batch = np.concatenate([self.input_of(image) for image in images])
         parts = np.split(batch, len(batch)) if self.one_by_one else [batch]
         wanted = [self.session.get_outputs()[self.convention.output].name]
