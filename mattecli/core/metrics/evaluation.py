@@ -57,7 +57,7 @@ class Evaluation:
     problems : list of str
         Everything that does not fit together, a line each.
     empty : list of str
-        Images without a pixel in the region; their errors are 0.
+        Images without a pixel in the region: they have no score, and are among those missing.
     notes : list of str
         How masks were understood that are not simply alpha, a line each.
     """
@@ -128,11 +128,15 @@ def evaluate(
             evaluation.problems.append(str(result))
             evaluation.missing.append(name)
             continue
+        if result.pixels == 0:
+            # An error of 0 over nothing would make the mean better.
+            evaluation.problems.append(f"{name}: no pixel in the region '{region}', left out")
+            evaluation.missing.append(name)
+            evaluation.empty.append(name)
+            continue
         evaluation.scores[name] = result.scores
         evaluation.notes += [note for note in result.notes if note not in evaluation.notes]
         evaluation.entries[name] = job.entry
-        if result.pixels == 0:
-            evaluation.empty.append(name)
     for evaluation in evaluations:
         evaluation.missing.sort()
         if not evaluation.scores:

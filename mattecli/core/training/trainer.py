@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from mattecli.core.device import autocast, choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.weights import save_network
 from mattecli.core.progress import progress
-from mattecli.core.training.batches import batches, build_dataset, check_shares
+from mattecli.core.training.batches import Skipped, batches, build_dataset, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.depthwise import run_depthwise_in_float32
@@ -47,7 +48,9 @@ def train(
 
     `run` receives ``config.toml``, ``log.jsonl`` (a line a logged step: step, lr, images/s and
     every loss by name), ``last/checkpoint.pt`` to resume from, ``last.safetensors`` and, with
-    validation, ``best.safetensors``. Under torchrun the processes share every step.
+    validation, ``best.safetensors``. Under torchrun the processes share every step. Samples whose
+    files are damaged are skipped, named on standard error and counted in the log (``skipped``,
+    since the run was started or resumed).
 
     Parameters
     ----------
@@ -102,7 +105,8 @@ def train(
             state.load_state_dict(stored)
         settings = state.network.config.to_dict()
         config.network = {"name": config.network["name"], **settings}
-        stream = batches(dataset, config, state.step, processes)
+        skipped = Skipped()
+        stream = batches(dataset, config, state.step, processes, skipped)
         precision = choose_precision(config.precision, processes.device)
         if precision is torch.bfloat16 and processes.device.type == "cpu":
             run_depthwise_in_float32(state.network)
@@ -128,7 +132,10 @@ def train(
             while state.step < config.steps and not halted:
                 weights = config.loss_at(state.step, epoch)
                 lr = state.schedule.get_last_lr()[-1]
+                known = len(skipped.reasons)
                 values = _step(state, model, stream, config, weights, processes)
+                for reason in skipped.reasons[known:]:
+                    bar.write(f"matte: skipped in training: {reason}", file=sys.stderr)
                 bar.update()
                 done, last = state.step, state.step == config.steps
                 halted = bool(processes.total([float(stopped())])[0])
@@ -139,6 +146,8 @@ def train(
                     rate = seen / (time.monotonic() - started)
                     started, since = time.monotonic(), done
                     line = {"lr": lr, "images_per_s": rate}
+                    if (left_out := processes.total([float(skipped.samples)])[0]) > 0:
+                        line["skipped"] = left_out
                     if log:
                         log.write(done, {k: _short(v) for k, v in (line | figures).items()})
                     bar.set_postfix(loss=_short(figures["total"]))
