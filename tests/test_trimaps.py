@@ -309,7 +309,7 @@ def test_predict_understands_labels_and_refuses_the_rest(tmp_path):
     Image.fromarray(color).save(buffer, "PNG")
     labels = np.full(SIZE, 1, np.uint8)
     labels[:30], labels[200:, 70:130] = 0, 2
-    alpha = mattecli.predict(buffer.getvalue(), trimap=labels, device="cpu", look_twice=False)
+    alpha = mattecli.predict(buffer.getvalue(), trimap=labels, device="cpu", two_pass=False)
     assert (alpha[labels == 0] == 0).all() and (alpha[labels == 2] == 1).all()
     save(tmp_path / "photo.png", color)
     save(tmp_path / "trimap.png", labels + 1)
