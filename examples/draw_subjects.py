@@ -1,11 +1,10 @@
-"""Draw subjects that one sees through, wicker, cages, plants and manes, as cutouts of exact alpha.
+"""Draw see-through subjects, wicker, cages, plants and manes, as cutouts with exact alpha.
 
     python examples/draw_subjects.py drawn --count 400
     matte train photos drawn=0.1 --backgrounds scenes --out run
 
-Photos of such things have no true mattes, and holes cut into other subjects have nothing around
-them that says why they are there. Everything is tubes and leaves in space, shaded by where they
-lie and drawn from back to front.
+Photos of such subjects have no true mattes, and holes cut into other subjects have no visible
+reason. Everything is tubes and leaves in space, shaded by depth and drawn from back to front.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from mattecli.core.imaging.writing import write_image
 Rng = np.random.Generator
 
 SIDE = 960
-# Drawn at this multiple, so that alpha is exact between 0 and 1.
-FINER = 2
+# Supersampling, which makes alpha between 0 and 1 exact.
+SUPERSAMPLING = 2
 
 
 class Canvas:
@@ -57,8 +56,8 @@ class Canvas:
         self.pieces.append((at[2] + 0.01, "leaf", outline, length, color))
 
     def render(self) -> np.ndarray:
-        """Draw everything: SIDE x SIDE x 4 uint8, straight colour."""
-        size = SIDE * FINER
+        """Draw everything: SIDE x SIDE x 4 uint8, straight color."""
+        size = SIDE * SUPERSAMPLING
         bounds = [
             (points.min(axis=0) - around, points.max(axis=0) + around)
             for _, shape, points, measure, _ in self.pieces
@@ -80,14 +79,14 @@ class Canvas:
 
         for depth, shape, points, measure, own in sorted(self.pieces, key=lambda piece: piece[0]):
             points, measure = (points - (low + high) / 2) * fit, measure * fit
-            # What lies behind is darker, as among branches.
+            # What is farther back is darker, as among branches.
             shade = own * (0.75 + 0.25 * np.clip(depth, -1, 1))
             if shape == "leaf":
                 draw("leaf", points, 0, shade)
                 rib = np.stack([points[0], points[len(points) // 2]])
                 draw("tube", rib, max(1, round(size * measure * 0.01)), shade * 0.75)
                 continue
-            # A round body: from a dark rim to a light that lies to one side.
+            # A round body: from a dark rim to a highlight on one side.
             for share, light in ((1.0, 0.55), (0.78, 0.8), (0.5, 1.0), (0.22, 1.2)):
                 aside = self.light * measure * (1 - share) * 0.6
                 width = max(1, round(measure * share * size))
@@ -96,7 +95,7 @@ class Canvas:
         grain = _noise(size, self.rng.uniform(2, 30), self.rng) * self.rng.uniform(0, 0.12)
         wide = _noise(size, size / 3, self.rng) * 0.15
         lit = color * np.clip(1 + grain + wide, 0.3, 1.7)[..., None]
-        # Reduced over black, then divided: nothing outside may bleed into the rim.
+        # Reduced over black, then divided by alpha, so that nothing outside bleeds into the rim.
         on_black = lit * (alpha[..., None] / np.float32(255))
         small = cv2.resize(on_black, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         share = cv2.resize(alpha, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -145,16 +144,16 @@ def wheel(canvas: Canvas, rng: Rng) -> None:
     colors = _palette(rng)
     squash, pair = rng.uniform(0.4, 1.0), rng.random() < 0.6
     size = 0.42 if pair else 0.85
-    centres = [(-0.5, 0.4, 0.0), (0.5, 0.4, 0.0)] if pair else [(0.0, 0.0, 0.0)]
+    centers = [(-0.5, 0.4, 0.0), (0.5, 0.4, 0.0)] if pair else [(0.0, 0.0, 0.0)]
     turn = np.linspace(0, 2 * np.pi, 97)
     thick = rng.uniform(0.015, 0.05) * size * 2
-    for centre in np.array(centres):
+    for center in np.array(centers):
         rim = np.stack([squash * np.cos(turn), np.sin(turn), 0.2 * np.cos(turn)], axis=1) * size
-        canvas.tube(centre + rim, thick, _pick(colors, rng))
+        canvas.tube(center + rim, thick, _pick(colors, rng))
         for spoke in rim[:: max(2, 96 // int(rng.integers(6, 40)))]:
-            canvas.tube(_line(centre, centre + spoke), rng.uniform(0.1, 0.3) * thick, colors[0])
+            canvas.tube(_line(center, center + spoke), rng.uniform(0.1, 0.3) * thick, colors[0])
     if pair:
-        nodes = np.array([*centres, (-0.25, -0.25, 0.1), (0.3, -0.3, 0.1), (0.0, 0.35, 0.05)])
+        nodes = np.array([*centers, (-0.25, -0.25, 0.1), (0.3, -0.3, 0.1), (0.0, 0.35, 0.05)])
         for _ in range(int(rng.integers(4, 9))):
             start, end = nodes[rng.choice(len(nodes), 2, replace=False)]
             canvas.tube(_line(start, end), thick * rng.uniform(0.5, 1.0), _pick(colors, rng))
@@ -306,7 +305,7 @@ def _hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def _palette(rng: Rng) -> list[np.ndarray]:
-    """Wood and wire mostly, paint at times; a few shades of one colour."""
+    """Wood and wire mostly, paint at times; a few shades of one color."""
     hue = rng.choice([rng.uniform(5, 22), rng.uniform(0, 180)], p=[0.6, 0.4])
     saturation, value = rng.uniform(0, 220), rng.uniform(50, 245)
     return [_hsv(hue, saturation + rng.normal(0, 15), value + rng.normal(0, 20)) for _ in range(4)]

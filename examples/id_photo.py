@@ -1,9 +1,9 @@
-"""A portrait on the plain background that ID photos need, 35 x 45 mm at 300 dpi.
+"""A portrait on the plain background of ID photos, 35 x 45 mm at 300 dpi.
 
     python examples/id_photo.py PORTRAIT OUT.jpg [--color "#dfe3e8"]
 
-The photo is cropped to the right proportions, with the head in the middle; how large the head is
-stays as you took it.
+The photo is cropped to the right proportions, with the head in the middle; the size of the head is
+that of the photo.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from PIL import Image, ImageColor
 import mattecli as matte
 
 WIDTH, HEIGHT, DPI = 413, 531, 300
-# Room above the hair, as a share of the photo's height.
+# Space above the hair, as a fraction of the photo's height.
 ABOVE = 0.1
 
 
 def id_photo(portrait: Path, color: str) -> Image.Image:
-    """Cut the person out, lay them onto a colour and crop."""
+    """Cut the person out, lay them onto a color and crop."""
     cutout = matte.cutout(portrait)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(
         (cutout[..., 3] > 127).view(np.uint8)
     )
     if count < 2:
         raise matte.MatteError(f"{portrait}: nobody was found")
-    # Whatever else was cut out with the person is left out.
+    # Other subjects than the person are removed.
     person = 1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax())
     near = cv2.dilate((labels == person).view(np.uint8), np.ones((25, 25), np.uint8))
     cutout[..., 3] *= near
@@ -46,7 +46,7 @@ def id_photo(portrait: Path, color: str) -> Image.Image:
     behind = np.empty_like(cutout[..., :3])
     behind[:] = ImageColor.getrgb(color)
     plain = Image.fromarray(matte.composite(cutout, behind))
-    # Above the frame there is more of the same colour.
+    # Above the frame there is more of the same color.
     return plain.transform(
         (WIDTH, HEIGHT), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC, fillcolor=color
     )

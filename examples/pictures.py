@@ -47,7 +47,7 @@ def shown(cutout: np.ndarray) -> np.ndarray:
     return composite(unit[..., 3], unit[..., :3], checkers(*unit.shape[:2]))
 
 
-def grey(alpha: np.ndarray) -> np.ndarray:
+def gray(alpha: np.ndarray) -> np.ndarray:
     return np.repeat(alpha[..., None], 3, axis=2)
 
 
@@ -98,7 +98,7 @@ def overview(work: Path, *names: str) -> np.ndarray:
         rows.append(
             row(
                 to_unit(read_color(HERE / f"{name}.jpg")),
-                grey(to_unit(cutout.alpha)),
+                gray(to_unit(cutout.alpha)),
                 shown(np.dstack([cutout.color, cutout.alpha])),
                 to_unit(read_color(work / "new" / f"{name}.png")),
             )
@@ -111,7 +111,7 @@ def refinement() -> np.ndarray:
     photo = HERE / "raccoon.jpg"
     detail = np.s_[40:240, 760:960]
     levels = [matte.predict(photo, refine=level)[detail] for level in ("none", "fast", "best")]
-    pictures = [to_unit(read_color(photo)[detail]), *map(grey, levels)]
+    pictures = [to_unit(read_color(photo)[detail]), *map(gray, levels)]
     return row(*(np.repeat(np.repeat(picture, 2, 0), 2, 1) for picture in pictures))
 
 

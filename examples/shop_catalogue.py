@@ -1,9 +1,9 @@
-"""Photos of products for a shop: every one cut out, centred on a square of one colour, as JPEG.
+"""Photos of products for a shop: each cut out and centered on a square of one color, as JPEG.
 
     python examples/shop_catalogue.py PHOTOS SHOP [--side 1200] [--room 0.08] [--color white]
 
-A photo that cannot be read is named, and the rest is done; photos without any subject are named
-too, so that somebody looks at them. The exit code is 1 if there were any.
+Photos that cannot be read, and photos without a subject, are named on standard error, the others
+are done, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mattecli.core.imaging.walking import find_images
 
 
 def catalogue_picture(photo: Path, side: int, room: float, color: str) -> Image.Image:
-    """Cut a photo to its subject and centre that on a square."""
+    """Cut out a photo's subject and center it on a square."""
     cutout = matte.cutout(photo, crop=0.0)
     if np.mean(cutout[..., 3] > 127) < 0.01:
         raise matte.MatteError(f"{photo}: no subject was found")

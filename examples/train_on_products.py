@@ -1,11 +1,11 @@
-"""Teach the network your own products: cutouts you trust, and pictures of where they may lie.
+"""Fine-tune the network on your own products: cutouts you trust, and backgrounds for them.
 
     python examples/train_on_products.py CUTOUTS BACKGROUNDS --out runs/products [options of train]
 
-CUTOUTS holds transparent PNGs of products, some hundreds if you can; BACKGROUNDS photos without
-any; ten of each are the least. A tenth of the products is kept back; the weights that ship go on
-training on composites of the others, and both are scored on composites of what was kept back. What
-follows is passed on to `matte train`, such as --steps 4000 --device cuda.
+CUTOUTS holds transparent PNGs of products, best some hundreds; BACKGROUNDS holds photos without
+products; at least ten of each. A tenth of the products is held out. The bundled weights are
+fine-tuned on composites of the others, and both are evaluated on composites of the held-out ones.
+Further options are passed on to `matte train`, such as --steps 4000 --device cuda.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def matte(*arguments: object) -> None:
-    """Run a command of the program, which is printed."""
+    """Print a command of the program and run it."""
     command = ["matte", *map(str, arguments)]
     print("$", *command, flush=True)
     if code := subprocess.run([sys.executable, "-m", "mattecli", *command[1:]]).returncode:
@@ -38,7 +38,7 @@ def main() -> None:
         *("--backgrounds", options.backgrounds, "--placement", "scene"),
         *("--per-foreground", options.per_product, "--splits", "train=0.9,test=0.1"),
     )
-    # A learning rate that changes the weights, but does not throw away what they know.
+    # A low learning rate, so that the weights keep what they have learned.
     matte(
         *("train", data / "train", "--val", data / "test", "--out", out),
         *("--start-from", "default", "--lr", "2e-4", "--steps", "2000", *of_train),

@@ -18,6 +18,7 @@ from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.pipeline import Job, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.two_pass import PhotoPasses, blend
 from mattecli.core.matting.placing import resize
 from mattecli.core.runtime.sizing import Sizing
 
@@ -31,7 +32,7 @@ class Blurred:
         For every call the sizes of its images.
     """
 
-    max_concurrency, batch_one = 1, False
+    max_concurrency, batch_one, takes_guidance = 1, False, False
 
     def __init__(
         self, size: int = 128, min_size: int | None = None, device_type: str = "cpu"
@@ -47,7 +48,7 @@ class Blurred:
     def prepare(self, image, size=None):
         return resize(image, *(size or self.sizing.input_size(*image.shape[:2])))
 
-    def infer(self, images):
+    def infer(self, images, guidance=None):
         self.batches.append([image.shape[:2] for image in images])
         return [cv2.blur(image[..., 0].astype(np.float32) / 255, (5, 5)) for image in images]
 
@@ -89,7 +90,7 @@ def test_what_the_first_pass_is_certain_of_stays(photo):
     """Here it takes all for background; the second pass alone would find the subject."""
 
     class Blind(Blurred):
-        def infer(self, images):
+        def infer(self, images, guidance=None):
             mattes = super().infer(images)
             if len(self.sizes) == 1:
                 mattes[0][:] = 0
@@ -210,7 +211,7 @@ def test_a_photo_that_fails_in_a_batch_fails_alone(photo, failing_pass):
     class Picky(Blurred):
         """Refuses green pixels, at the size of one pass."""
 
-        def infer(self, images):
+        def infer(self, images, guidance=None):
             mattes = super().infer(images)
             first = images[0].shape[:2] == Predictor(self).planner.input_sizes(800, 1200)[1]
             if first == (failing_pass == 1) and any(image[..., 1].any() for image in images):
@@ -239,7 +240,7 @@ def test_one_photo_at_a_time_on_as_many_threads_as_the_model_wants(photo):
             super().__init__()
             self.together = threading.Barrier(3)
 
-        def infer(self, images):
+        def infer(self, images, guidance=None):
             mattes = super().infer(images)
             if len(self.batches) <= 3:
                 # Goes on only when three threads are here.
@@ -268,3 +269,20 @@ def test_predict_has_two_passes_unless_told_not_to(tmp_path):
     assert (changed > 1).mean() < 0.5
     again = mattecli.predict(photo, size=512, two_pass=False)
     assert np.abs(again * 255 - mattes["single"]).max() <= 1
+
+
+def test_the_blend_of_both_passes_is_centered():
+    first = np.zeros((64, 64), np.float32)
+    first[31:33, 31:33] = 0.5
+    box = (slice(0, 128), slice(0, 128))
+    passes = PhotoPasses(
+        np.zeros((128, 128, 3), np.uint8),
+        None,
+        (64, 64),
+        first,
+        box,
+        np.ones((128, 128), np.float32),
+    )
+    alpha = blend(passes)
+    np.testing.assert_allclose(alpha, alpha[::-1, ::-1], atol=1e-6)
+    assert alpha[64, 64] == 1 and alpha[0, 0] == 0

@@ -1,10 +1,10 @@
-"""Train the paper's ablation, a row a run, and print the table.
+"""Train the paper's ablation, one run per row, and print the table.
 
     python examples/ablation/ablation.py DATA VAL --out runs/ablation [options of `matte train`]
 
 DATA and VAL are folders with image/ and alpha/. Every row is one `matte train` command, which is
-printed; a row that was finished is not trained again. What follows is passed on to `matte train`,
-such as `--recipe hattmatting`, `--steps 1000` or `--encoder-weights FILE`.
+printed; a finished row is not trained again. Further options are passed on to `matte train`, such
+as `--recipe hattmatting`, `--steps 1000` or `--encoder-weights FILE`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROWS = [
 
 
 def run(*command: object) -> None:
-    """Say a command, run it, stop where it fails."""
+    """Print a command and run it; exit if it fails."""
     words = [str(word) for word in command]
     print("$ matte", shlex.join(words), flush=True)
     if code := subprocess.run([sys.executable, "-m", "mattecli", *words]).returncode:

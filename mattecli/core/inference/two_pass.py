@@ -215,8 +215,10 @@ def blend(photo: PhotoPasses) -> np.ndarray:
         return resize(photo.first, *shape)
     alpha = cv2.resize(photo.first, shape[::-1], interpolation=cv2.INTER_LINEAR)
     weight = cv2.resize(_is_uncertain(photo.first), shape[::-1], interpolation=cv2.INTER_NEAREST)
-    weight = cv2.dilate(weight[photo.box], np.ones((BLEND_RADIUS_PX, BLEND_RADIUS_PX), np.uint8))
-    weight = cv2.blur(weight.astype(np.float32), (BLEND_RADIUS_PX + 1, BLEND_RADIUS_PX + 1))
+    # An odd kernel has a middle: weights grow and fade alike on all sides.
+    kernel = (BLEND_RADIUS_PX + 1, BLEND_RADIUS_PX + 1)
+    weight = cv2.dilate(weight[photo.box], np.ones(kernel, np.uint8))
+    weight = cv2.blur(weight.astype(np.float32), kernel)
     alpha[photo.box] += weight * (photo.second - alpha[photo.box])
     return alpha
 
