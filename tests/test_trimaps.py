@@ -255,6 +255,20 @@ def test_thin_strokes_and_large_photos_are_corrected_at_full_size():
     assert (alpha[stroke > 0] == 0).all()
 
 
+def test_a_single_pixel_of_a_large_photo_is_a_mark():
+    color, parts = scene()
+    big = tuple(6 * side for side in SIZE)
+    color = cv2.resize(color, big[::-1], interpolation=cv2.INTER_CUBIC)
+    first = (parts["body"] | parts["ball"]).astype(np.float32)
+    first = cv2.resize(first, big[::-1], interpolation=cv2.INTER_NEAREST)
+    for y, x in ((961, 1105), (962, 1106), (960, 1107)):
+        point = np.zeros(big, bool)
+        point[y, x] = True
+        alpha = refine_with_marks(color, first, np.zeros(big, bool), point)
+        assert alpha[900:1000, 1050:1150].mean() < 0.02
+        assert alpha[600:, 400:650].mean() > 0.99
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5)])
 def test_the_smallest_photos_obey_too(shape):
     rng = np.random.default_rng(0)

@@ -25,6 +25,8 @@ _SOLVED_PIXELS = 1_000_000
 # Rows of the full-size photo that are worked on at once, and the side of blocks that are left out
 # where all is sure.
 _STRIP, _BLOCK = 32, 32
+# Marks on less than this share of the photo are points and strokes.
+_STROKE = 0.02
 # Around what marks changed at that size, the full-size matte is made anew.
 _AROUND_CHANGE = np.ones((9, 9), np.uint8)
 
@@ -119,7 +121,8 @@ def refine_with_marks(
     small = _to_solve(color)
     size = small.shape[:2]
     start = resize(first, *size)
-    inside, outside = (_fit_mask(mask, size) for mask in (subject, background))
+    inside, outside = (_fit_marks(mask, size) for mask in (subject, background))
+    inside, outside = inside & ~outside, outside & ~inside
     spread = spread_marks(to_8_bit(small), start, inside, outside)
     # Solved beside what is open is only a trace, but far from all marks nothing at all may change.
     solved = np.where(spread.open, _solve(small, spread.matte.copy(), spread.open), spread.matte)
@@ -140,8 +143,11 @@ def _brought_back(
     return first + share * (_guided_upsample(color, solved) - first)
 
 
-def _fit_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(mask.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
+def _fit_marks(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Reduce marks; of a trimap the borders are kept, of points and strokes every pixel."""
+    covered = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    is_stroke = np.count_nonzero(mask) < _STROKE * mask.size
+    return covered > (0 if is_stroke else 0.5)
 
 
 def _to_solve(color: np.ndarray) -> np.ndarray:
