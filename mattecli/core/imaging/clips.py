@@ -201,7 +201,7 @@ class ClipReader:
         return None
 
     def _declared_seconds(self) -> float:
-        """What a Matroska file says in its header of the length of its video; otherwise 0."""
+        """Give the length of the video that a Matroska file's header names; otherwise 0."""
         parts = self._stream.metadata.get("DURATION", "0").split(":")
         try:
             return sum(float(part) * 60**i for i, part in enumerate(reversed(parts)))
