@@ -1,7 +1,6 @@
 """``matte build-dataset --from-photos``."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.dataset.mining import Limits, measure
+from mattecli.core.network.config import NetworkConfig
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.torch_model import TorchModel
 
@@ -18,7 +18,7 @@ from mattecli.core.runtime.torch_model import TorchModel
 class RedOnTheRight(torch.nn.Module):
     """Alpha is the red channel, but a green pixel counts only in the right half of the picture."""
 
-    config = SimpleNamespace(predict_size=64, multiple=32)
+    config = NetworkConfig(predict_size=64)
 
     def forward(self, image):
         right = torch.arange(image.shape[3]) >= image.shape[3] / 2

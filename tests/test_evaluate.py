@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.metrics import score
 from mattecli.core.metrics.page import error_map
+from mattecli.core.network.config import NetworkConfig
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.torch_model import TorchModel
 
@@ -327,7 +327,7 @@ def test_page_of_several_methods_survives_hostile_names(folders):
 class RedIsSubject(torch.nn.Module):
     """Alpha is the red channel."""
 
-    config = SimpleNamespace(predict_size=64, multiple=32)
+    config = NetworkConfig(predict_size=64)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image[:, :1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -18,6 +17,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.export.exporting import export
 from mattecli.core.imaging.reading import read_color, read_picture
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.weights import load_network
 from mattecli.core.runtime.named_weights import find_weights
 from mattecli.core.runtime.torch_model import clamp_extremes
@@ -109,7 +109,7 @@ def test_rembg_gets_what_it_expects(network, tmp_path):
 class Fickle(torch.nn.Module):
     """Looks at the picture to choose its way, which a trace cannot follow."""
 
-    config = SimpleNamespace(predict_size=64, first_pass_size=0, guidance=False)
+    config = NetworkConfig(predict_size=64)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image[:, :1] if image.mean() > 0.1 else 1 - image[:, :1]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.cli.streams import say
-from mattecli.core.errors import MatteError, missing, reason_of
+from mattecli.core.errors import MatteError, not_found, reason_of
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.plain_text import LONGEST, cell, in_one_line, printable, to_json_line
 
@@ -108,17 +108,17 @@ def test_wrong_usage_is_shown_escaped(arguments):
 
 def test_what_does_not_exist_is_not_suggested_itself(tmp_path):
     (tmp_path / "folder.png").mkdir()
-    assert str(missing(tmp_path / "folder.png")).endswith("folder.png is a folder, not a file")
+    assert str(not_found(tmp_path / "folder.png")).endswith("folder.png is a folder, not a file")
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
-    assert str(missing(tmp_path / "link.png")).endswith("gone.png, which does not exist")
+    assert str(not_found(tmp_path / "link.png")).endswith("gone.png, which does not exist")
     composed, taken_apart = (unicodedata.normalize(f, "é.png") for f in ("NFC", "NFD"))
     (tmp_path / taken_apart).write_bytes(b"")
-    assert "looks the same, but is spelt 'e\\u0301.png'" in str(missing(tmp_path / composed))
+    assert "looks the same, but is spelled 'e\\u0301.png'" in str(not_found(tmp_path / composed))
     (tmp_path / "a.png ").write_bytes(b"")
-    assert "is spelt 'a.png '" in str(missing(tmp_path / "a.png"))
+    assert "is spelled 'a.png '" in str(not_found(tmp_path / "a.png"))
     (tmp_path / "photo.png").write_bytes(b"")
-    assert str(missing(tmp_path / "foto.png")).endswith(f"did you mean '{tmp_path}/photo.png'?")
-    assert str(missing(tmp_path / "zzzzzz")).endswith("zzzzzz does not exist")
+    assert str(not_found(tmp_path / "foto.png")).endswith(f"did you mean '{tmp_path}/photo.png'?")
+    assert str(not_found(tmp_path / "zzzzzz")).endswith("zzzzzz does not exist")
 
 
 @pytest.mark.parametrize("slashes", ["/", "//"])

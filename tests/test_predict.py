@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture
 from mattecli.core.imaging.writing import encode, write_image
+from mattecli.core.network.config import NetworkConfig
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.torch_model import TorchModel
 
@@ -23,7 +23,7 @@ from mattecli.core.runtime.torch_model import TorchModel
 class RedIsSubject(torch.nn.Module):
     """Alpha is the red channel."""
 
-    config = SimpleNamespace(predict_size=64, multiple=32)
+    config = NetworkConfig(predict_size=64)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image[:, :1]

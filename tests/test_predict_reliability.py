@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, features
 from test_predict import load_red_is_subject, matte, network, outputs, photo  # noqa: F401
 
-from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.interruption import graceful_shutdown
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference import run
@@ -164,8 +164,10 @@ from mattecli.core.runtime.sizing import Sizing
 
 class RedIsSubject:  # this one starts without PyTorch
     sizing, device_type, max_concurrency = Sizing(64, 64), "cpu", 1
+    batch_one = takes_guidance = False
     def prepare(self, image, size): return resize(image, *size)
-    def infer(self, images): return [image[..., 0].astype("float32") / 255 for image in images]
+    def infer(self, images, guidance=None):
+        return [image[..., 0].astype("float32") / 255 for image in images]
 
 loading.load_model = lambda *_: RedIsSubject()
 finish = run.finish
@@ -201,7 +203,7 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photo, tmp_path, stop
 
 
 def test_a_second_ctrl_c_stops_at_once_but_not_one_that_is_the_first_handed_on():
-    with pytest.raises(KeyboardInterrupt), interrupt_finishes_what_is_begun() as stopped:
+    with pytest.raises(KeyboardInterrupt), graceful_shutdown() as stopped:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
         assert stopped()

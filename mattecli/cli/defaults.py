@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from mattecli.core.errors import MatteError, nearest
+from mattecli.core.errors import MatteError, suggest
 
 #: Key in the root context's ``meta``: the file that the defaults are from.
 ORIGIN = "mattecli.defaults"
@@ -43,7 +43,7 @@ def _defaults_of_commands(group: Any, tables: Any, path: str, prefix: str) -> di
     defaults: dict[str, Any] = {}
     for name, table in tables.items():
         if name not in commands:
-            raise MatteError(f"{path}: no command '{prefix}{name}': {nearest(name, commands)}")
+            raise MatteError(f"{path}: no command '{prefix}{name}': {suggest(name, commands)}")
         if not isinstance(table, dict):
             raise MatteError(f"{path}: '{prefix}{name}' must be a table of options")
         command = commands[name]
@@ -64,7 +64,7 @@ def _defaults_of_options(command: Any, table: dict[str, Any], path: str, name: s
     defaults = {}
     for key, value in table.items():
         if key not in parameters:
-            raise MatteError(f"{path}: no option '{key}' of {name}: {nearest(key, parameters)}")
+            raise MatteError(f"{path}: no option '{key}' of {name}: {suggest(key, parameters)}")
         parameter = parameters[key]
         values: Any = value
         if parameter.multiple and not isinstance(value, list):

@@ -38,7 +38,7 @@ def export(
         bool,
         typer.Option(
             "--rembg",
-            help="For rembg's session u2net_custom: 320x320, normalised as it does.",
+            help="For rembg's session u2net_custom: 320x320, normalized as it does.",
         ),
     ] = False,
     int8: Annotated[

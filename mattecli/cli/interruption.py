@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def interrupt_finishes_what_is_begun() -> Iterator[Callable[[], bool]]:
+def graceful_shutdown() -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C, or SIGTERM, only ask to stop, and the second one stop at once.
 
     torchrun hands the Ctrl-C on that its processes had from the terminal already, so what follows

@@ -99,11 +99,11 @@ def _settings(
     inputs: SourceOptions,
     run: RunOptions,
 ) -> Settings:
-    from mattecli.core.imaging.backgrounds import load_background
     from mattecli.core.imaging.colors import parse_color
     from mattecli.core.inference.run import Settings
+    from mattecli.core.matting.backgrounds import load_background
     from mattecli.core.matting.outputs import OutputSpec
-    from mattecli.core.ranks import speaks_for_all
+    from mattecli.core.ranks import is_main_process
 
     behind = load_background(output.background) if output.background else None
     crop = output.margin if output.crop else None
@@ -116,5 +116,5 @@ def _settings(
         keep_metadata=output.keep_metadata,
         matte_color=parse_color(output.matte_color),
         max_pixels=int(inputs.max_megapixels * 1e6),
-        preview=run.preview is not None and speaks_for_all(),
+        preview=run.preview is not None and is_main_process(),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.interruption import graceful_shutdown
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 from mattecli.core.plain_text import in_one_line
@@ -50,11 +50,11 @@ def predict_photos(
     from mattecli.core.inference.run import predict_all, shard_jobs, skip_finished
     from mattecli.core.inference.watching import watch
     from mattecli.core.progress import progress
-    from mattecli.core.ranks import speaks_for_all, summed_over_ranks
+    from mattecli.core.ranks import all_reduce_counts, is_main_process
 
     started = time.perf_counter()
     jobs = shard_jobs(jobs)
-    silent = run.quiet or run.json_log or not speaks_for_all()
+    silent = run.quiet or run.json_log or not is_main_process()
     total = None if rescan else len(jobs)
     skipped: list[Outcome] = []
     if not (run.overwrite or rescan):
@@ -63,7 +63,7 @@ def predict_photos(
     with (
         Report(run.report, sys.stderr if run.json_log else None) as log,
         progress(total=total, quiet=silent) as bar,
-        interrupt_finishes_what_is_begun() as stopped,
+        graceful_shutdown() as stopped,
     ):
         if rescan:
             find = rescan if run.overwrite else lambda: skip_finished(rescan())[0]
@@ -72,7 +72,7 @@ def predict_photos(
         rows = _take_outcomes(chain(skipped, outcomes), log, bar, silent=run.json_log)
         # Ctrl-C is how a watch ends.
         interrupted = stopped() and not rescan
-    with summed_over_ranks(log.count) as count:
+    with all_reduce_counts(log.count) as count:
         if not silent:
             say(summary(count, time.perf_counter() - started, ignored))
         if run.preview is not None and rows:
@@ -97,6 +97,9 @@ def _take_outcomes(
             bar.set_postfix(failed=log.count["failed"])
             if not silent:
                 bar.write(in_one_line(f"matte: {outcome.reason}"), file=sys.stderr)
+        for warning in () if silent else outcome.warnings:
+            text = in_one_line(f"matte: warning: {outcome.job.name}: {warning}")
+            bar.write(text, file=sys.stderr)
         if outcome.preview is not None and len(rows) < MOST_ROWS:
             rows.append(outcome.preview)
     return rows

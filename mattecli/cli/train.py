@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mattecli.cli.commands import yields_to_what_is_typed
-from mattecli.cli.interruption import interrupt_finishes_what_is_begun
+from mattecli.cli.interruption import graceful_shutdown
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import load_config
@@ -32,9 +33,12 @@ def _switch(name: str, text: str) -> typer.models.OptionInfo:
 def _loss(text: str) -> tuple[str, float]:
     name, _, weight = text.partition("=")
     try:
-        return name, float(weight)
+        value = float(weight)
     except ValueError:
         raise typer.BadParameter(f"'{text}': write NAME=WEIGHT, such as l1=1") from None
+    if not 0 <= value < math.inf:
+        raise MatteError(f"loss {name} must be 0 or more, not {value}")
+    return name, value
 
 
 def _check(steps: int | None, epochs: float | None) -> None:
@@ -286,7 +290,9 @@ def train(
     if not config.data:
         raise typer.BadParameter("name at least one folder of training DATA")
     first = rank_and_world()[0] == 0
-    with interrupt_finishes_what_is_begun() as stopped:
+    if first:
+        _say_how_masks_are_read([*config.data, *config.validation])
+    with graceful_shutdown() as stopped:
         weights = run_training(
             config,
             out,
@@ -305,3 +311,14 @@ def train(
             raise KeyboardInterrupt
     if first:
         say(f"weights: {weights}", err=False)
+
+
+def _say_how_masks_are_read(folders: list[str]) -> None:
+    """Look at some masks before anything is trained on them, as a run takes days."""
+    from mattecli.core.dataset.sources import find_sources
+    from mattecli.core.imaging.mask_notes import look_at_masks
+
+    for folder in folders:
+        files = [file for source in find_sources(folder) for file in source.files]
+        for line in look_at_masks([alpha for _, alpha in files if alpha is not None]):
+            say(f"note: {line}")

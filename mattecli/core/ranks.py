@@ -19,7 +19,7 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
-def speaks_for_all() -> bool:
+def is_main_process() -> bool:
     """Tell whether this process shows progress and results: the first one does.
 
     Processes that cannot find one another, being told only their numbers, speak each for itself.
@@ -28,7 +28,7 @@ def speaks_for_all() -> bool:
 
 
 @contextlib.contextmanager
-def summed_over_ranks(count: Counter[str]) -> Iterator[Counter[str]]:
+def all_reduce_counts(count: Counter[str]) -> Iterator[Counter[str]]:
     """Sum counts over the processes of a launcher, and wait until all are through with the sum.
 
     A launcher such as torchrun ends the others as soon as one process has failed, so a process

@@ -9,7 +9,7 @@ import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mattecli.core.errors import MatteError, nearest
+from mattecli.core.errors import MatteError, suggest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -64,7 +64,7 @@ def from_table(kind: type[Kind], table: dict[str, Any], where: str = "") -> Kind
     fields = {item.name: item for item in dataclasses.fields(kind)}
     for key in table:
         if key not in fields:
-            raise ValueError(f"unknown key '{where}{key}': {nearest(key, fields)}")
+            raise ValueError(f"unknown key '{where}{key}': {suggest(key, fields)}")
     for name, item in fields.items():
         required = (
             item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING

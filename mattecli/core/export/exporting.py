@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mattecli.core.errors import MatteError
 from mattecli.core.export.padding import fold_padding, with_constant_padding
-from mattecli.core.export.quantizing import OLDEST_OPSET, quantise
+from mattecli.core.export.quantizing import OLDEST_OPSET, quantize
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import GUIDANCE_CHANNELS, MULTIPLE, NetworkConfig
 from mattecli.core.runtime.int8 import SOURCE_KEY
@@ -55,7 +55,7 @@ class _Portable(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
-        """B×3×H×W, normalised by mean and std, to alpha B×1×H×W in [0, 1].
+        """B×3×H×W, normalized by mean and std, to alpha B×1×H×W in [0, 1].
 
         `guidance`, B×2×H×W, is for networks that take it.
         """
@@ -86,7 +86,7 @@ def export(
     rembg : bool
         Take pictures as rembg prepares them for its U²-Net sessions.
     photos : list of Path, optional
-        Compute with integers; the photos show how large values become (see `quantise`).
+        Compute with integers; the photos show how large values become (see `quantize`).
     weights : Path, optional
         The file that the network is from: what is written with `photos` then stands for it where
         `load_int8` looks, and has a second input for guidance if the network takes any. Other files
@@ -135,7 +135,7 @@ def export(
         )
     from_floats = None
     if photos:
-        data, from_floats = quantise(data, photos)
+        data, from_floats = quantize(data, photos)
     write_whole(path, data)
     count = sum(len(batch) for batch in pictures)
     return Exported(len(data), difference, count, from_floats)
@@ -183,7 +183,7 @@ def _own_convention(config: NetworkConfig) -> PreprocessingSpec:
     return PreprocessingSpec(
         size=config.predict_size,
         square=False,
-        min_size=MIN_SIZE,
+        min_size=config.first_pass_size or MIN_SIZE,
         first_pass_size=config.first_pass_size,
         multiple=MULTIPLE,
     )
@@ -225,7 +225,7 @@ def _trace(
 
 
 def _pictures(count: int, height: int, width: int) -> np.ndarray:
-    """Blobs of all colours, float32 of shape (count, 3, height, width) in [0, 1]."""
+    """Blobs of all colors, float32 of shape (count, 3, height, width) in [0, 1]."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     frequency = rng.uniform(2, 12, (count, 3, 2, 1, 1))

@@ -1,6 +1,6 @@
 """Networks in 8-bit integers: on a CPU they take about two thirds of the time of floats.
 
-Encoder and decoder are quantised, the head at the photo's own pixels and the guided filter are not:
+Encoder and decoder are quantized, the head at the photo's own pixels and the guided filter are not:
 they are where a step of 1/255 of the range would be seen in a matte.
 """
 
@@ -32,13 +32,13 @@ OLDEST_OPSET = 13
 TOLERANCE = 0.01
 
 # Modules in whose scope nodes were traced.
-_QUANTISED_PARTS = re.compile(r"/(encoder|guidance|aspp|distil|levels\.\d+)/")
+_QUANTIZED_PARTS = re.compile(r"/(encoder|guidance|aspp|distil|levels\.\d+)/")
 # Of 7 bits and a sign, as onnxruntime rounds them.
 _LARGEST_WEIGHT = 64
 _OPERATORS = ["Conv", "Add", "Concat", "Relu", "Clip", "Resize"]
 
 
-def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
+def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
     """Store weights as integers, and compute with integers where the range of values is known.
 
     Values are taken to become as small and as large as they do on the photos. Weights keep 7 bits:
@@ -84,7 +84,7 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
                 nodes_to_exclude=[
                     node.name
                     for node in corrected.graph.node
-                    if not _QUANTISED_PARTS.search(node.name)
+                    if not _QUANTIZED_PARTS.search(node.name)
                 ],
                 per_channel=True,
                 reduce_range=True,
@@ -93,13 +93,13 @@ def quantise(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
             )
         finally:
             logging.disable(logging.NOTSET)
-        quantised = onnx.load(after)
-        # It leaves behind the bounds of the clipping that quantised values do by themselves.
-        used = {name for node in quantised.graph.node for name in node.input}
-        for node in list(quantised.graph.node):
+        quantized = onnx.load(after)
+        # It leaves behind the bounds of the clipping that quantized values do by themselves.
+        used = {name for node in quantized.graph.node for name in node.input}
+        for node in list(quantized.graph.node):
             if node.op_type == "Constant" and node.output[0] not in used:
-                quantised.graph.node.remove(node)
-        onnx.save(quantised, after)
+                quantized.graph.node.remove(node)
+        onnx.save(quantized, after)
         integers = OnnxModel(after, "cpu")
         difference = float(np.mean([_difference(floats, integers, path) for path in photos]))
         if difference > TOLERANCE:
@@ -133,7 +133,7 @@ def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path
     convolutions = [
         node
         for node in model.graph.node
-        if node.op_type == "Conv" and _QUANTISED_PARTS.search(node.name) and len(node.input) == 3
+        if node.op_type == "Conv" and _QUANTIZED_PARTS.search(node.name) and len(node.input) == 3
     ]
     measured = onnx.ModelProto()
     measured.CopyFrom(model)

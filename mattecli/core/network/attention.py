@@ -9,7 +9,7 @@ from mattecli.core.network.blocks import conv_block
 
 
 class PyramidalFeatureDistillation(nn.Module):
-    """Channel attention that distils the (upsampled) pyramidal features.
+    """Channel attention that distills the (upsampled) pyramidal features.
 
     Global average and maximum pooling go through one shared two-layer perceptron, are added and
     squashed to a weight in (0, 1) for each channel (HAttMatting, Qiao et al., CVPR 2020, with the

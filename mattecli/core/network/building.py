@@ -13,7 +13,7 @@ ARCHITECTURES = {"hattmatting": HAttMatting, "late-fusion": LateFusion}
 
 
 def build_network(config: NetworkConfig, *, pretrained_encoder: bool = False) -> nn.Module:
-    """Build the network that `config` describes, its decoder freshly initialised.
+    """Build the network that `config` describes, its decoder freshly initialized.
 
     Raises
     ------

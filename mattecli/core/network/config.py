@@ -1,4 +1,4 @@
-"""What a network is built from: one flat, serialisable configuration, and the named ones."""
+"""What a network is built from: one flat, serializable configuration, and the named ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NetworkConfig:
     guidance: bool = False
     #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
     detail_channels: int = 0
-    #: Those of them at which alpha is fitted to the photo's colours, to be redrawn.
+    #: Those of them at which alpha is fitted to the photo's colors, to be redrawn.
     guided_strides: tuple[int, ...] = ()
     channel_attention: bool = True
     spatial_attention: bool = True
@@ -123,7 +123,8 @@ NETWORKS: dict[str, NetworkConfig] = {
         detail_channels=8,
         guided_strides=(16, 8, 4),
         sentry=True,
-        predict_size=640,
+        predict_size=768,
+        first_pass_size=576,
     ),
     # The trimap-free baseline of the paper's tables, with the encoder of its authors.
     "late-fusion": NetworkConfig(

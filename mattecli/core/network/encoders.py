@@ -19,7 +19,7 @@ class Encoder(nn.Module):
     channels : dict[int, int]
         Width of the feature at each stride (the last one where several share a stride).
     mean, std : Tensor, 1x3x1x1
-        Normalisation the encoder was trained with; applied here, to images in [0, 1].
+        Normalization the encoder was trained with; applied here, to images in [0, 1].
     """
 
     def __init__(self, name: str, *, output_stride: int = 32, pretrained: bool = False) -> None:
@@ -43,10 +43,10 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
         """Features by stride for `image`, float Bx3xHxW in [0, 1], H and W multiples of 32."""
-        features = self.body(self.normalise(image))
+        features = self.body(self.normalize(image))
         return dict(zip(self.strides, features, strict=True))
 
-    def normalise(self, image: Tensor) -> Tensor:
+    def normalize(self, image: Tensor) -> Tensor:
         """Bring `image`, in [0, 1], to the mean and deviation that the encoder knows."""
         return (image - self.mean) / self.std
 

@@ -22,7 +22,7 @@ class GuidanceInjection(nn.Module):
     """Adds what a guidance map says to the encoder's features at several strides.
 
     The last convolutions start at zero, so that weights trained without guidance work as before.
-    None has a bias: a map of zeros changes nothing, whatever was learnt.
+    None has a bias: a map of zeros changes nothing, whatever was learned.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Alpha drawn anew by the colours of the photo: a guided filter that is a part of the network."""
+"""Alpha drawn anew by the colors of the photo: a guided filter that is a part of the network."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mattecli.core.network.blocks import resize
 _RADIUS, _FLAT = 4, 1e-5
 # As alpha (1 - alpha): what is nearer to 0 or 1 is kept the more the nearer it is.
 _UNSURE = 0.1
-# A window's fit is sensitive to its colours: how fast learned ones may leave the photo's own.
+# A window's fit is sensitive to its colors: how fast learned ones may leave the photo's own.
 _SHIFT = 0.1
 
 
 class GuidedHead(nn.Module):
-    """Fits alpha to colour in every window, and redraws by the fits what is unsure.
+    """Fits alpha to color in every window, and redraws by the fits what is unsure.
 
-    In a small window alpha is nearly ``slope · colour + offset`` (Levin et al., PAMI 2008), which a
+    In a small window alpha is nearly ``slope · color + offset`` (Levin et al., PAMI 2008), which a
     guided filter fits by box filters (He et al., PAMI 2013) and which can be trained through (Wu et
     al., "Fast End-to-End Trainable Guided Filter", CVPR 2018). Ours is steered, pixel by pixel, by
-    the decoder's features: what is added to the colours, how far alpha is trusted in a fit, which
+    the decoder's features: what is added to the colors, how far alpha is trusted in a fit, which
     size of window is believed, and how far alpha is replaced. It starts as a plain guided filter.
 
     Parameters
@@ -35,7 +35,7 @@ class GuidedHead(nn.Module):
     def __init__(self, channels: dict[int, int]) -> None:
         super().__init__()
         self.strides = tuple(channels)
-        #: Shift of the colours, trust in alpha, vote for this size.
+        #: Shift of the colors, trust in alpha, vote for this size.
         self.steer = nn.ModuleList(nn.Conv2d(width, 5, 3, padding=1) for width in channels.values())
         self.gate = nn.Conv2d(channels[self.strides[-1]], 1, 3, padding=1)
         for conv in (*self.steer, self.gate):
@@ -79,7 +79,7 @@ class GuidedHead(nn.Module):
                     learns=self.training,
                 )
                 slope, offset = fit.split([3, 1], dim=1)
-                # At full size the fit then meets the photo's own colours.
+                # At full size the fit then meets the photo's own colors.
                 offset = offset + (slope * shift).sum(dim=1, keepdim=True)
                 fits.append(resize(torch.cat([slope, offset], dim=1), size))
                 votes.append(resize(vote, size))

@@ -64,7 +64,7 @@ class DetailHead(nn.Module):
 class HAttMatting(nn.Module):
     """Alpha from a photo alone (Qiao et al., CVPR 2020; HAttMatting++, ACM TOMM 2022).
 
-    encoder -> ASPP -> channel attention distils the pyramidal features -> level by level, coarse
+    encoder -> ASPP -> channel attention distills the pyramidal features -> level by level, coarse
     to fine, spatial attention filters appearance cues, which are fused with the semantics -> alpha.
     See :class:`NetworkConfig` for the switches of the paper's ablation.
     """
@@ -122,7 +122,7 @@ class HAttMatting(nn.Module):
         Parameters
         ----------
         image : float Tensor, Bx3xHxW
-            sRGB in [0, 1], any size; normalisation is done here.
+            sRGB in [0, 1], any size; normalization is done here.
         guidance : float Tensor, Bx2xHxW, optional
             What is known beforehand, see :mod:`mattecli.core.network.guidance`; None: nothing. Only
             with ``config.guidance``.
@@ -137,7 +137,7 @@ class HAttMatting(nn.Module):
         size = image.shape[-2:]
         image = pad_to_multiple(image)
         features = self.encoder(image)
-        if guidance is not None:
+        if guidance is not None and self.guidance is not None:
             features = self.guidance(features, pad_to_multiple(guidance))
 
         semantics = self.context(self.aspp(features[self.encoder.deepest]))
@@ -156,7 +156,7 @@ class HAttMatting(nn.Module):
         if self.decode is not None:
             logits = resize(self.head(self.decode(semantics)), image.shape[-2:])
         else:
-            logits = self.head(semantics, self.encoder.normalise(image))
+            logits = self.head(semantics, self.encoder.normalize(image))
         alpha = to_alpha(logits)
         if self.guided is not None:
             if self.training and self.sentries:

@@ -82,8 +82,8 @@ class LateFusion(nn.Module):
         of_background, background = self.background(features, deepest)
 
         seen = resize(self.reduce(torch.cat([of_foreground, of_background], 1)), image.shape[-2:])
-        normalised = self.encoder.normalise(image)
-        weight = to_alpha(self.fusion(torch.cat([seen, normalised], 1)))
+        normalized = self.encoder.normalize(image)
+        weight = to_alpha(self.fusion(torch.cat([seen, normalized], 1)))
         sides = [foreground, 1 - background]
         inside, outside = (resize(side, image.shape[-2:]) for side in sides)
         alpha = weight * inside + (1 - weight) * outside

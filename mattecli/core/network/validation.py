@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattecli.core.errors import MatteError, nearest
+from mattecli.core.errors import MatteError, suggest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -69,7 +69,7 @@ def check_encoder(name: str) -> None:
 
     if not timm.is_model(name):
         known = timm.list_models()
-        hint = nearest(name, known) if len(known) < 20 else _near(name, known)
+        hint = suggest(name, known) if len(known) < 20 else _near(name, known)
         raise MatteError(f"encoder '{name}' is not among timm's models{hint}")
 
 
@@ -173,7 +173,7 @@ def _wrong(name: str, value: Any, wanted: str) -> MatteError:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    hint = nearest(name, known)
+    hint = suggest(name, known)
     return f": {hint}" if hint.startswith("did you mean") else " ('timm.list_models()' names them)"
 
 

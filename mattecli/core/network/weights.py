@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from mattecli.core.errors import MatteError, missing
+from mattecli.core.errors import MatteError, not_found
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.validation import check_shapes, parse_object
 from mattecli.core.storage import write_whole
@@ -108,7 +108,7 @@ def open_tensors(path: Path, framework: str = "np") -> Iterator[Any]:
         If it is not there, is none, or is damaged.
     """
     if not path.is_file():
-        raise missing(path)
+        raise not_found(path)
     try:
         with safe_open(path, framework) as file:
             yield file

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from mattecli.core.errors import MatteError, missing, nearest
+from mattecli.core.errors import MatteError, not_found, suggest
 from mattecli.core.runtime.downloading import download, parse_address
 from mattecli.core.storage import whole_file, write_whole
 from mattecli.core.toml import from_table, read_toml
@@ -91,14 +91,14 @@ def find_weights(weights: str | Path | None = None) -> Path:
             "gives them a name"
         )
     if path.is_dir():
-        raise missing(path)
+        raise not_found(path)
     if path.suffix in SUFFIXES or len(path.parts) != 1:
-        raise missing(path)
+        raise not_found(path)
     known = list_weights()
     if path.name not in known:
         raise MatteError(
             f"no weights file and no weights of the name '{path}': "
-            f"{nearest(path.name, known)} ('matte weights' lists them)"
+            f"{suggest(path.name, known)} ('matte weights' lists them)"
         )
     if not known[path.name].path.is_file():
         raise MatteError(f"{known[path.name].path} is gone: add the weights '{path}' again")
@@ -193,7 +193,7 @@ def _check_source(source: str, file: Path, sha256: str | None, *, remote: bool) 
     if remote and not sha256:
         raise MatteError("weights from an address need --sha256, which its page should name")
     if not remote and not file.is_file():
-        raise missing(file)
+        raise not_found(file)
 
 
 def digest(path: Path) -> str:

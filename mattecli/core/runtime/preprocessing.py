@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mattecli.core.errors import MatteError, nearest
+from mattecli.core.errors import MatteError, suggest
 from mattecli.core.network.validation import parse_object
 from mattecli.core.toml import from_table, read_toml
 
@@ -128,7 +128,7 @@ def _read(path: Path) -> PreprocessingSpec:
     table = _renamed(read_toml(path))
     name = table.pop("preset", None)
     if name is not None and (not isinstance(name, str) or name not in PRESETS):
-        raise MatteError(f"{path}: no preset '{name}': {nearest(str(name), PRESETS)}")
+        raise MatteError(f"{path}: no preset '{name}': {suggest(str(name), PRESETS)}")
     try:
         given = from_table(PreprocessingSpec, table)
         changes = {key: getattr(given, key) for key in table}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattecli.core.device import usable_cores
-from mattecli.core.errors import MatteError, missing
+from mattecli.core.errors import MatteError, not_found
 from mattecli.core.ranks import local_rank
 from mattecli.core.runtime.onnxruntime_loading import FATAL_ONLY, load_onnxruntime
 
@@ -42,7 +42,7 @@ def open_session(
     onnxruntime = load_onnxruntime()
     name = "the model" if isinstance(model, bytes) else str(model)
     if not isinstance(model, bytes) and not model.is_file():
-        raise missing(model)
+        raise not_found(model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL_ONLY
     # Left to itself it takes every core of the machine, though this process may use a few only.

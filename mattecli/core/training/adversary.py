@@ -16,7 +16,7 @@ def judge(logits: Tensor, real: bool, objective: str) -> Tensor:
     """How far a critic's verdict is from `real`: mean over patches, 0 at best.
 
     "bce" is the cross entropy of the original GAN (Goodfellow et al., NeurIPS 2014; of
-    HAttMatting's formula), which the generator minimises in its non-saturating form; "lsgan" the
+    HAttMatting's formula), which the generator minimizes in its non-saturating form; "lsgan" the
     squared distance to 0 or 1 (Mao et al., ICCV 2017), steadier and our default.
     """
     target = torch.full_like(logits, float(real))
@@ -26,7 +26,7 @@ def judge(logits: Tensor, real: bool, objective: str) -> Tensor:
 
 
 class Adversary:
-    """The critic, its own Adam optimiser (rate `lr`, betas 0.5 and 0.999 as pix2pix) and loss."""
+    """The critic, its own Adam optimizer (rate `lr`, betas 0.5 and 0.999 as pix2pix) and loss."""
 
     def __init__(self, objective: str, lr: float, processes: Processes) -> None:
         self.objective = objective
@@ -58,7 +58,7 @@ class Adversary:
         self.optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Critic and optimiser."""
+        """Critic and optimizer."""
         return {"critic": self.critic.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ class TrainingConfig:
     network : dict
         ``name`` of a network and changes to its settings.
     steps, batch_size, crop_size : int
-        Optimiser steps, samples a step over all processes, side of the training squares in pixels.
+        Optimizer steps, samples a step over all processes, side of the training squares in pixels.
     sides : list of int
         Instead of `crop_size`: every step draws one of these, so that the network knows subjects
         of every size that it may be shown photos at. None: all steps have `crop_size`.
@@ -42,7 +42,7 @@ class TrainingConfig:
     crops : list of int
         Sides of squares that are cut out of pairs at their own size and resized to `crop_size`; a
         flip is then all that is changed. None: `crop_size` shows more or less of the picture, and
-        its colours and sharpness vary.
+        its colors and sharpness vary.
     optimizer : "adamw" or "sgd" (momentum 0.9)
     encoder_lr : float
         Learning rate of the encoder as a share of `lr`.

@@ -14,8 +14,8 @@ from torch.nn import functional
 from mattecli.core.network.blocks import resize
 from mattecli.core.network.config import MULTIPLE
 
-# Shares among the samples that are guided: the network's own alpha of a coarser pass, a spoilt
-# truth, hints alone, and hints over a coarse or spoilt alpha.
+# Shares among the samples that are guided: the network's own alpha of a coarser pass, a spoiled
+# truth, hints alone, and hints over a coarse or spoiled alpha.
 _COARSE, _SPOILT, _HINTS = 0.5, 0.2, 0.15
 # Sizes of the coarse pass, as shares of the sample's.
 _COARSE_SIZES = (0.4, 0.7)
@@ -79,19 +79,19 @@ def _spoil(alpha: Tensor, generator: torch.Generator) -> Tensor:
     height, width = alpha.shape
     draws = torch.rand(4, generator=generator)
     factor = 2 ** (2 + int(3 * draws[0]))
-    spoilt = alpha[None, None]
+    spoiled = alpha[None, None]
     reach = 1 + 2 * int(1 + 6 * draws[1])
     if draws[2] < 0.3:
-        spoilt = functional.max_pool2d(spoilt, reach, stride=1, padding=reach // 2)
+        spoiled = functional.max_pool2d(spoiled, reach, stride=1, padding=reach // 2)
     elif draws[2] < 0.6:
-        spoilt = -functional.max_pool2d(-spoilt, reach, stride=1, padding=reach // 2)
-    spoilt = functional.avg_pool2d(spoilt, factor, ceil_mode=True, count_include_pad=False)
-    spoilt = functional.interpolate(spoilt, size=(height, width), mode="bilinear")[0, 0]
+        spoiled = -functional.max_pool2d(-spoiled, reach, stride=1, padding=reach // 2)
+    spoiled = functional.avg_pool2d(spoiled, factor, ceil_mode=True, count_include_pad=False)
+    spoiled = functional.interpolate(spoiled, size=(height, width), mode="bilinear")[0, 0]
     if draws[3] < 0.6:
-        spoilt = torch.where(_blobs(alpha, generator), 0.0, spoilt)
+        spoiled = torch.where(_blobs(alpha, generator), 0.0, spoiled)
     if draws[3] > 0.4:
-        spoilt = torch.where(_blobs(alpha, generator), 1.0, spoilt)
-    return spoilt
+        spoiled = torch.where(_blobs(alpha, generator), 1.0, spoiled)
+    return spoiled
 
 
 def _blobs(alpha: Tensor, generator: torch.Generator) -> Tensor:

@@ -100,7 +100,7 @@ def laplacian(alpha: Tensor, batch: Batch, levels: int = 5) -> Tensor:
 
 
 def composition(alpha: Tensor, batch: Batch) -> Tensor:
-    """Mean absolute colour error of the composite with the true F and B.
+    """Mean absolute color error of the composite with the true F and B.
 
     Xu et al., "Deep Image Matting", CVPR 2017. Counted only in samples whose layers are known;
     0 where there is none.
@@ -146,7 +146,7 @@ def loss_values(
 
 
 def weighted_sum(values: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """What is minimised."""
+    """What is minimized."""
     return sum(weights[name] * value for name, value in values.items())
 
 

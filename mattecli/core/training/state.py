@@ -103,7 +103,7 @@ def build_state(
     start_from: Path | None,
     pretrained: bool,
 ) -> TrainingState:
-    """Build network, optimiser and the rest, at step 0; see `trainer.train` for the parameters."""
+    """Build network, optimizer and the rest, at step 0; see `trainer.train` for the parameters."""
     torch.manual_seed(config.seed)
     network = _start_network(config, encoder_weights, start_from, pretrained)
     if config.only:
