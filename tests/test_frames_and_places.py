@@ -18,7 +18,7 @@ from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import encode, write_image
 
-FRAMES = [Image.new("RGB", (40, 30), (80 * i, 200 - 60 * i, 40)) for i in range(3)]
+FRAMES = [Image.new("RGB", (40, 30), (60 + 80 * i, 200 - 60 * i, 40)) for i in range(3)]
 
 
 def run(*arguments: object):
@@ -72,7 +72,8 @@ def test_deep_pages_are_counted_and_thumbnails_are_not():
         assert picture.notes == notes
 
 
-def test_predict_and_composite_say_it(tmp_path):
+def test_predict_and_composite_say_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
     (tmp_path / "anim.gif").write_bytes(several("GIF"))
     report = tmp_path / "report.jsonl"
     result = run(
