@@ -106,9 +106,9 @@ def build_state(
     """Build network, optimizer and the rest, at step 0; see `trainer.train` for the parameters."""
     torch.manual_seed(config.seed)
     network = _start_network(config, encoder_weights, start_from, pretrained)
-    if config.only:
+    if config.train_only:
         network.requires_grad_(False)
-        _part(network, config.only).requires_grad_(True)
+        _part(network, config.train_only).requires_grad_(True)
     for name in config.freeze:
         _part(network, name).requires_grad_(False)
     network = processes.synced(network).to(processes.device, memory_format=torch.channels_last)

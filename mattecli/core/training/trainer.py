@@ -81,8 +81,8 @@ def train(
         raise MatteError(f"{run} already holds a run: add --resume, or choose another --out")
     cache = cache or run / "cache"
     dataset = build_dataset(config, None if cache.name == "none" else cache)
-    judged = [source for folder in config.validation for source in find_sources(folder)]
-    if any(source.kind != "pairs" for source in judged):
+    validation_sources = [source for folder in config.validation for source in find_sources(folder)]
+    if any(source.kind != "pairs" for source in validation_sources):
         raise MatteError("validation needs folders of image/ and alpha/ pairs, not cutouts")
     epoch = -(-dataset.files // config.batch_size)
     if config.epochs:
@@ -124,35 +124,35 @@ def train(
             )
             bar.update(state.step)
             started, since = time.monotonic(), state.step
-            halted = False
-            while state.step < config.steps and not halted:
+            stopping = False
+            while state.step < config.steps and not stopping:
                 weights = config.loss_at(state.step, epoch)
                 lr = state.schedule.get_last_lr()[-1]
                 values = _step(state, model, stream, config, weights, processes)
                 bar.update()
                 done, last = state.step, state.step == config.steps
-                halted = bool(processes.total([float(stopped())])[0])
+                stopping = bool(processes.total([float(stopped())])[0])
 
                 if done % config.log_every == 0 or last:
-                    figures = processes.mean(values)
+                    metrics = processes.mean(values)
                     seen = (done - since) * config.batch_size
                     rate = seen / (time.monotonic() - started)
                     started, since = time.monotonic(), done
                     line = {"lr": lr, "images_per_s": rate}
                     if log:
-                        log.write(done, {k: _short(v) for k, v in (line | figures).items()})
-                    bar.set_postfix(loss=_short(figures["total"]))
-                if judged and (done % config.validate_every == 0 or last):
+                        log.write(done, {k: _short(v) for k, v in (line | metrics).items()})
+                    bar.set_postfix(loss=_short(metrics["total"]))
+                if validation_sources and (done % config.validate_every == 0 or last):
                     paused = time.monotonic()
-                    _validate(state, judged, processes, log, run, config)
+                    _validate(state, validation_sources, processes, log, run, config)
                     started += time.monotonic() - paused
-                due = last or halted or done % config.checkpoint_every == 0
+                due = last or stopping or done % config.checkpoint_every == 0
                 if processes.first and due:
                     if not state.is_finite():
                         raise _not_finite("a weight", done)
                     save_checkpoint(checkpoint, state.state_dict())
                     _export(state, config, run / "last.safetensors")
-    return run / ("best.safetensors" if judged else "last.safetensors")
+    return run / ("best.safetensors" if validation_sources else "last.safetensors")
 
 
 def _step(
@@ -182,11 +182,11 @@ def _step(
             # In float32: the variances of SSIM are differences that half precision loses.
             values = loss_values(alpha, intermediate, batch, weights)
             if adversary and weights.get("adversarial"):
-                values["adversarial"] = adversary.fooled(batch["image"], alpha)
+                values["adversarial"] = adversary.generator_loss(batch["image"], alpha)
             values["total"] = weighted_sum(values, weights)
             state.scaler.scale(share * values["total"]).backward()
         if adversary:
-            values["critic"] = adversary.learn(batch["image"], alpha, batch["alpha"], share)
+            values["discriminator"] = adversary.learn(batch["image"], alpha, batch["alpha"], share)
         for name, value in values.items():
             means[name] = means.get(name, 0) + share * value.detach()
 
@@ -246,19 +246,21 @@ def _not_finite(what: str, step: int) -> MatteError:
 
 def _validate(
     state: TrainingState,
-    judged: list[Source],
+    validation_sources: list[Source],
     processes: Processes,
     log: RunLog | None,
     run: Path,
     config: TrainingConfig,
 ) -> None:
-    """Judge the averaged weights and keep the best."""
+    """Validate the averaged weights and keep the best."""
     previews = _PREVIEWS if config.tensorboard and processes.first else 0
-    figures, rows = validate(state.average.network, judged, processes, previews=previews)
-    better = figures["sad"] < state.best
-    state.best = min(state.best, figures["sad"])
+    metrics, rows = validate(
+        state.average.network, validation_sources, processes, previews=previews
+    )
+    better = metrics["sad"] < state.best
+    state.best = min(state.best, metrics["sad"])
     if log:
-        log.write(state.step, {f"val_{name}": value for name, value in figures.items()})
+        log.write(state.step, {f"val_{name}": value for name, value in metrics.items()})
         log.show(state.step, rows)
         if better:
             _export(state, config, run / "best.safetensors")
