@@ -260,7 +260,7 @@ def test_doctor_says_what_is_wrong_with_the_file_and_goes_on(monkeypatch):
         (["train", "nowhere", "--seed", str(2**63)], "too large"),
         (["build-dataset", "out", "--seed", "-1"], "--seed"),
         (["train", "nowhere", "--lr", "nan"], "no finite number"),
-        (["train", "nowhere", "--loss", "l1=nan"], "'loss.l1' must be a finite number: got nan"),
+        (["train", "nowhere", "--loss", "l1=nan"], "loss l1 must be 0 or more, not nan"),
         (["composite", "cutout.png", "red", "--scale", "inf"], "no finite number"),
         (["predict", "photo.jpg", "o.png", "--max-megapixels", "inf"], "no finite number"),
         (["composite", "cutout.png", "red", "--position", "nan,inf"], "nan,inf"),

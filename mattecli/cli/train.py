@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -32,9 +33,12 @@ def _switch(name: str, text: str) -> typer.models.OptionInfo:
 def _loss(text: str) -> tuple[str, float]:
     name, _, weight = text.partition("=")
     try:
-        return name, float(weight)
+        value = float(weight)
     except ValueError:
         raise typer.BadParameter(f"'{text}': write NAME=WEIGHT, such as l1=1") from None
+    if not 0 <= value < math.inf:
+        raise MatteError(f"loss {name} must be 0 or more, not {value}")
+    return name, value
 
 
 def _check(steps: int | None, epochs: float | None) -> None:

@@ -183,7 +183,7 @@ def _own_spec(config: NetworkConfig) -> PreprocessingSpec:
     return PreprocessingSpec(
         size=config.predict_size,
         square=False,
-        min_size=MIN_SIZE,
+        min_size=config.first_pass_size or MIN_SIZE,
         first_pass_size=config.first_pass_size,
         multiple=MULTIPLE,
     )

@@ -17,6 +17,9 @@ SECOND_PASS_SCALE = 1.5
 #: The second pass enlarges a photo to so many times its own size at most. Photos so small that the
 #: first pass would then be smaller than the network can do with have a single pass.
 MAX_UPSCALE = 1.2
+#: Where the first pass has a size of its own, photos whose second pass would not be so many times as
+#: large have a single one: it would show the same again.
+MIN_SECOND_PASS_SCALE = 1.25
 #: In the second pass the whole photo would have at most this fraction of its own pixels, which
 #: takes less time than cutting so many out,
 MAX_PIXEL_FRACTION = 0.35
@@ -112,9 +115,8 @@ class PassPlanner:
         """
         sizing = self.model.sizing
         if self.two_pass and (size := second_pass_size(sizing, height, width)):
-            scale = 1 / SECOND_PASS_SCALE
-            if sizing.first_pass_size:
-                scale = min(scale, sizing.first_pass_size / max(size))
+            first = sizing.first_pass_size
+            scale = first / max(size) if first else 1 / SECOND_PASS_SCALE
             return size, resized_size(*size, scale, sizing.multiple)
         return sizing.input_size(height, width, self.scale), None
 
@@ -167,7 +169,11 @@ def second_pass_size(sizing: Sizing, height: int, width: int) -> tuple[int, int]
         SECOND_PASS_SCALE * sizing.size,
         (pixels / (height * width)) ** 0.5 * longer,
     )
-    if long_side < SECOND_PASS_SCALE * min(sizing.min_size, sizing.size):
+    if sizing.first_pass_size:
+        least = MIN_SECOND_PASS_SCALE * sizing.first_pass_size
+    else:
+        least = SECOND_PASS_SCALE * min(sizing.min_size, sizing.size)
+    if long_side < least:
         return None
     return resized_size(height, width, long_side / longer, sizing.multiple)
 

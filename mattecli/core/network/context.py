@@ -41,11 +41,10 @@ class ContextBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """BxCxhxw to BxCxhxw."""
         features = features + self.position(features)
-        height, width = features.shape[-2:]
         tokens = features.flatten(2).transpose(1, 2)
         tokens = tokens + self.project(self._attend(self.norm_attention(tokens)))
         tokens = tokens + self.mlp(self.norm_mlp(tokens))
-        return tokens.transpose(1, 2).unflatten(2, (height, width))
+        return tokens.transpose(1, 2).reshape_as(features)
 
     def _attend(self, tokens: Tensor) -> Tensor:
         """Multi-head self-attention, BxNxC to BxNxC."""

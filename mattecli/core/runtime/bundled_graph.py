@@ -11,6 +11,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.network.config import MULTIPLE, NETWORKS, NetworkConfig
 from mattecli.core.network.weights import not_finite, open_tensors, read_header
 from mattecli.core.runtime.onnx_model import OnnxModel
+from mattecli.core.runtime.sizing import MIN_SIZE
 
 #: The network whose graph, made by `export_graph`, ships as NAME.onnx. Its weights come from a
 #: weights file.
@@ -64,6 +65,7 @@ def load_bundled_graph(
     model.sizing = replace(
         model.sizing,
         size=size or config.predict_size,
+        min_size=size or config.first_pass_size or MIN_SIZE,
         first_pass_size=config.first_pass_size,
     )
     return model

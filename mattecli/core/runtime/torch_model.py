@@ -61,7 +61,7 @@ class TorchModel:
         self.takes_guidance = network.config.guidance
         self.sizing = Sizing(
             size or network.config.predict_size,
-            size or MIN_SIZE,
+            size or network.config.first_pass_size or MIN_SIZE,
             MULTIPLE,
             first_pass_size=network.config.first_pass_size,
         )
