@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.accepting import ImageLike, as_matte, as_picture
-from mattecli.core.imaging.backgrounds import load_background
+from mattecli.core.imaging.accepting import ImageLike, as_mask, as_matte, as_picture
 from mattecli.core.imaging.pixels import Picture, to_8_bit, to_bits, to_unit
 from mattecli.core.inference.options import Precision, PredictOptions, Refine
+from mattecli.core.matting.backgrounds import load_background
 from mattecli.core.matting.full_size import fit_trimap, full_size_alpha
 from mattecli.core.matting.layout import Layout, check_transparent, compose
 from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
@@ -146,7 +146,7 @@ def cutout(
     if alpha is None:
         unit = predict(image, **prediction)
     else:
-        unit = to_unit(as_matte(alpha))
+        unit = to_unit(as_mask(alpha))
         if unit.shape != picture.color.shape[:2]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (unit.shape, picture.color.shape)]
             raise MatteError(f"the matte is {sizes[0]} but its photo {sizes[1]}")
@@ -236,7 +236,7 @@ def evaluate(
     region = region or ("whole" if trimap is None else "unknown")
     if region == "unknown" and trimap is None:
         raise MatteError("the region 'unknown' needs a trimap")
-    pair = comparable(as_matte(prediction), as_matte(truth))
+    pair = comparable(as_mask(prediction), as_mask(truth))
     unknown = None if trimap is None else to_8_bit(as_matte(trimap))
     return score(*pair, region_mask(region, pair[1], unknown))
 

@@ -49,7 +49,7 @@ def test_device_batch_of_constant_and_deep_mattes():
 
 def test_batches_break_at_another_size_and_at_errors(tmp_path):
     jobs = data_jobs("whole")[:4]
-    write_image(tmp_path / "small.png", np.full((20, 30), 9, np.uint8))
+    write_image(tmp_path / "small.png", np.full((20, 30), 90, np.uint8))
     jobs.insert(1, Job(0, Entry("small", tmp_path / "small.png", tmp_path / "small.png"), "whole"))
     jobs.insert(3, Job(0, Entry("gone", tmp_path / "gone.png", tmp_path / "small.png"), "whole"))
     results = list(score_jobs(jobs, device=torch.device("cpu")))

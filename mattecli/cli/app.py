@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -57,9 +58,22 @@ app.add_typer(weights.app, name="weights", rich_help_panel=_NETWORKS)
 app.command("doctor", cls=Command, rich_help_panel=_PROGRAM)(doctor.doctor)
 
 
+def _silence_pillow() -> None:
+    """Keep Pillow's warnings of odd metadata from the terminal, here and in worker processes.
+
+    They are no news for the user of a readable file, and would tear the progress bar and a log of
+    JSON. A program that imports `mattecli` keeps its own filters.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    # Processes that are spawned take over these options, and not the filters.
+    names = ("Image", "ImageFile", "TiffImagePlugin", "PngImagePlugin", "JpegImagePlugin")
+    sys.warnoptions += [f"ignore:::PIL.{name}" for name in (*names, "GifImagePlugin")]
+
+
 def main() -> None:
     """Run the command line and exit with an `ExitStatus`."""
     prepare_streams()
+    _silence_pillow()
     try:
         app()
     except MatteError as error:

@@ -21,7 +21,7 @@ from mattecli.core.plain_text import cell
 
 if TYPE_CHECKING:
     from mattecli.core.dataset.builder import Builder
-    from mattecli.core.dataset.material import Material
+    from mattecli.core.dataset.material import Material, Roots
     from mattecli.core.dataset.plan import Sample
 
 
@@ -172,6 +172,7 @@ def build_dataset(
     )
     roots = find_roots(chosen, recipe, raw, foregrounds, alphas, photos, backgrounds)
     material = gather(chosen, roots)
+    _say_how_masks_are_read(material, roots)
     samples = plan(chosen, material, seed)
     builder = Builder(chosen, roots, seed, out, _device(device or "cpu"))
     if dry_run:
@@ -181,6 +182,16 @@ def build_dataset(
     _build(builder, samples, workers, rank, ranks, quiet)
     if sheet is not None and rank == 0:
         _draw_sheet(out, sheet)
+
+
+def _say_how_masks_are_read(material: dict[str, Material], roots: Roots) -> None:
+    from mattecli.core.dataset.material import resolve
+    from mattecli.core.imaging.mask_notes import look_at_masks
+
+    foregrounds = [item for part in material.values() for item in part.foregrounds]
+    masks = {resolve(item.alpha, roots) for item in foregrounds if item.alpha is not None}
+    for line in look_at_masks(sorted(masks)):
+        say(f"note: {line}")
 
 
 def _device(name: str) -> str:

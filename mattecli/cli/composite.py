@@ -195,7 +195,11 @@ def composite(
     )
     failed = 0
     with progress(total=len(jobs), quiet=quiet) as bar:
-        for error in compose_all(jobs, layout, suffix, quality):
+
+        def warn(text: str) -> None:
+            bar.write(in_one_line(f"matte: warning: {text}"), file=sys.stderr)
+
+        for error in compose_all(jobs, layout, suffix, quality, warn):
             bar.update()
             if error:
                 failed += 1

@@ -19,6 +19,8 @@ LONGEST_REPORT = 100
 
 
 class Region(str, Enum):
+    """Pixels that count."""
+
     whole = "whole"
     unknown = "unknown"
     detail = "detail"
@@ -174,7 +176,11 @@ def evaluate(
 
 
 def _report(result: Evaluation) -> None:
-    """List on standard error what could not be scored, or was scored over nothing."""
+    """List on standard error what could not be scored, or was scored over nothing or as a mask."""
+    from mattecli.core.imaging.mask_notes import gathered
+
+    for line in gathered(result.notes):
+        say(f"{result.method}: note: {line}", color="yellow")
     for line in result.problems[:LONGEST_REPORT]:
         say(f"{result.method}: {line}", color="yellow")
     if len(result.problems) > LONGEST_REPORT:

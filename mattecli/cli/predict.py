@@ -99,9 +99,9 @@ def _settings(
     inputs: SourceOptions,
     run: RunOptions,
 ) -> Settings:
-    from mattecli.core.imaging.backgrounds import load_background
     from mattecli.core.imaging.colors import parse_color
     from mattecli.core.inference.run import Settings
+    from mattecli.core.matting.backgrounds import load_background
     from mattecli.core.matting.outputs import OutputSpec
     from mattecli.core.ranks import is_main_process
 

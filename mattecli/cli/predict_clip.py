@@ -31,7 +31,7 @@ def predict_clip(
     smooth: bool,
 ) -> None:
     """Cut a clip; frames always have a single pass."""
-    from mattecli.core.errors import MatteError
+    from mattecli.core.errors import MatteError, reason_of
     from mattecli.core.imaging.clip_writing import CONTAINERS
     from mattecli.core.imaging.clips import ClipReader
     from mattecli.core.inference.pipeline import Outcome
@@ -57,16 +57,21 @@ def predict_clip(
                 done = _cut(job, clip, settings, prediction, run, smooth=smooth)
         except Stopped:
             raise KeyboardInterrupt from None
-        except MatteError as error:
-            log.add(Outcome(job, "failed", str(error)))
+        except ImportError:
+            raise
+        except Exception as error:
+            # What nobody foresaw of a damaged clip is one line too.
+            reason = reason_of(error, source)
+            log.add(Outcome(job, "failed", reason))
             if run.json_log:
                 raise typer.Exit(ExitStatus.FAILURE) from None
-            raise
+            raise MatteError(reason) from error
         seconds = time.perf_counter() - started
         reason = "; ".join(clip.problems)
-        log.add(Outcome(job, "ok", reason, seconds, (clip.width, clip.height)))
-    if reason and not run.json_log:
-        say(f"matte: {source}: {reason}")
+        said = "; ".join(clip.problems + clip.notes)
+        log.add(Outcome(job, "ok", said, seconds, (clip.width, clip.height)))
+    if said and not run.json_log and (reason or not run.quiet):
+        say(f"matte: {source}: {said}")
     if not silent:
         say(f"{done} frames in {seconds:.1f} s")
     if reason:

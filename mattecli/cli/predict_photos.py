@@ -97,6 +97,9 @@ def _take_outcomes(
             bar.set_postfix(failed=log.count["failed"])
             if not silent:
                 bar.write(in_one_line(f"matte: {outcome.reason}"), file=sys.stderr)
+        for warning in () if silent else outcome.warnings:
+            text = in_one_line(f"matte: warning: {outcome.job.name}: {warning}")
+            bar.write(text, file=sys.stderr)
         if outcome.preview is not None and len(rows) < MOST_ROWS:
             rows.append(outcome.preview)
     return rows

@@ -28,7 +28,7 @@ _COURSE = "Course of the training"
 
 
 def _of_recipe(name: str, text: str, panel: str = _COURSE) -> typer.models.OptionInfo:
-    """An option that overrides the recipe; the help shows what the default recipe says."""
+    """Declare an option that overrides the recipe; the help shows what the default recipe says."""
     default = getattr(_DEFAULTS, name)
     return typer.Option(help=text, show_default=f"recipe's, {default}", rich_help_panel=panel)
 
@@ -267,6 +267,8 @@ def train(
     if start.start_from:
         start = replace(start, start_from=find_weights(start.start_from))
     first = rank_and_world()[0] == 0
+    if first:
+        _say_how_masks_are_read([*config.data, *config.validation])
     with graceful_shutdown() as stopped:
         weights = run_training(config, out, start=start, options=run, stopped=stopped)
         if stopped():
@@ -275,3 +277,14 @@ def train(
             raise KeyboardInterrupt
     if first:
         say(f"weights: {weights}", err=False)
+
+
+def _say_how_masks_are_read(folders: list[str]) -> None:
+    """Look at some masks before anything is trained on them, as a run takes days."""
+    from mattecli.core.dataset.sources import find_sources
+    from mattecli.core.imaging.mask_notes import look_at_masks
+
+    for folder in folders:
+        files = [file for source in find_sources(folder) for file in source.files]
+        for line in look_at_masks([alpha for _, alpha in files if alpha is not None]):
+            say(f"note: {line}")

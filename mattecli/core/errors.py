@@ -8,9 +8,10 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from mattecli.core.plain_text import in_one_line
+from mattecli.core.plain_text import in_one_line, printable
 
-_ADDRESS = re.compile(r"(https?|ftps?|file|s3|gs):/+(.*)", re.IGNORECASE | re.DOTALL)
+# A scheme of one letter is a drive of Windows.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)", re.IGNORECASE | re.DOTALL)
 
 
 class MatteError(Exception):
@@ -30,7 +31,9 @@ class OutputUnusable(MatteError):
 def reason_of(error: Exception, name: object) -> str:
     """Say in one line what went wrong with `name`, whether or not it was foreseen."""
     if isinstance(error, MatteError):
-        return str(error)
+        # What came through a pipe has no name to be told by.
+        named = str(name) == "-" or printable(str(name)) in str(error)
+        return str(error) if named else in_one_line(f"{name}: {error}")
     text = " ".join([f"{type(error).__name__}:", *str(error).split()])
     return in_one_line(f"{name}: {text.removesuffix(':')}")
 
@@ -43,19 +46,22 @@ def suggest(name: str, names: Iterable[str]) -> str:
     return f"use one of {', '.join(names)}"
 
 
+def address_of(path: Path) -> str | None:
+    """Give the address that was taken for a path, which keeps only one of its two slashes."""
+    found = _ADDRESS.fullmatch(str(path))
+    return f"{found[1]}://{found[2]}" if found else None
+
+
 def not_found(path: Path) -> MatteError:
     """Say why there is no such file or folder, and what there is of nearly that name."""
-    if address := _ADDRESS.fullmatch(str(path)):
-        # Paths keep one of an address's slashes.
-        return MatteError(
-            f"{address[1]}://{address[2]} is an address, not a file: download it first"
-        )
+    if address := address_of(path):
+        return MatteError(f"{address} is an address, not a file: download it and name the file")
     if path.is_symlink() and not path.exists():
         return MatteError(f"{path} is a link to {path.readlink()}, which does not exist")
     if path.is_dir():
         return MatteError(f"{path} is a folder, not a file")
     if path.exists():
-        return MatteError(f"{path} is no ordinary file")
+        return MatteError(f"{path} is neither a file nor a folder: - reads standard input")
     names = [beside.name for beside in path.parent.glob("[!.]*")] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, names, n=1)
     if not close:

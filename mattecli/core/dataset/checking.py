@@ -18,6 +18,8 @@ from mattecli.core.dataset import manifest
 from mattecli.core.dataset.recipe import load_recipe
 from mattecli.core.dataset.sources import FOLDERS, find_folders
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
+from mattecli.core.imaging.masks import MaskError
 from mattecli.core.imaging.pixels import to_unit
 from mattecli.core.imaging.reading import read_alpha, read_picture
 from mattecli.core.imaging.walking import by_stem
@@ -73,6 +75,7 @@ class _Look:
 # What can be wrong with one sample: whether it is an error or only worth a look.
 _TROUBLES = {
     "cannot be read": True,
+    "alpha is no matte: labels or colors": True,
     "sizes differ": True,
     "hash differs from the manifest": True,
     "image is not αF + (1−α)B": True,
@@ -81,6 +84,7 @@ _TROUBLES = {
     "alpha is full everywhere": False,
     "alpha has no soft pixel": False,
     "alpha may be inverted": False,
+    "alpha is read as a mask: 0 and 1, a palette, or unusual bits": False,
 }
 
 
@@ -172,15 +176,23 @@ def _look(
 ) -> _Look:
     look = _Look(name)
     try:
+        matte, note = read_mask(files["alpha"][name])
         pictures = {
-            kind: read_alpha(found[name])
-            if kind in ("alpha", "trimap")
+            kind: matte
+            if kind == "alpha"
+            else read_alpha(found[name])
+            if kind == "trimap"
             else read_picture(found[name]).color
             for kind, found in files.items()
         }
+    except MaskError:
+        look.troubles.append("alpha is no matte: labels or colors")
+        return look
     except MatteError:
         look.troubles.append("cannot be read")
         return look
+    if note:
+        look.troubles.append("alpha is read as a mask: 0 and 1, a palette, or unusual bits")
     for kind, stored in records.get(name, {}).get("files", {}).items():
         data = files[kind][name].read_bytes() if kind in files else b""
         if hashlib.sha256(data).hexdigest() != stored["sha256"]:

@@ -15,8 +15,9 @@ from PIL import Image
 from mattecli.core.dataset.material import Foreground, Roots, resolve
 from mattecli.core.dataset.recipe import Recipe
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.pixels import Picture, to_bits, to_unit
-from mattecli.core.imaging.reading import read_alpha, read_picture, to_srgb
+from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.imaging.writing import encode
 from mattecli.core.matting.foreground import estimate_foreground, extend_foreground
 
@@ -48,7 +49,7 @@ class LayerReader:
         picture = self._read(path)
         color, alpha = picture.color, picture.alpha
         if item.alpha is not None:
-            alpha = self._to_bits(read_alpha(resolve(item.alpha, self._roots)))
+            alpha = self._to_bits(read_mask(resolve(item.alpha, self._roots)).alpha)
         elif alpha is None:
             raise MatteError(f"{path} has no alpha channel: name the folder of mattes as well")
         if color.shape[:2] != alpha.shape:

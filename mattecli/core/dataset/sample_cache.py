@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.pixels import to_bits, to_unit
-from mattecli.core.imaging.reading import read_alpha, read_color, read_picture, to_srgb
+from mattecli.core.imaging.reading import read_color, read_picture, to_srgb
 from mattecli.core.matting.foreground import estimate_foreground
 from mattecli.core.storage import clear_errors, whole_file
 
@@ -85,13 +86,13 @@ class SampleCache:
         return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
 
     def _read_photo(self, image: Path, alpha: Path, known: Path | None) -> np.ndarray:
-        color, matte = read_color(image), read_alpha(alpha)
+        color, matte = read_color(image), read_mask(alpha).alpha
         _check_size(image, color, alpha, matte)
         layers = [self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))]
         if known is None:
             layers.append(np.full_like(layers[1], 255))
         else:
-            mask = read_alpha(known)
+            mask = read_mask(known).alpha
             _check_size(image, color, known, mask)
             layers.append(self._reduce(to_bits(to_unit(mask), 8)))
         return np.dstack(layers)
@@ -106,7 +107,7 @@ class SampleCache:
         picture = to_srgb(read_picture(path))
         if alpha is not None:
             bits = 8 * picture.color.dtype.itemsize
-            picture.alpha = to_bits(to_unit(read_alpha(alpha)), bits)
+            picture.alpha = to_bits(to_unit(read_mask(alpha).alpha), bits)
             _check_size(path, picture.color, alpha, picture.alpha)
         if picture.alpha is None:
             raise MatteError(

@@ -8,8 +8,9 @@ import numpy as np
 
 from mattecli.core.dataset.checking import find_files
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.pixels import to_unit
-from mattecli.core.imaging.reading import read_alpha, read_color
+from mattecli.core.imaging.reading import read_color
 from mattecli.core.inference.preview import contact_sheet, preview_row
 
 
@@ -33,7 +34,7 @@ def dataset_sheet(root: Path, rows: int = 12, columns: int = 2, seed: int = 0) -
     count = min(len(names), rows * columns)
     chosen = np.random.default_rng(seed).choice(len(names), count, replace=False)
     tiles = [
-        preview_row(read_color(images[name]), to_unit(read_alpha(alphas[name])))
+        preview_row(read_color(images[name]), to_unit(read_mask(alphas[name]).alpha))
         for name in (names[i] for i in sorted(chosen))
     ]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)

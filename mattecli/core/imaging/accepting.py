@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import mask_of_image, mask_of_picture, read_mask
+from mattecli.core.imaging.masks import Mask
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_bits
 from mattecli.core.imaging.reading import matte_of, picture_of, read_picture, to_srgb
 
@@ -29,10 +32,11 @@ def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
     MatteError
         If it is no picture.
     """
-    if isinstance(image, (str, Path)):
-        return to_srgb(read_picture(Path(image), max_pixels))
-    if isinstance(image, bytes):
-        return to_srgb(read_picture(image, max_pixels))
+    if isinstance(image, (str, Path, bytes)):
+        source = image if isinstance(image, bytes) else Path(image)
+        picture = to_srgb(read_picture(source, max_pixels))
+        _warn(source, picture.notes)
+        return picture
     if isinstance(image, Image.Image):
         return to_srgb(picture_of(image))
     array = image if isinstance(image, np.ndarray) else _from_tensor(image)
@@ -48,6 +52,40 @@ def as_matte(image: ImageLike) -> np.ndarray:
         If it is no picture.
     """
     return matte_of(as_picture(image))
+
+
+def as_mask(image: ImageLike) -> np.ndarray:
+    """Turn anything that holds a mask or matte into uint8 or uint16 H×W, as `read_mask` does.
+
+    How numbers are understood that are not simply alpha is said as a warning of Python's. Floats
+    are alpha, and pass.
+
+    Raises
+    ------
+    MatteError
+        If it is no picture, or no mask.
+    """
+    if isinstance(image, (str, Path, bytes)):
+        source = image if isinstance(image, bytes) else Path(image)
+        mask = read_mask(source, lenient=True)
+        _warn(source, (mask.note,))
+        return mask.alpha
+    if isinstance(image, Image.Image):
+        mask = mask_of_image(image, lenient=True)
+    else:
+        array = image if isinstance(image, np.ndarray) else _from_tensor(image)
+        picture = _from_array(array)
+        mask = (
+            Mask(matte_of(picture)) if array.dtype.kind in "bf" else mask_of_picture(picture, True)
+        )
+    _warn("the mask", (mask.note,))
+    return mask.alpha
+
+
+def _warn(name: object, notes: tuple[str, ...]) -> None:
+    for note in filter(None, notes):
+        name = "the picture" if isinstance(name, bytes) else name
+        warnings.warn(f"{name}: {note}", stacklevel=4)
 
 
 def _from_array(array: np.ndarray) -> Picture:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from fractions import Fraction
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mattecli.core.errors import MatteError, not_found
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_colors import EXACT, EXACT_8_BIT, colors_of
+from mattecli.core.imaging.clip_decoding import Decoding
+from mattecli.core.imaging.clip_lengths import Lengths
+from mattecli.core.imaging.clip_opening import reason
+from mattecli.core.imaging.clip_sound import has_sound
+from mattecli.core.imaging.clip_times import Clock
+from mattecli.core.imaging.clip_turning import turning_of
 from mattecli.core.imaging.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -19,9 +29,10 @@ CLIP_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
     | {".wmv", ".flv", ".3gp", ".ogv"}
 )
-# Players take what names no colour matrix for that of high definition from this height on.
-_HIGH_DEFINITION = 720
-_UNSPECIFIED, _BT709 = 2, 1
+# Seconds by which sound begins too early because encoders fill it up in front.
+_SHORT = Fraction(1, 10)
+# More frames a second than these are a mistake of the header.
+_MOST_RATE = 10_000
 
 
 def is_clip(path: str | Path) -> bool:
@@ -53,11 +64,14 @@ class Frame(NamedTuple):
         Upright RGB; 16 bits where the clip has more than 8.
     time, duration : int
         In units of the clip's `time_base`; a duration of 0 is not known.
+    alpha : ndarray of shape (H, W), dtype of `color`, or None
+        The clip's own alpha channel; `color` is straight.
     """
 
     color: np.ndarray
     time: int
     duration: int
+    alpha: np.ndarray | None = None
 
 
 class ClipReader:
@@ -65,6 +79,7 @@ class ClipReader:
 
     Attributes
     ----------
+    path : Path
     width, height : int
         Of the upright frames.
     pixel_shape : Fraction
@@ -75,11 +90,15 @@ class ClipReader:
         Seconds of a unit of time.
     frame_count : int or None
         What the file says, or its duration suggests.
+    colors : Colors
+        Those of the first frame.
     audio : list of av.AudioStream
         Those that can be decoded.
     metadata : dict of str
     problems : list of str
         What was wrong, but not so much that `frames` had to end, once it has come to its end.
+    notes : list of str
+        What is no fault of the clip, but does not stay as it was.
 
     Raises
     ------
@@ -88,110 +107,144 @@ class ClipReader:
     """
 
     def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
-        self._av = import_av()
-        self._path = path
-        with self._open() as container:
-            stream = self._video_of(container)
-            if stream.width * stream.height > max_pixels:
-                raise MatteError(
-                    f"{path} has {stream.width}x{stream.height} pixels a frame, more than the "
-                    f"limit of {max_pixels / 1e6:g} megapixels"
-                )
-            # Only a decoded frame says how it is turned.
-            try:
-                first = next(container.decode(stream))
-            except (self._av.FFmpegError, StopIteration) as error:
-                raise self._damaged(0, error) from None
-            self._quarter_turns = round(first.rotation / 90) % 4
-        self._container = self._open()
-        self._stream = stream = self._video_of(self._container)
-        stream.thread_type = "AUTO"
-        shape = stream.sample_aspect_ratio or Fraction(1)
-        self.width, self.height = self._stored = first.width, first.height
-        self.pixel_shape = shape
-        if self._quarter_turns % 2:
-            self.width, self.height, self.pixel_shape = first.height, first.width, 1 / shape
-        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        av = import_av()
+        self._av, self.path = av, path
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        probe = Decoding(av, path, max_pixels)
+        with closing(probe):
+            first = probe.first()
+            self.colors = colors_of(first, path)
+        self._decoding = Decoding(av, path, max_pixels)
+        self._container = self._decoding.container
+        self._stream = stream = self._decoding.stream
+        rates = (stream.average_rate, stream.guessed_rate)
+        self.rate = next((rate for rate in rates if rate and 0 < rate < _MOST_RATE), Fraction(25))
         self.time_base: Fraction = stream.time_base or 1 / self.rate
         self.frame_count = stream.frames or self._count_by_duration()
+        self._start = (first.pts or 0) * self.time_base
+        self._set_shape(first)
+        self._ignores_alpha = self._has_idle_alpha(first)
         sound = self._container.streams.audio
-        self.audio = [stream for stream in sound if stream.codec_context is not None]
-        self.problems: list[str] = []
+        self.audio = [stream for stream in sound if has_sound(stream)]
         if len(self.audio) < len(sound):
             self.problems.append("there is no decoder for its sound")
         self.metadata: dict[str, str] = dict(self._container.metadata)
+        self._note(self._decoding.note, self._turning.lost)
 
     def frames(self, take_audio: Callable[[Packet], None] | None = None) -> Iterator[Frame]:
         """Decode frame after frame, once; packets of sound are given to `take_audio` on the way.
 
-        Times are strictly increasing, also where those of the file are not or are missing.
+        What starts first, frames or sound, starts at 0; sound that starts less than a tenth of a
+        second before the first frame, as encoders make it, is cut there. Times are strictly
+        increasing, also where those of the file are not or are missing.
 
         Raises
         ------
         MatteError
             If the clip is damaged or cut off.
         """
+        origin = self._origin(bool(take_audio))
+        clock = Clock(origin, self._container.format.name)
         step = max(1, round(1 / (self.rate * self.time_base)))
         last: int | None = None
-        count = damaged = 0
-        try:
-            for packet in self._container.demux(
-                [self._stream, *(self.audio if take_audio else [])]
-            ):
-                if packet.stream is not self._stream:
-                    if take_audio and packet.dts is not None:
-                        take_audio(packet)
-                    continue
-                if packet.is_corrupt:
-                    raise self._av.error.InvalidDataError(0, "a packet is cut off")
-                for frame in packet.decode():
-                    time = frame.pts
-                    if time is None or (last is not None and time <= last):
-                        time = 0 if last is None else last + step
-                    yield Frame(self._upright(frame), time, frame.duration or 0)
-                    last = time
-                    count += 1
-                    damaged += frame.is_corrupt
-        except self._av.FFmpegError as error:
-            raise self._damaged(count, error) from None
-        if damaged:
-            self.problems.append(f"{damaged} of its {count} frames are damaged")
-        # Matroska files end without a word where they are cut off.
-        declared, end = self._declared_seconds(), float((last or 0) * self.time_base)
-        if end < 0.9 * declared - float(1 / self.rate):
-            self.problems.append(f"it ends after {end:.1f} of {declared:.1f} seconds")
+        given: int | None = None
+        count: Counter[str] = Counter()
+        sound = self.audio if take_audio else []
+        take = take_audio and self._without_lead(origin, take_audio)
+        lengths = Lengths(self._container, self.rate)
+        for frame in self._decoding.frames(clock, sound, take, lengths):
+            time = frame.pts
+            if time is not None:
+                count["backward"] += given is not None and time < given
+                given = time
+            if time is None or (last is not None and time <= last):
+                time = 0 if last is None else last + step
+            color, alpha = self._upright(frame)
+            yield Frame(color, time, frame.duration or 0, alpha)
+            last = time
+            count["all"] += 1
+            count["damaged"] += frame.is_corrupt
+            count["interlaced"] += frame.interlaced_frame
+            count["resized"] += (frame.width, frame.height) != self._stored
+        count["jumps"] = clock.jumps
+        self._sum_up(count, lengths)
 
     def __enter__(self) -> ClipReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self._decoding.close()
 
-    def _open(self) -> Any:
-        if not self._path.is_file():
-            raise not_found(self._path)
-        try:
-            return self._av.open(str(self._path))
-        except (self._av.FFmpegError, OSError) as error:
-            raise MatteError(f"cannot read {self._path}: {_reason(error)}") from None
+    def _set_shape(self, first: Any) -> None:
+        self._turning = turning_of(first)
+        shape = self._stream.sample_aspect_ratio
+        shape = shape if shape and shape > 0 else Fraction(1)
+        self.width, self.height = self._stored = first.width, first.height
+        self.pixel_shape = shape
+        if self._turning.quarters % 2:
+            self.width, self.height, self.pixel_shape = first.height, first.width, 1 / shape
 
-    def _video_of(self, container: Any) -> Any:
-        stream = container.streams.best("video")
-        if stream is None or stream.codec_context is None:
-            raise MatteError(f"{self._path} holds no video that can be decoded")
-        return stream
+    def _has_idle_alpha(self, first: Any) -> bool:
+        """Tell whether alpha is the byte of 32-bit AVI files that Windows leaves 0 and ignores."""
+        if self._container.format.name != "avi" or not _has_alpha(first):
+            return False
+        return not first.to_ndarray(format="rgba")[..., 3].any()
 
-    def _upright(self, frame: Any) -> np.ndarray:
-        """uint8 or uint16 H×W×3; a frame of another size than the first is resized to it."""
+    def _origin(self, with_sound: bool) -> Fraction:
+        """Find the time in seconds that becomes 0."""
+        known = [one for one in self.audio if one.start_time is not None] if with_sound else []
+        # These are times of the sound itself, not of what its decoder throws away in front.
+        starts = [one.start_time * one.time_base for one in known]
+        earliest = min([self._start, *starts])
+        if self._start - earliest <= _SHORT:
+            return self._start
+        # A multiple of the video's unit, so that frames and sound move alike.
+        return floor(earliest / self.time_base) * self.time_base
+
+    def _without_lead(
+        self, origin: Fraction, take: Callable[[Packet], None]
+    ) -> Callable[[Packet], None]:
+        """Leave out packets of sound that lie before 0, where its stream begins before."""
+        leading = {
+            one.index
+            for one in self.audio
+            if one.start_time is not None and one.start_time * one.time_base < origin
+        }
+
+        def take_rest(packet: Packet) -> None:
+            if packet.stream.index in leading and packet.pts is not None:
+                if packet.pts + (packet.duration or 0) / 2 < 0:
+                    return
+                leading.discard(packet.stream.index)
+            take(packet)
+
+        return take_rest
+
+    def _upright(self, frame: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Color and alpha; a frame of another size than the first is resized to it."""
         is_deep = max(component.bits for component in frame.format.components) > 8
-        untagged = frame.colorspace == _UNSPECIFIED and frame.height >= _HIGH_DEFINITION
-        array = frame.to_ndarray(
-            width=self._stored[0],
-            height=self._stored[1],
-            format="rgb48le" if is_deep else "rgb24",
-            src_colorspace=_BT709 if untagged else None,
+        has_alpha = _has_alpha(frame) and not self._ignores_alpha
+        name = (
+            ("rgba64le" if is_deep else "rgba") if has_alpha else "rgb48le" if is_deep else "rgb24"
         )
-        return np.ascontiguousarray(np.rot90(array, self._quarter_turns))
+        try:
+            array = frame.to_ndarray(
+                width=self._stored[0],
+                height=self._stored[1],
+                format=name,
+                src_colorspace=colors_of(frame, self.path).scaler_matrix,
+                interpolation=EXACT if is_deep else EXACT_8_BIT,
+            )
+        except (self._av.FFmpegError, ValueError) as error:
+            kind = frame.format.name
+            raise MatteError(
+                f"cannot convert {kind} frames of {self.path}: {reason(error)}"
+            ) from None
+        array = self._turning.apply(array)
+        if not has_alpha:
+            return array, None
+        return np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3])
 
     def _count_by_duration(self) -> int | None:
         if self._stream.duration:
@@ -200,20 +253,29 @@ class ClipReader:
             return round(Fraction(self._container.duration, self._av.time_base) * self.rate)
         return None
 
-    def _declared_seconds(self) -> float:
-        """What a Matroska file says in its header of the length of its video; otherwise 0."""
-        parts = self._stream.metadata.get("DURATION", "0").split(":")
-        try:
-            return sum(float(part) * 60**i for i, part in enumerate(reversed(parts)))
-        except ValueError:
-            return 0.0
+    def _sum_up(self, count: Counter[str], lengths: Lengths) -> None:
+        """Say what was wrong, and what is not as it was, from numbers of frames."""
+        for found, text in (
+            (count["damaged"], f"{{}} of its {count['all']} frames are damaged"),
+            (self._decoding.lost, "packets of it that could not be decoded: {}"),
+            (count["backward"], "frames whose time runs backward, put at the mean rate: {}"),
+        ):
+            if found:
+                self.problems.append(text.format(found))
+        self.problems += lengths.problems()
+        size = "{}x{}".format(*self._stored)
+        for found, text in (
+            (count["jumps"], "jumps of its clock, closed: {}"),
+            (count["interlaced"], "interlaced frames, cut without deinterlacing: {}"),
+            (count["resized"], f"frames of another size, scaled to {size}: {{}}"),
+        ):
+            if found:
+                self._note(text.format(found))
 
-    def _damaged(self, count: int, error: Exception) -> MatteError:
-        where = f"after {count} frames" if count else "at its first frame"
-        return MatteError(f"{self._path} is damaged {where}: {_reason(error)}")
+    def _note(self, *notes: str) -> None:
+        self.notes += [note for note in notes if note]
 
 
-def _reason(error: BaseException) -> str:
-    return " ".join(
-        (getattr(error, "strerror", None) or str(error) or type(error).__name__).split()
-    )
+def _has_alpha(frame: Any) -> bool:
+    form = frame.format
+    return form.has_palette or any(component.is_alpha for component in form.components)

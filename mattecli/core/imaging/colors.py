@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 import numpy as np
 from PIL import ImageColor
@@ -19,15 +20,21 @@ def parse_color(text: str) -> np.ndarray:
         If there is no such colour.
     """
     try:
-        return np.array(ImageColor.getrgb(text)[:3], np.float32) / 255
+        channels = ImageColor.getrgb(text)
     except ValueError:
         close = difflib.get_close_matches(text, ImageColor.colormap, n=1)
         hint = f"did you mean '{close[0]}'?" if close else "use a name such as white, or #rrggbb"
         raise MatteError(f"'{text}' is no colour: {hint}") from None
+    if len(channels) == 4 and channels[3] != 255:
+        opaque = "#" + "".join(f"{value:02x}" for value in channels[:3])
+        raise MatteError(f"'{text}' is transparent, a colour here is opaque: use '{opaque}'")
+    return np.array(channels[:3], np.float32) / 255
 
 
 def is_color(text: str) -> bool:
-    """Tell whether `parse_color` understands `text`."""
+    """Tell whether `text` is meant as a color, whether or not `parse_color` takes it."""
+    if text.lower().startswith(("#", "rgb(", "rgba(", "hsl(", "hsla(", "hsv(", "hsva(")):
+        return not Path(text).exists()
     try:
         parse_color(text)
     except MatteError:

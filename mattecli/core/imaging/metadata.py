@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -24,6 +26,17 @@ def orientation(image: Image.Image) -> int:
     except Exception:  # a damaged EXIF block says nothing about the orientation
         return 1
     return value if 1 <= value <= 8 else 1
+
+
+def png_exif(file: BinaryIO) -> bytes:
+    """Find the EXIF block of a PNG by its chunks alone; empty if there is none."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == b"eXIf":
+            return b"Exif\0\0" + file.read(length)
+        file.seek(length + 4, os.SEEK_CUR)
+    return b""
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -67,11 +80,3 @@ def print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 def rgb_profile(icc: bytes | None) -> bytes | None:
     """Keep a profile only if it describes RGB: bytes 16 to 20 of its header name the space."""
     return icc if icc and icc[16:20] == b"RGB " else None
-
-
-def is_srgb(icc: bytes) -> bool:
-    """Tell whether a profile calls itself sRGB."""
-    with contextlib.suppress(ImageCms.PyCMSError, OSError):
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return "sRGB" in ImageCms.getProfileDescription(profile)
-    return False

@@ -8,6 +8,8 @@ import numpy as np
 
 #: Largest number of pixels that is read unless the caller says otherwise.
 MAX_PIXELS = 200_000_000
+# Resampling and rounding carry floats beyond 1.
+_OVERSHOOT = 1.5
 
 
 @dataclass
@@ -23,12 +25,18 @@ class Picture:
         RGB profile that `color` is encoded in; None stands for sRGB.
     exif : bytes or None
         EXIF block without the orientation, which has been applied, and without the thumbnail.
+    dpi : tuple of float or None
+        Dots per inch, horizontal and vertical, where the file states them.
+    notes : tuple of str
+        What a user has to be told, such as that a file holds further frames.
     """
 
     color: np.ndarray
     alpha: np.ndarray | None = None
     icc: bytes | None = None
     exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def to_unit(array: np.ndarray) -> np.ndarray:
@@ -53,8 +61,8 @@ def to_8_bit(array: np.ndarray) -> np.ndarray:
 def to_16_bit(array: np.ndarray) -> np.ndarray:
     """Map float, 32-bit and 8-bit values to uint16.
 
-    Floats up to 1 are taken as [0, 1], larger values as the smallest of 8, 16 or 32 bits that
-    holds them; what is not a number becomes 0.
+    Floats up to 1 are taken as [0, 1], and so are those that overshoot a little; larger values as
+    the smallest of 8, 16 or 32 bits that holds them; what is not a number becomes 0.
     """
     if array.dtype == np.uint16:
         return array
@@ -63,7 +71,8 @@ def to_16_bit(array: np.ndarray) -> np.ndarray:
     values = np.nan_to_num(array.astype(np.float64), posinf=0.0, neginf=0.0)
     top = values.max(initial=0.0)
     if array.dtype.kind == "f":
-        full = next((full for full in (1.0, 255.0, 65535.0) if top <= full), top)
+        reach = {1.0: _OVERSHOOT, 255.0: 255.0, 65535.0: 65535.0}
+        full = next((full for full, limit in reach.items() if top <= limit), top)
     else:
         full = 65535.0 if top <= 65535 else top
     return np.rint(np.clip(values / full, 0.0, 1.0) * 65535).astype(np.uint16)

@@ -2,64 +2,58 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, TiffImagePlugin
 
-from mattecli.core.errors import MatteError
+from mattecli.core.imaging import planes
 from mattecli.core.imaging.deep_color import (
     decode_deep_color,
     decode_float_color,
-    float_color_size,
+    decode_planes,
+    has_float_color,
     is_deep_color,
 )
+from mattecli.core.imaging.frames import frames_note
+from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
+from mattecli.core.imaging.kinds import START, kind_of
 from mattecli.core.imaging.metadata import (
-    is_srgb,
     lasting_exif,
     orientation,
+    png_exif,
     print_to_srgb,
     rgb_profile,
     upright,
 )
+from mattecli.core.imaging.opening import check_pixels, make_room, open_image, opened
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit, to_16_bit
-
-# Pillow's own guard knows one limit for the whole process and only warns below twice that limit;
-# `_open` checks every picture against the caller's limit before a pixel is decoded.
-Image.MAX_IMAGE_PIXELS = None
-# Odd metadata in a readable file is no news for the user, and would tear the progress bar.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-_HEIC_STARTS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc", b"ftypmsf1")
+from mattecli.core.imaging.quiet import quiet_decoders
+from mattecli.core.imaging.resolution import resolution
 
 
 def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode any picture: orientation applied, grey and palette and CMYK turned into RGB.
 
     16-bit files stay 16-bit; float and 32-bit files become 16-bit. Of an animation or a
-    multi-page file the first frame counts.
+    multi-page file the first frame counts, and `Picture.notes` says so.
 
     Raises
     ------
     MatteError
-        If the file is missing, no picture, damaged, or has more than `max_pixels`.
+        If the file is missing, none of the kinds in `kinds`, damaged, or larger than `max_pixels`
+        allow.
     """
-    data = _read_bytes(source)
-    with _readable(source):
-        if size := float_color_size(data):
-            _check_size(source, size, max_pixels)
-            return Picture(*decode_float_color(data))
-    with _readable(source), _open(source, data, max_pixels) as image:
-        if is_deep_color(image, data) and (arrays := decode_deep_color(image, data)):
-            icc = rgb_profile(image.info.get("icc_profile"))
-            return Picture(*arrays, icc, lasting_exif(image))
-        return picture_of(image)
+    with opened(source, max_pixels) as file, quiet_decoders():
+        if picture := tiff_picture(file, source, max_pixels):
+            return picture
+        with open_image(file, source) as image:
+            check_pixels(source, image.size, max_pixels)
+            make_room(image)
+            return decoded(image, file)
 
 
 def read_color(path: Path) -> np.ndarray:
@@ -73,10 +67,11 @@ def read_color(path: Path) -> np.ndarray:
 
 
 def read_alpha(path: Path) -> np.ndarray:
-    """Read a matte: the alpha channel if the file has one, its grey value otherwise.
+    """Read numbers: the alpha channel if the file has one, its grey value otherwise.
 
-    A grey picture with an alpha channel that is opaque everywhere counts as a grey picture:
-    some programs save mattes as RGBA.
+    What the numbers mean is left to the caller; masks and mattes are read by `mask_reading`. A grey
+    picture with an alpha channel that is opaque everywhere counts as a grey picture: some programs
+    save mattes as RGBA.
 
     Returns
     -------
@@ -87,30 +82,28 @@ def read_alpha(path: Path) -> np.ndarray:
 
 def matte_of(picture: Picture) -> np.ndarray:
     """Take the matte out of a picture; see `read_alpha`."""
-    if picture.alpha is not None:
-        opaque = picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
-        grey = (picture.color == picture.color[..., :1]).all()
-        if not (opaque and grey):
-            return picture.alpha
+    if picture.alpha is not None and not is_grey(picture):
+        return picture.alpha
     return cv2.cvtColor(picture.color, cv2.COLOR_RGB2GRAY)
 
 
 def to_srgb(picture: Picture) -> Picture:
     """Give the picture in sRGB, converted from its profile where it has another one.
 
-    The conversion works in 8 bits; a picture that needs none keeps its 16.
+    16 bits stay 16 bits, unless a profile is made of tables, which are applied in 8 bits. A broken
+    profile is no reason to refuse a good picture: its colours are taken as sRGB.
     """
     if not picture.icc or is_srgb(picture.icc):
         return replace(picture, icc=None)
-    color, alpha = to_8_bit(picture.color), picture.alpha
-    # A broken profile is no reason to refuse a good picture: its colours are taken as sRGB.
-    with contextlib.suppress(ImageCms.PyCMSError, OSError):
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.icc))
-        image = ImageCms.profileToProfile(
-            Image.fromarray(color), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-        color = np.array(image)
-    return Picture(color, None if alpha is None else to_8_bit(alpha), None, picture.exif)
+    if picture.color.dtype == np.uint16:
+        color = convert_16_bit(picture.color, picture.icc)
+        if color is not None:
+            return replace(picture, color=color, icc=None)
+    color = convert_8_bit(to_8_bit(picture.color), picture.icc)
+    if color is None:
+        return replace(picture, icc=None)
+    alpha = None if picture.alpha is None else to_8_bit(picture.alpha)
+    return replace(picture, color=color, alpha=alpha, icc=None)
 
 
 def image_size(source: Path | bytes) -> tuple[int, int]:
@@ -121,84 +114,61 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
     MatteError
         If the file is missing or no picture.
     """
-    with _readable(source), contextlib.ExitStack() as stack:
-        file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-        stack.enter_context(file)
-        start = file.read(12)
-        file.seek(0)
-        _prepare_for(start, source)
-        image = Image.open(file)
-        width, height = image.size
-        # Pillow itself turns TIFF files, and reports their size turned.
-        turned = image.format != "TIFF" and orientation(image) >= 5
-        return (height, width) if turned else (width, height)
+    with opened(source) as file:
+        tags = planes.read_tags(file)
+        if tags is not None and _is_ours(tags):
+            return planes.size_of(tags)
+        with open_image(file, source) as image:
+            width, height = image.size
+            if image.format == "PNG":
+                # Pillow would decode the whole picture, however large, to look behind its pixels.
+                image.info.setdefault("exif", png_exif(file))
+            # Pillow itself turns TIFF files, and reports their size turned.
+            turned = image.format != "TIFF" and orientation(image) >= 5
+            return (height, width) if turned else (width, height)
 
 
 def has_alpha(path: Path) -> bool:
     """Tell whether a picture has an alpha channel or a transparent colour, without decoding it."""
-    with _readable(path), Image.open(path) as image:
+    with opened(path) as file, open_image(file, path) as image:
         return image.has_transparency_data
 
 
-def _name(source: Path | bytes) -> str:
-    return "standard input" if isinstance(source, bytes) else str(source)
+def _is_ours(tags: planes.Tags) -> bool:
+    """Tell whether Pillow cannot read a TIFF, or reads it wrong."""
+    return planes.has_deep_planes(tags) or has_float_color(tags)
 
 
-def _read_bytes(source: Path | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise MatteError(f"cannot read {source}: {error.strerror or error}") from None
+def tiff_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> Picture | None:
+    """Decode the kinds of TIFF that Pillow cannot; None of any other file."""
+    tags = planes.read_tags(file)
+    if tags is None or not _is_ours(tags):
+        return None
+    check_pixels(source, planes.size_of(tags), max_pixels)
+    file.seek(0)
+    data = file.read()
+    if planes.has_deep_planes(tags):
+        return Picture(*decode_planes(data, tags), rgb_profile(tags.get(34675)))
+    return Picture(*decode_float_color(data), rgb_profile(tags.get(34675)))
 
 
-@contextlib.contextmanager
-def _readable(source: Path | bytes):
-    """Turn whatever a decoder throws at a damaged file into one line that names the file."""
-    name = _name(source)
-    try:
-        yield
-    except MatteError:
-        raise
-    except Image.UnidentifiedImageError:
-        raise MatteError(f"{name} is not a picture that can be read") from None
-    except MemoryError:
-        raise MatteError(f"not enough memory to decode {name}") from None
-    # Decoders of damaged files raise almost anything: struct, zlib, index, syntax, value errors.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise MatteError(f"cannot decode {name}: {reason}") from None
-
-
-def _open(source: Path | bytes, data: bytes, max_pixels: int) -> Image.Image:
-    if not data:
-        raise MatteError(f"{_name(source)} is empty")
-    _prepare_for(data, source)
-    image = Image.open(io.BytesIO(data))
-    _check_size(source, image.size, max_pixels)
-    return image
-
-
-def _check_size(source: Path | bytes, size: tuple[int, int], max_pixels: int) -> None:
-    if size[0] * size[1] > max_pixels:
-        raise MatteError(
-            f"{_name(source)} has {size[0]}x{size[1]} pixels, more than the limit of "
-            f"{max_pixels / 1e6:g} megapixels"
-        )
-
-
-def _prepare_for(start: bytes, source: Path | bytes) -> None:
-    """Make Pillow know HEIC, if a file starts like one."""
-    if start[4:12] not in _HEIC_STARTS:
-        return
-    try:
-        import pillow_heif
-    except ImportError:
-        raise MatteError(
-            f"{_name(source)} is a HEIC picture: pip install 'mattecli[heic]' to read it"
-        ) from None
-    pillow_heif.register_heif_opener()
+def decoded(image: Image.Image, file: BinaryIO) -> Picture:
+    """Decode an opened image, by OpenCV where it holds more than Pillow gives."""
+    # Pages are counted before anything is decoded, as that ends at another page.
+    note = frames_note(image)
+    file.seek(0)
+    start = file.read(START)
+    if is_deep_color(image, start):
+        file.seek(0)
+        if arrays := decode_deep_color(image, file.read()):
+            icc, exif = rgb_profile(image.info.get("icc_profile")), lasting_exif(image)
+            dpi = resolution(image, image.format != "TIFF" and orientation(image) >= 5)
+            return Picture(*arrays, icc, exif, dpi, (note,) if note else ())
+    picture = picture_of(image)
+    # A TGA says how many bits of alpha it has; without any, the fourth byte is a filler.
+    if kind_of(start) == "TGA" and not start[17] & 15:
+        picture.alpha = None
+    return replace(picture, notes=(note,) if note else ())
 
 
 def picture_of(image: Image.Image) -> Picture:
@@ -207,16 +177,37 @@ def picture_of(image: Image.Image) -> Picture:
     # After loading: an orientation may follow the pixels, and Pillow turns TIFF files itself.
     turned = orientation(image)
     exif, icc = lasting_exif(image), image.info.get("icc_profile")
+    dpi = resolution(image, turned >= 5)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = upright(to_16_bit(np.asarray(image)), turned)
-        return Picture(np.repeat(grey[..., None], 3, axis=2), None, None, exif)
+        grey = upright(to_16_bit(unsigned(image)), turned)
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
+            grey = 65535 - grey  # white is zero, which Pillow heeds in 8 bits only
+        return Picture(np.repeat(grey[..., None], 3, axis=2), None, None, exif, dpi)
     if image.mode in ("CMYK", "LAB"):
         image, icc = print_to_srgb(image, icc), None
     if image.mode == "L" and not image.has_transparency_data:
         # Mattes by the thousand are of this kind, and Pillow takes its time to make RGB of them.
         grey = upright(np.asarray(image), turned)
-        return Picture(np.stack([grey] * 3, axis=2), None, None, exif)
+        return Picture(np.stack([grey] * 3, axis=2), None, None, exif, dpi)
     has_alpha = image.has_transparency_data
-    array = upright(np.asarray(image.convert("RGBA" if has_alpha else "RGB")), turned)
+    wanted = "RGBA" if has_alpha else "RGB"
+    # To convert is to copy, even to the mode that it has.
+    array = upright(np.asarray(image if image.mode == wanted else image.convert(wanted)), turned)
     alpha = np.ascontiguousarray(array[..., 3]) if has_alpha else None
-    return Picture(np.ascontiguousarray(array[..., :3]), alpha, rgb_profile(icc), exif)
+    return Picture(np.ascontiguousarray(array[..., :3]), alpha, rgb_profile(icc), exif, dpi)
+
+
+def unsigned(image: Image.Image) -> np.ndarray:
+    """Give the numbers of an image; Pillow takes unsigned 32-bit integers of a TIFF as signed."""
+    array = np.asarray(image)
+    if array.dtype == np.int32 and isinstance(image, TiffImagePlugin.TiffImageFile):
+        kinds = image.tag_v2.get(339, (1,))
+        if max(image.tag_v2.get(258, (1,))) == 32 and kinds[0] == 1:
+            return array.view(np.uint32)
+    return array
+
+
+def is_grey(picture: Picture) -> bool:
+    """Tell whether a picture with alpha is opaque and grey everywhere."""
+    opaque = picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
+    return bool(opaque and (picture.color == picture.color[..., :1]).all())

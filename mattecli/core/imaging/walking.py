@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mattecli.core.errors import MatteError, not_found
+from mattecli.core.imaging.kinds import START, SUFFIXES, kind_of
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
-    | {".avif", ".heic", ".heif"}
-)
+IMAGE_SUFFIXES = SUFFIXES
 
 
 @dataclass
@@ -34,26 +33,50 @@ def find_images(root: Path) -> list[Path]:
     return scan(root)[0]
 
 
-def require_images(root: Path) -> list[Path]:
+def require_images(root: Path, results: Path | None = None) -> list[Path]:
     """List the pictures under `root`, as `find_images`, but at least one.
+
+    Those in `results`, a folder inside `root`, were made of the others and are left out.
 
     Raises
     ------
     MatteError
         If there is none, or `root` does not exist.
     """
-    images = find_images(root)
+    images = without_results(find_images(root), root, results)
     if not images:
         raise MatteError(f"{root} holds no pictures")
     return images
 
 
+def without_results(images: list[Path], root: Path, results: Path | None) -> list[Path]:
+    """Leave out what lies in the folder `results` inside `root`."""
+    if results is None or not root.is_dir() or within(root, results):
+        return images
+    return [image for image in images if not within(image, results)]
+
+
+def check_apart(outputs: Iterable[Path], root: Path, results: Path) -> None:
+    """Raise `MatteError` if the next run over `root` would take a result for an input.
+
+    A folder `results` inside `root` is left out of it, but `root` itself cannot be.
+    """
+    if not root.is_dir() or not within(root, results):
+        return
+    for output in outputs:
+        if within(output, root):
+            raise MatteError(
+                f"{output} would lie among the pictures of {root}, and the next run would take it "
+                f"for one of them: choose another folder, such as {root / 'results'}"
+            )
+
+
 def scan(root: Path) -> tuple[list[Path], int]:
     """List the pictures under `root`, and count the files passed over.
 
-    Passed over are files that are no pictures by their suffix, special files such as pipes, and
-    what is hidden; a hidden folder counts as one. Links to folders are followed, but
-    no folder is entered twice, so loops end.
+    Passed over are files that are no pictures by their suffix, or by their content where they have
+    none, special files such as pipes, and what is hidden; a hidden folder counts as one. Links to
+    folders are followed, but no folder is entered twice, so loops end.
 
     Returns
     -------
@@ -86,11 +109,27 @@ def scan(root: Path) -> tuple[list[Path], int]:
             # Not entry.is_dir(): a link that points at itself raises there, and is no folder here.
             elif path.is_dir():
                 waiting.append(path)
-            elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            elif path.is_file() and _is_picture(path):
                 images.append(path)
             else:
                 ignored += 1
     return sorted(images), ignored
+
+
+def _is_picture(path: Path) -> bool:
+    """Tell by its suffix, or by its content if it has none, whether a file is a picture."""
+    if path.suffix not in ("", "."):
+        return path.suffix.lower() in IMAGE_SUFFIXES
+    try:
+        with path.open("rb") as file:
+            return kind_of(file.read(START)) is not None
+    except OSError:
+        return False
+
+
+def within(path: Path, folder: Path) -> bool:
+    """Tell whether a path is a folder or lies below it, links followed."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def relative_stem(path: Path, root: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.imaging.tiff_tags import with_tags
 from mattecli.core.storage import write_whole
 
 SUFFIXES = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".bmp")
@@ -27,6 +28,7 @@ def encode(
     quality: int | None = None,
     icc: bytes | None = None,
     exif: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
 ) -> bytes:
     """Encode an image in the format that `suffix` names.
 
@@ -44,6 +46,8 @@ def encode(
         1 to 100 for JPEG (95 if not given) and WebP (lossless if not given).
     icc, exif : bytes, optional
         Profile and metadata to embed; a profile only where there is colour.
+    dpi : tuple of float, optional
+        Dots per inch, horizontal and vertical, which WebP cannot hold.
 
     Raises
     ------
@@ -56,9 +60,10 @@ def encode(
         icc = None
     quick_png = suffix == ".png" and (compression is None or 1 <= compression <= 3)
     if quick_png or (array.dtype == np.uint16 and array.ndim == 3):
-        return _encode_with_opencv(array, suffix, compression, icc, exif)
+        return _encode_with_opencv(array, suffix, compression, icc, exif, dpi)
 
-    options: dict = {key: value for key, value in (("icc_profile", icc), ("exif", exif)) if value}
+    described = (("icc_profile", icc), ("exif", exif), ("dpi", dpi))
+    options: dict = {key: value for key, value in described if value}
     if suffix == ".png":
         options["compress_level"] = compression
     elif suffix == ".webp":
@@ -130,7 +135,12 @@ def write_standard_output(data: bytes) -> None:
 
 
 def _encode_with_opencv(
-    array: np.ndarray, suffix: str, compression: int | None, icc: bytes | None, exif: bytes | None
+    array: np.ndarray,
+    suffix: str,
+    compression: int | None,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
 ) -> bytes:
     import cv2
 
@@ -148,12 +158,15 @@ def _encode_with_opencv(
     _, encoded = cv2.imencode(suffix, array, options)
     data = encoded.tobytes()
     if suffix != ".png":
-        return data
+        return with_tags(data, icc, exif, dpi)
     chunks = []
     if icc:
         chunks.append((b"iCCP", b"icc\0\0" + zlib.compress(icc)))
     if exif:
         chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    if dpi:
+        per_meter = [round(value / 0.0254) for value in dpi]
+        chunks.append((b"pHYs", struct.pack(">IIB", *per_meter, 1)))
     return _insert_png_chunks(data, chunks)
 
 

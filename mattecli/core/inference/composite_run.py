@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,14 +12,15 @@ import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, OutputUnusable, reason_of
-from mattecli.core.imaging.backgrounds import load_background
 from mattecli.core.imaging.colors import is_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
+from mattecli.core.imaging.opening import name_of
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.imaging.walking import require_images
+from mattecli.core.imaging.walking import check_apart, require_images
 from mattecli.core.imaging.writing import SIXTEEN_BIT, encode, write_result
+from mattecli.core.matting.backgrounds import load_background
 from mattecli.core.matting.layout import Layout, check_transparent, compose
 
 
@@ -50,14 +51,19 @@ def plan_composites(
     Raises
     ------
     MatteError
-        If there is nothing to do, two results would share a name, or one would replace an input.
+        If there is nothing to do, two results would share a name, or one would replace an input or
+        become one of the next run.
     """
     if str(foreground) == "-":
         return [CompositeJob(read_standard_input(), background, out)]
-    cutouts = require_images(foreground)
+    # Results of an earlier run that lie inside a folder of inputs are none.
+    results = None if pattern is None else out
+    cutouts = require_images(foreground, results)
     in_folder = not is_color(background) and Path(background).is_dir()
     backgrounds = (
-        [str(path) for path in require_images(Path(background))] if in_folder else [background]
+        [str(path) for path in require_images(Path(background), results)]
+        if in_folder
+        else [background]
     )
     inputs = {path.resolve() for path in cutouts} | {Path(text).resolve() for text in backgrounds}
     if pattern is None:
@@ -82,13 +88,21 @@ def plan_composites(
                 raise MatteError(f"pattern '{pattern}' names several results {output}")
             _check_harmless(output, inputs)
             jobs[output] = CompositeJob(path, text, output)
+    for folder in (foreground, Path(background)) if in_folder else (foreground,):
+        check_apart(jobs, folder, out)
     return list(jobs.values())
 
 
 def compose_all(
-    jobs: list[CompositeJob], layout: Layout, suffix: str, quality: int | None
+    jobs: list[CompositeJob],
+    layout: Layout,
+    suffix: str,
+    quality: int | None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Iterator[str | None]:
     """Make every composite, several at once; gives None or what went wrong, job by job.
+
+    `warn` gets what has to be said of a composite that was made; it is called by worker threads.
 
     Raises
     ------
@@ -100,7 +114,9 @@ def compose_all(
 
     def work(job: CompositeJob) -> str | None:
         try:
-            _write_composite(job, background_of(job.background), layout, suffix, quality)
+            notes = _write_composite(job, background_of(job.background), layout, suffix, quality)
+            for note in notes:
+                warn(f"{name_of(job.cutout)}: {note}")
         except OutputUnusable:
             raise
         # Anything at all that goes wrong with one composite must not stop the others.
@@ -117,12 +133,15 @@ def compose_all(
 
 def _write_composite(
     job: CompositeJob, background: np.ndarray, layout: Layout, suffix: str, quality: int | None
-) -> None:
+) -> tuple[str, ...]:
     cutout = to_srgb(read_picture(job.cutout))
-    check_transparent(cutout, "standard input" if isinstance(job.cutout, bytes) else job.cutout)
+    check_transparent(cutout, name_of(job.cutout))
     bits = 16 if cutout.color.dtype == np.uint16 and suffix in SIXTEEN_BIT else 8
     result = to_bits(compose(cutout, background, layout), bits)
-    write_result(job.output, encode(result, suffix, quality=quality))
+    # A result in the cutout's frame is as large on paper as the cutout.
+    dpi = cutout.dpi if layout.canvas == "foreground" else None
+    write_result(job.output, encode(result, suffix, quality=quality, dpi=dpi))
+    return cutout.notes
 
 
 def _check_harmless(output: Path, inputs: set[Path]) -> None:

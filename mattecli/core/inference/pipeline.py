@@ -61,6 +61,7 @@ class Outcome:
     seconds: float = 0.0
     size: tuple[int, int] | None = None
     preview: np.ndarray | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -277,6 +278,7 @@ class _Pipeline:
             outcome = _failure(photo.job, error)
         height, width = photo.picture.color.shape[:2]
         outcome.size = (width, height)
+        outcome.warnings = photo.picture.notes
         outcome.seconds = photo.seconds + time.perf_counter() - start
         return outcome
 

@@ -15,8 +15,8 @@ class Report:
     """Counts outcomes and appends each to a file as one line of JSON.
 
     Lines are appended whole, so several processes can share one file. Keys are ``input``,
-    ``status`` (ok, skipped or failed), ``reason``, ``outputs`` (path by kind), ``seconds`` spent
-    on this photo, and its ``width`` and ``height``.
+    ``status`` (ok, skipped or failed), ``reason``, ``warnings`` (what to know of one that is ok),
+    ``outputs`` (path by kind), ``seconds`` spent on this photo, and its ``width`` and ``height``.
 
     Parameters
     ----------
@@ -47,6 +47,7 @@ class Report:
             "input": outcome.job.name,
             "status": outcome.status,
             "reason": outcome.reason,
+            "warnings": list(outcome.warnings),
             "outputs": {kind: str(path) for kind, path in outcome.job.outputs.items()}
             if outcome.status != "failed"
             else {},

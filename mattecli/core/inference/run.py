@@ -15,7 +15,7 @@ from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_alpha, read_picture, to_srgb
-from mattecli.core.imaging.walking import by_stem, relative_stem, scan
+from mattecli.core.imaging.walking import by_stem, check_apart, relative_stem, scan, without_results
 from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.options import PredictOptions, RunOptions
 from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
@@ -73,15 +73,15 @@ def plan_jobs(
     Raises
     ------
     MatteError
-        If there are no photos, or a photo would be overwritten by its own result.
+        If there are no photos, a photo would be overwritten by its own result, or results would
+        lie among the photos.
     """
     if source == PIPE:
         return [Job(read_standard_input(), {kinds[0]: out})], 0
     images, ignored = scan(source)
     # Results of an earlier run that lie inside the tree are no photos to cut.
-    if into_folder and source.is_dir() and out.resolve() != source.resolve():
-        inside = out.resolve()
-        images = [image for image in images if inside not in image.resolve().parents]
+    if into_folder:
+        images = without_results(images, source, out)
     if not images and not may_be_empty:
         hint = "; clips are cut one at a time" if any(map(is_clip, source.glob("*"))) else ""
         raise MatteError(f"{source} holds no pictures{hint}")
@@ -94,6 +94,8 @@ def plan_jobs(
         for path in paths.values():
             if path.resolve() in originals:
                 raise MatteError(f"{path} would overwrite a photo: choose another place for output")
+    if into_folder:
+        check_apart((path for paths in outputs for path in paths.values()), source, out)
     jobs = [Job(image, paths) for image, paths in zip(images, outputs, strict=True)]
     return jobs, ignored
 
@@ -210,6 +212,7 @@ def finish(item: Item, settings: Settings) -> Outcome:
             quality=settings.quality,
             icc=kept[0],
             exif=kept[1],
+            dpi=picture.dpi,
         )
         write_result(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None

@@ -17,8 +17,8 @@ SECOND_PASS_SCALE = 1.5
 #: The second pass enlarges a photo to so many times its own size at most. Photos so small that the
 #: first pass would then be smaller than the network can do with have a single pass.
 MAX_UPSCALE = 1.2
-#: Where the first pass has a size of its own, photos whose second pass would not be so many times as
-#: large have a single one: it would show the same again.
+#: Where the first pass has a size of its own, photos whose second pass would not be so many times
+#: as large have a single one: it would show the same again.
 MIN_SECOND_PASS_SCALE = 1.25
 #: In the second pass the whole photo would have at most this fraction of its own pixels, which
 #: takes less time than cutting so many out,

@@ -13,6 +13,7 @@ from typing import Any
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_colors import STANDARD
 from mattecli.core.imaging.clip_writing import CONTAINERS, ClipWriter
 from mattecli.core.imaging.clips import ClipReader, Frame
 from mattecli.core.imaging.pixels import Picture, to_8_bit
@@ -22,7 +23,7 @@ from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, finish
 from mattecli.core.inference.smoothing import Matted, smooth
 from mattecli.core.matting.full_size import full_size_alpha
-from mattecli.core.matting.outputs import render_outputs
+from mattecli.core.matting.outputs import flatten, render_outputs
 from mattecli.core.storage import whole_file
 
 
@@ -85,7 +86,9 @@ def cut_clip(
         ThreadPoolExecutor(workers, "finish") as pool,
     ):
         frames = _matted(
-            clip.frames(sink.take_audio), predictor, run.batch_size_on(predictor.device_type)
+            (_flat(frame, settings) for frame in clip.frames(sink.take_audio)),
+            predictor,
+            run.batch_size_on(predictor.device_type),
         )
         making: deque[Future] = deque()
         done = 0
@@ -109,7 +112,11 @@ def cut_clip(
 def _open_sink(
     job: Job, clip: ClipReader, settings: Settings, overwrite: bool
 ) -> Iterator[_IntoClip | _IntoPictures]:
-    if settings.suffix not in CONTAINERS:
+    into_clip = settings.suffix in CONTAINERS
+    if beyond := clip.colors.beyond_srgb:
+        kept = "are kept without tone mapping" if into_clip else "are taken for sRGB and look dull"
+        clip.notes.append(f"its colors ({beyond}) {kept}")
+    if not into_clip:
         yield _IntoPictures(job, settings, overwrite)
         return
     ((kind, path),) = job.outputs.items()
@@ -122,6 +129,8 @@ def _open_sink(
             transparent=kind == "cutout",
             quality=settings.quality,
             keep_metadata=settings.keep_metadata,
+            # Mattes have no color, and are no HDR where the clip is.
+            colors=STANDARD if kind == "alpha" else clip.colors,
         ) as writer,
     ):
         yield _IntoClip(writer, kind, settings)
@@ -138,7 +147,7 @@ class _IntoClip:
         self.take, self.take_audio = writer.write, writer.write_audio
 
     def make(self, _: int, seen: Matted[Frame]) -> Any:
-        picture = Picture(seen.of.color)
+        picture = Picture(seen.of.color, seen.of.alpha)
         alpha = full_size_alpha(picture, seen.matte, self._refine, network_input=seen.image)
         result = render_outputs(seen.of.color, alpha, self._spec)[self._kind]
         return self._writer.convert(result, seen.of)
@@ -159,10 +168,19 @@ class _IntoPictures:
         }
         if self._overwrite or not all(path.exists() for path in outputs.values()):
             job = Job(self._job.source, outputs)
-            finish(Item(job, Picture(seen.of.color), seen.image, seen.matte), self._settings)
+            finish(
+                Item(job, Picture(seen.of.color, seen.of.alpha), seen.image, seen.matte),
+                self._settings,
+            )
 
     def take(self, _: None) -> None:
         """There is nothing left to do."""
+
+
+def _flat(frame: Frame, settings: Settings) -> Frame:
+    """Lay a frame that has an alpha channel onto the color that photos are laid onto."""
+    picture = Picture(frame.color, frame.alpha)
+    return frame._replace(color=flatten(picture, settings.matte_color))
 
 
 def _matted(

@@ -96,8 +96,8 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
 
 
 def check_transparent(cutout: Picture, name: object = "the cutout") -> None:
-    """Raise `MatteError` if nothing of a picture is transparent."""
-    if cutout.alpha is None or cutout.alpha.min() == np.iinfo(cutout.alpha.dtype).max:
+    """Raise `MatteError` if a picture has no alpha channel; it may be opaque everywhere."""
+    if cutout.alpha is None:
         raise MatteError(f"{name} has no transparency: cut its subject out with 'matte predict'")
 
 

@@ -58,6 +58,8 @@ class Evaluation:
         Everything that does not fit together, a line each.
     empty : list of str
         Images without a pixel in the region; their errors are 0.
+    notes : list of str
+        How masks were understood that are not simply alpha, a line each.
     """
 
     method: str
@@ -67,9 +69,10 @@ class Evaluation:
     missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def table(self, names: Iterable[str] | None = None) -> np.ndarray:
-        """The scores as an array of shape (images, 5), of all images or of those named."""
+        """Give the scores as an array of shape (images, 5), of all images or of those named."""
         return np.array([self.scores[name] for name in (self.scores if names is None else names)])
 
     def estimate(self) -> Estimate:
@@ -126,6 +129,7 @@ def evaluate(
             evaluation.missing.append(name)
             continue
         evaluation.scores[name] = result.scores
+        evaluation.notes += [note for note in result.notes if note not in evaluation.notes]
         evaluation.entries[name] = job.entry
         if result.pixels == 0:
             evaluation.empty.append(name)

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.mask_reading import read_mask
+from mattecli.core.imaging.masks import Mask
 from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.metrics.connectivity import connectivity_error
 from mattecli.core.metrics.matching import Entry
@@ -42,10 +44,11 @@ class Job(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """The errors of one image, and the pixels that they were taken over."""
+    """The errors of one image, the pixels that they were taken over, and how files were read."""
 
     scores: Scores
     pixels: int
+    notes: tuple[str, ...] = ()
 
 
 def score_jobs(
@@ -91,17 +94,29 @@ def read_job(job: Job) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     MatteError
         If a file cannot be read or the sizes differ.
     """
+    return read_job_with_notes(job)[:3]
+
+
+def read_job_with_notes(
+    job: Job,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Read as `read_job`, and say besides how masks were understood that are not simply alpha."""
     if isinstance(job.alpha, MatteError):
         raise job.alpha
     entry = job.entry
-    truth = read_alpha(entry.truth)
-    prediction = read_alpha(entry.prediction) if job.alpha is None else job.alpha
+    truth, truth_note = read_mask(entry.truth)
+    # A method may find nothing, and its matte be nearly black.
+    prediction, note = (
+        read_mask(entry.prediction, lenient=True) if job.alpha is None else Mask(job.alpha)
+    )
+    notes = ((entry.truth, truth_note), (entry.prediction, note))
     _check_size(prediction, entry.prediction, truth, entry.truth)
     trimap = None
     if job.region == "unknown":
         trimap = read_alpha(entry.trimap)
         _check_size(trimap, entry.trimap, truth, entry.truth)
-    return *comparable(prediction, truth), region_mask(job.region, truth, trimap)
+    said = tuple(f"{path}: {note}" for path, note in notes if note)
+    return *comparable(prediction, truth), region_mask(job.region, truth, trimap), said
 
 
 def _check_size(array: np.ndarray, path: Any, truth: np.ndarray, truth_path: Any) -> None:
@@ -112,19 +127,19 @@ def _check_size(array: np.ndarray, path: Any, truth: np.ndarray, truth_path: Any
 
 def _score_job(job: Job) -> Scored | MatteError:
     try:
-        prediction, truth, region = read_job(job)
+        prediction, truth, region, notes = read_job_with_notes(job)
     except MatteError as error:
         return error
-    return Scored(score(prediction, truth, region), pixel_count(truth, region))
+    return Scored(score(prediction, truth, region), pixel_count(truth, region), notes)
 
 
 def _connect_job(job: Job) -> tuple | MatteError:
-    """Everything that `_in_batches` needs of a job: the arrays, the region, and Conn."""
+    """Everything that `_in_batches` needs of a job: the arrays, the region, Conn, and the notes."""
     try:
-        prediction, truth, region = read_job(job)
+        prediction, truth, region, notes = read_job_with_notes(job)
     except MatteError as error:
         return error
-    return prediction, truth, region, connectivity_error(prediction, truth, region)
+    return prediction, truth, region, connectivity_error(prediction, truth, region), notes
 
 
 def _in_processes(
@@ -208,14 +223,14 @@ def _flush(batch: list[tuple[Job, tuple]], device: torch.device) -> Iterator[tup
     if not batch:
         return
     jobs, results = zip(*batch, strict=True)
-    predictions, truths, regions, connectivity = zip(*results, strict=True)
+    predictions, truths, regions, connectivity, notes = zip(*results, strict=True)
     rows = score_batch(
         np.stack(predictions),
         np.stack(truths),
         None if regions[0] is None else np.stack(regions),
         device,
     )
-    for job, row, conn, truth, region in zip(
-        jobs, rows.tolist(), connectivity, truths, regions, strict=True
+    for job, row, conn, truth, region, said in zip(
+        jobs, rows.tolist(), connectivity, truths, regions, notes, strict=True
     ):
-        yield job, Scored(Scores._make([*row, conn]), pixel_count(truth, region))
+        yield job, Scored(Scores._make([*row, conn]), pixel_count(truth, region), said)

@@ -6,7 +6,8 @@ import numpy as np
 from torch import nn
 
 from mattecli.core.dataset.sources import Source
-from mattecli.core.imaging.reading import read_alpha, read_color
+from mattecli.core.imaging.mask_reading import read_mask
+from mattecli.core.imaging.reading import read_color
 from mattecli.core.inference.preview import preview_row
 from mattecli.core.matting.placing import resize
 from mattecli.core.metrics.pointwise import mse, sad
@@ -35,7 +36,7 @@ def validate(
     sums = [0.0, 0.0]
     rows: list[np.ndarray] = []
     for image, truth in files[processes.rank :: processes.world]:
-        color, matte = read_color(image), read_alpha(truth)
+        color, matte = read_color(image), read_mask(truth).alpha
         (alpha,) = model.infer([model.prepare(color)])
         alpha = resize(alpha, *matte.shape)
         sums = [sums[0] + sad(alpha, matte), sums[1] + mse(alpha, matte)]
