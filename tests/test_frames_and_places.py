@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from test_predict import load_red_is_subject
 from typer.testing import CliRunner
 
 import mattecli as matte
@@ -17,6 +18,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import encode, write_image
+from mattecli.core.runtime import loading
 
 FRAMES = [Image.new("RGB", (40, 30), (60 + 80 * i, 200 - 60 * i, 40)) for i in range(3)]
 

@@ -37,36 +37,28 @@ def save(path, array, **options):
 def stored_as(kind: str, folder):
     """The same trimap, as different people and programs store it."""
     trimap = levels()
-    path = folder / "trimap.png"
-    if kind == "jpeg":
-        return save(folder / "trimap.jpg", trimap, quality=60)
-    if kind == "127":
-        return save(path, np.where(trimap == 128, 127, trimap).astype(np.uint8))
-    if kind == "not quite":
-        return save(path, (trimap * 0.94 + 8).astype(np.uint8))
-    if kind == "labels":
-        return save(path, trimap // 127)
-    if kind == "labels in 16 bits":
-        return save(path, (trimap // 127).astype(np.uint16))
-    if kind == "16 bits":
-        return save(path, trimap.astype(np.uint16) * 257)
-    if kind == "255 in 16 bits":
-        return save(path, trimap.astype(np.uint16))
-    if kind == "labels in 32 bits":
-        return save(folder / "trimap.tif", (trimap // 127).astype(np.int32))
-    if kind == "floats":
-        return save(folder / "trimap.tif", trimap.astype(np.float32) / 255)
-    if kind == "labels as floats":
-        return save(folder / "trimap.tif", (trimap // 127).astype(np.float32))
-    if kind == "alpha channel":
-        return save(path, np.dstack([np.full((*SIZE, 3), 255, np.uint8), trimap]))
-    if kind == "strokes on a transparent layer":
-        drawn = np.where(trimap == 128, 0, 255).astype(np.uint8)
-        return save(
-            path, np.dstack([np.where(trimap == 255, 255, 0).astype(np.uint8)] * 3 + [drawn])
-        )
-    assert kind == "plain"
-    return save(path, trimap)
+    labels = trimap // 127
+    white, subject = (
+        np.full(SIZE, 255, np.uint8),
+        np.where(trimap == 255, 255, 0).astype(np.uint8),
+    )
+    drawn = np.where(trimap == 128, 0, 255).astype(np.uint8)
+    name, array = {
+        "plain": ("trimap.png", trimap),
+        "jpeg": ("trimap.jpg", trimap),
+        "127": ("trimap.png", np.where(trimap == 128, 127, trimap).astype(np.uint8)),
+        "not quite": ("trimap.png", (trimap * 0.94 + 8).astype(np.uint8)),
+        "labels": ("trimap.png", labels),
+        "labels in 16 bits": ("trimap.png", labels.astype(np.uint16)),
+        "16 bits": ("trimap.png", trimap.astype(np.uint16) * 257),
+        "255 in 16 bits": ("trimap.png", trimap.astype(np.uint16)),
+        "labels in 32 bits": ("trimap.tif", labels.astype(np.int32)),
+        "floats": ("trimap.tif", trimap.astype(np.float32) / 255),
+        "labels as floats": ("trimap.tif", labels.astype(np.float32)),
+        "alpha channel": ("trimap.png", np.dstack([white] * 3 + [trimap])),
+        "strokes on a transparent layer": ("trimap.png", np.dstack([subject] * 3 + [drawn])),
+    }[kind]
+    return save(folder / name, array, **({"quality": 60} if kind == "jpeg" else {}))
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def write_standard_output(data: bytes) -> None:
 
 
 def _pillow_options(suffix: str, compression: int | None, quality: int | None) -> dict:
-    """What Pillow has to be told about a kind of file."""
+    """Give what Pillow has to be told about a kind of file."""
     if suffix == ".png":
         return {"compress_level": compression}
     if suffix == ".webp":

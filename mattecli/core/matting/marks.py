@@ -170,7 +170,7 @@ def _smooth_lab(color: np.ndarray) -> np.ndarray:
 
 
 def _color_numbers(lab: np.ndarray) -> np.ndarray:
-    """Number of the histogram's bin that each pixel's color falls into."""
+    """Give the number of the histogram's bin that each pixel's color falls into."""
     steps = np.rint((lab - np.float32([0, -96, -96])) / _STEP).astype(np.int32)
     return np.ravel_multi_index(tuple(np.moveaxis(steps, 2, 0)), _BINS, mode="clip")
 

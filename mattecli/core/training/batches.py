@@ -1,4 +1,4 @@
-"""The stream of training batches: what is drawn from, and this process's share of it."""
+"""The data set of a run and the stream of this process's batches."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
         sources,
         Source("backgrounds", backgrounds) if backgrounds else None,
         sizes=sizes,
-        alike=config.batch_size,
+        batch_group_size=config.batch_size,
         seed=config.seed,
         mixture=mixture,
         crops=tuple(config.crops),
@@ -101,7 +101,7 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
 
 
 def check_shares(config: TrainingConfig, processes: Processes) -> None:
-    """Refuse a batch that processes and parts cannot share out evenly.
+    """Refuse a batch size that is no multiple of processes times parts.
 
     Raises
     ------
@@ -159,7 +159,8 @@ def batches(
 
 
 def _workers(processes: Processes) -> int:
-    """As many as pay: on a CPU none, since threads that wait for one another share no core well."""
+    """Number of worker processes where the configuration leaves it open."""
+    # On a CPU the step itself keeps all cores busy.
     if processes.device.type == "cpu":
         return 0
     return min(16, max(1, usable_cores() // local_world() - 1))
@@ -205,12 +206,12 @@ class _Samples(Dataset):
 def _collate(made: list[_Made], *, layers: bool) -> tuple[dict[str, Tensor] | None, list[str], int]:
     """Stack samples, their layers only where a loss asks for them; with what was skipped."""
     reasons = [reason for _, reasons in made for reason in reasons]
-    samples = [sample for sample, _ in made if sample is not None]
-    if len(samples) < len(made):
+    tensors = [sample for sample, _ in made if sample is not None]
+    if len(tensors) < len(made):
         return None, reasons, len(made)
     batch = {}
-    for name in samples[0]:
-        values = [sample[name] for sample in samples]
+    for name in tensors[0]:
+        values = [sample[name] for sample in tensors]
         if values[0].ndim == 3 and (layers or name in ("image", "alpha", "known")):
             # Stacked with the channels last, as pictures are made and networks want them.
             batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
