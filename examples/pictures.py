@@ -48,6 +48,7 @@ def shown(cutout: np.ndarray) -> np.ndarray:
 
 
 def gray(alpha: np.ndarray) -> np.ndarray:
+    """Show a matte, float32 HxWx3."""
     return np.repeat(alpha[..., None], 3, axis=2)
 
 
@@ -59,6 +60,7 @@ def row(*pictures: np.ndarray, size: tuple[int, int] = (HEIGHT, HEIGHT)) -> np.n
 
 
 def stack(*rows: np.ndarray) -> np.ndarray:
+    """Lay rows below one another."""
     gap = np.ones((GAP, rows[0].shape[1], 3), np.float32)
     return np.vstack([part for each in rows for part in (each, gap)][:-1])
 

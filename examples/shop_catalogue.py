@@ -32,6 +32,7 @@ def catalogue_picture(photo: Path, side: int, room: float, color: str) -> Image.
 
 
 def main() -> int:
+    """Make the pictures and give the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("shop", type=Path)

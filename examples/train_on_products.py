@@ -25,6 +25,7 @@ def matte(*arguments: object) -> None:
 
 
 def main() -> None:
+    """Compose, train and evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cutouts", type=Path)
     parser.add_argument("backgrounds", type=Path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CODE = re.findall(r"`([^`\n]+)`", TEXT.split("## Layers")[1])
 
 
+@functools.cache
 def definitions() -> dict[str, set[str]]:
     """Give names of functions, classes and constants by the module that defines them."""
     found: dict[str, set[str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,18 +14,23 @@ from mattecli.core.imaging.reading import read_color, read_picture
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+def run(monkeypatch, script: str, *arguments: object) -> int:
+    """Run a script in this process, as `python SCRIPT` does, and give its exit code."""
+    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    try:
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
 
 
-def test_a_shop_gets_squares_with_the_product_in_the_middle(tmp_path):
+def test_a_shop_gets_squares_with_the_product_in_the_middle(tmp_path, monkeypatch, capsys):
     photos = tmp_path / "photos"
     (photos / "cups").mkdir(parents=True)
     (photos / "cups" / "coffee.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (photos / "broken.jpg").write_text("no photo")
-    result = run("shop_catalogue.py", photos, tmp_path / "shop", "--side", 300)
-    assert result.returncode == 1 and "broken.jpg" in result.stderr
+    code = run(monkeypatch, "shop_catalogue.py", photos, tmp_path / "shop", "--side", 300)
+    assert code == 1 and "broken.jpg" in capsys.readouterr().err
     (made,) = [path for path in (tmp_path / "shop").rglob("*") if path.is_file()]
     assert made == tmp_path / "shop" / "cups" / "coffee.jpg"
     picture = read_color(made)
@@ -35,10 +41,9 @@ def test_a_shop_gets_squares_with_the_product_in_the_middle(tmp_path):
     assert picture[100:200, 100:200].mean() < 200
 
 
-def test_an_id_photo_has_its_format_and_a_plain_background(tmp_path):
-    out = tmp_path / "id.jpg"
-    result = run("id_photo.py", EXAMPLES / "grace-hopper.jpg", out, "--color", "#dfe3e8")
-    assert result.returncode == 0, result.stderr
+def test_an_id_photo_has_its_format_and_a_plain_background(tmp_path, monkeypatch):
+    out, portrait = tmp_path / "id.jpg", EXAMPLES / "grace-hopper.jpg"
+    assert run(monkeypatch, "id_photo.py", portrait, out, "--color", "#dfe3e8") == 0
     picture = read_color(out)
     assert picture.shape == (531, 413, 3)
     for corner in (picture[:20, :20], picture[:20, -20:]):
@@ -49,14 +54,18 @@ def test_an_id_photo_has_its_format_and_a_plain_background(tmp_path):
 
 
 def test_drawn_subjects_are_cutouts_one_sees_through(tmp_path):
-    for folder in ("first", "again"):
-        result = run("draw_subjects.py", tmp_path / folder, "--count", 8, "--seed", 3)
-        assert result.returncode == 0, result.stderr
-    paths = sorted((tmp_path / "first").iterdir())
+    # It starts processes of its own, which need a script that they can import.
+    command = [sys.executable, EXAMPLES / "draw_subjects.py", tmp_path, "--count", 8, "--seed", 3]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    paths = sorted(tmp_path.iterdir())
     assert len(paths) == 8
+    draw = runpy.run_path(str(EXAMPLES / "draw_subjects.py"))["draw"]
     for path in paths:
-        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-        alpha = read_picture(path).alpha
+        drawn = read_picture(path)
+        again = draw(int(path.stem.rpartition("_")[2]), seed=3)
+        assert np.array_equal(np.dstack([drawn.color, drawn.alpha]), again)
+        alpha = drawn.alpha
         rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
         box = alpha[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert max(box.shape) > 0.9 * max(alpha.shape), "it fills its picture"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 class Placement(str, Enum):
+    """Where subjects are put."""
+
     as_is = "as-is"
     scene = "scene"
 

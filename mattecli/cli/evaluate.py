@@ -19,6 +19,8 @@ LONGEST_REPORT = 100
 
 
 class Region(str, Enum):
+    """Pixels that count."""
+
     whole = "whole"
     unknown = "unknown"
     detail = "detail"

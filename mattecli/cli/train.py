@@ -19,7 +19,7 @@ _DATA, _NETWORK, _COURSE, _MACHINE = "Data", "Network", "Course of the training"
 
 
 def _of_recipe(name: str, text: str, panel: str = _COURSE) -> typer.models.OptionInfo:
-    """An option that overrides the recipe; the help shows what the default recipe says."""
+    """Declare an option that overrides the recipe; the help shows what the default recipe says."""
     default = getattr(_DEFAULTS, name)
     return typer.Option(help=text, show_default=f"recipe's, {default}", rich_help_panel=panel)
 

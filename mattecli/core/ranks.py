@@ -1,4 +1,4 @@
-"""This process's place among those that a launcher such as torchrun started."""
+"""The place of this process among those that a launcher such as torchrun started."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from datetime import timedelta
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Number of this process and of all of them; (0, 1) without a launcher."""
+    """Give the number of this process and of all of them; (0, 1) without a launcher."""
     return int(os.environ.get("RANK", 0)), max(1, int(os.environ.get("WORLD_SIZE", 1)))
 
 
 def local_rank() -> int:
-    """Number of this process on its own machine, which is that of its GPU."""
+    """Give the number of this process on its own machine, which is that of its GPU."""
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
@@ -50,5 +50,5 @@ def all_reduce_counts(count: Counter[str]) -> Iterator[Counter[str]]:
 
 
 def local_world() -> int:
-    """Number of processes on this machine."""
+    """Count the processes on this machine."""
     return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))

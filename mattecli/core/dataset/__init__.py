@@ -1,0 +1,1 @@
+"""Sets of composites, and samples to train on."""

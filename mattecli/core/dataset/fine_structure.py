@@ -99,7 +99,7 @@ def cut_openwork(alpha: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def _outward(alpha: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Unit vectors, Nx2 (x, y), that point from subject to background."""
+    """Give unit vectors, Nx2 (x, y), that point from subject to background."""
     soft = cv2.GaussianBlur(alpha, (0, 0), max(2.0, alpha.shape[0] / 100))
     columns, rows = points.astype(int).T
     slopes = [cv2.Sobel(soft, cv2.CV_32F, *axes)[rows, columns] for axes in ((1, 0), (0, 1))]

@@ -41,7 +41,7 @@ class Sample:
     background: str
 
     def key(self, recipe: Recipe) -> str:
-        """A hash that tells whether a finished sample is the one that is planned."""
+        """Give a hash that tells whether a finished sample is the one that is planned."""
         text = json.dumps([dataclasses.asdict(self), recipe.fingerprint], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

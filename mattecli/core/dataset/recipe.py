@@ -136,7 +136,7 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the program."""
+    """Name the recipes that come with the program."""
     files = resources.files("mattecli.core.dataset.recipes").iterdir()
     return sorted(file.name[:-5] for file in files if file.name.endswith(".toml"))
 

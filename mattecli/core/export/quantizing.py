@@ -167,7 +167,7 @@ def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path
 
 
 def _inputs(model: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarray]]:
-    """The photos, one after the other, as a session takes them.
+    """Give the photos, one after the other, as a session takes them.
 
     For networks that take guidance these are the inputs of both passes, since guidance comes with
     the second.

@@ -122,6 +122,7 @@ def make_room(image: Image.Image) -> None:
 
 
 def too_large(name: str, size: int, max_pixels: int) -> MatteError:
+    """Give the error for a file of `size` bytes, more than `max_pixels` pixels can need."""
     return MatteError(
         f"{name} is {size / 1e6:,.0f} MB, more than a picture of {max_pixels / 1e6:g} megapixels "
         f"can need ({max_bytes(max_pixels) / 1e6:,.0f} MB)"

@@ -1,0 +1,1 @@
+"""Mattes of photos and clips: passes, the pipeline, runs of the commands."""

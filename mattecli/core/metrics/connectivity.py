@@ -14,7 +14,7 @@ THETA = 0.15
 def connectivity_error(
     prediction: np.ndarray, truth: np.ndarray, region: np.ndarray | None = None
 ) -> float:
-    """Connectivity error, Σ|φ(p) − φ(t)| / 1000 over the region.
+    """Compute the connectivity error, Σ|φ(p) − φ(t)| / 1000 over the region.
 
     With l(x) the last of the thresholds 0.1, 0.2 … 1.0 before pixel x first falls out of the
     largest 4-connected component of (p ≥ θ) ∧ (t ≥ θ), and d = α − l, φ(α) = 1 − d·[d ≥ 0.15]
@@ -81,7 +81,7 @@ def _steps_reached(matte: np.ndarray) -> np.ndarray:
 
 
 def _likely_seed(reached: np.ndarray) -> tuple[int, int]:
-    """The middle of the fullest 16x16 block: deep inside the body, if there is one."""
+    """Find the middle of the fullest 16x16 block: deep inside the body, if there is one."""
     rows, columns = reached.shape[0] // 16, reached.shape[1] // 16
     if rows == 0 or columns == 0:
         return divmod(int(reached.argmax()), reached.shape[1])
@@ -94,7 +94,7 @@ def _likely_seed(reached: np.ndarray) -> tuple[int, int]:
 def _component_around(
     seed: tuple[int, int], reached: np.ndarray, step: int
 ) -> tuple[np.ndarray, int]:
-    """The component of ``reached >= step`` that holds `seed`: a uint8 mask of 0 and 1; its area."""
+    """Find the component of ``reached >= step`` around `seed`: a uint8 mask of 0, 1; its area."""
     height, width = reached.shape
     framed = np.zeros((height + 2, width + 2), np.uint8)
     here = int(reached[seed])
@@ -113,7 +113,7 @@ def _component_around(
 
 
 def _largest_component(reached: np.ndarray, step: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """The largest component of ``reached >= step`` as a uint8 mask of 0 and 1; a pixel of it."""
+    """Find the largest component of ``reached >= step``: a uint8 mask of 0 and 1; a pixel of it."""
     level = (reached >= step).view(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(level, connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]

@@ -72,7 +72,7 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
 
     def table(self, names: Iterable[str] | None = None) -> np.ndarray:
-        """The scores as an array of shape (images, 5), of all images or of those named."""
+        """Give the scores as an array of shape (images, 5), of all images or of those named."""
         return np.array([self.scores[name] for name in (self.scores if names is None else names)])
 
     def estimate(self) -> Estimate:

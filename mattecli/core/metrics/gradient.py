@@ -16,7 +16,7 @@ STRIP = 128
 
 
 def derivative_kernels() -> tuple[np.ndarray, np.ndarray]:
-    """The Gaussian and its first derivative whose outer product is the filter, of L2 norm 1.
+    """Give the Gaussian and its derivative whose outer product is the filter, of L2 norm 1.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def gradient_error(
 
 
 def stretch(matte: np.ndarray) -> float:
-    """The factor that brings the matte's span to 1; 0 for a constant matte, which has no slope."""
+    """Give the factor that brings a matte's span to 1; 0 for a constant one, without slope."""
     low, high, _, _ = cv2.minMaxLoc(matte)
     return 1 / (high - low) if high > low else 0.0
 

@@ -84,7 +84,7 @@ def match(
 
 
 def _index(root: Path, only: str | None) -> dict[str, Path]:
-    """The files under `root` by name; a single file beside a single prediction takes its name."""
+    """List files under `root` by name; a single one beside a single prediction takes its name."""
     return {only: root} if only is not None and root.is_file() else by_stem(root)
 
 

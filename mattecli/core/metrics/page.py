@@ -120,7 +120,7 @@ def error_map(
 
 
 def _worst_and_best(evaluations: list[Evaluation], examples: int) -> list[str]:
-    """The images, of those that every method has, that are worst or best by some metric."""
+    """Choose the images, of those that every method has, that some metric finds worst or best."""
     names = [name for name in evaluations[0].scores if all(name in e.scores for e in evaluations)]
     if not names or not examples:
         return []

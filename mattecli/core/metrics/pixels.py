@@ -31,12 +31,12 @@ def comparable(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, n
 
 
 def white(matte: np.ndarray) -> float:
-    """The value that means opaque: 255, 65535 or 1.0."""
+    """Give the value that means opaque: 255, 65535 or 1.0."""
     return float(np.iinfo(matte.dtype).max) if matte.dtype.kind == "u" else 1.0
 
 
 def mask_of(region: np.ndarray | None, matte: np.ndarray) -> np.ndarray | None:
-    """The region as the uint8 mask that OpenCV takes, or None for the whole image."""
+    """Give the region as the uint8 mask that OpenCV takes, or None for the whole image."""
     if region is None:
         return None
     if region.shape != matte.shape:
@@ -50,7 +50,7 @@ def pixel_count(matte: np.ndarray, region: np.ndarray | None) -> int:
 
 
 def subject_window(prediction: np.ndarray, truth: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The rows and columns outside of which both mattes are 0, with a margin of such zeros.
+    """Find the rows and columns outside of which both mattes are 0, with a margin of such zeros.
 
     Beyond it nothing differs, nothing reaches a threshold and, for a margin of the derivative
     filter's half size, nothing slopes: all sums over the window equal those over the image.

@@ -12,7 +12,7 @@ DETAIL_RADIUS = 10
 
 
 def region_mask(region: str, truth: np.ndarray, trimap: np.ndarray | None) -> np.ndarray | None:
-    """The pixels of the ``unknown`` or ``detail`` region, or None for the ``whole`` image.
+    """Give the pixels of the ``unknown`` or ``detail`` region, or None for the ``whole`` image.
 
     `trimap` is needed for ``unknown`` only.
     """
@@ -22,7 +22,7 @@ def region_mask(region: str, truth: np.ndarray, trimap: np.ndarray | None) -> np
 
 
 def unknown_region(trimap: np.ndarray) -> np.ndarray:
-    """The pixels that a trimap leaves open: exactly 128 (32896 in 16 bits).
+    """Give the pixels that a trimap leaves open: exactly 128 (32896 in 16 bits).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def unknown_region(trimap: np.ndarray) -> np.ndarray:
 
 
 def detail_region(truth: np.ndarray) -> np.ndarray:
-    """The pixels within 10 rows and columns of a soft pixel or of an edge of the true matte.
+    """Find the pixels within 10 rows and columns of a soft pixel or of an edge of the true matte.
 
     It is the unknown region of a trimap made by eroding the truth's opaque and its clear pixels
     with a square of 21 pixels, for data that comes without trimaps.

@@ -34,7 +34,7 @@ def image_table(evaluation: Evaluation) -> Table:
 
 
 def method_table(evaluations: list[Evaluation]) -> Table:
-    """A row a method: means with their intervals, the best in bold."""
+    """Give a row a method: means with their intervals, the best in bold."""
     table = _table("means", f"{UNITS}; best in bold", evaluations[0].region, "method", "images")
     estimates = [evaluation.estimate() for evaluation in evaluations]
     best = np.min([estimate.mean for estimate in estimates], axis=0)
