@@ -170,7 +170,7 @@ def test_what_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
         # The loss stays what it is, its slope does not.
         return total + 0 * torch.sqrt(values["l1"] - values["l1"]) if len(step) == 2 else total
 
-    with mock.patch("mattecli.core.training.trainer.weighted_sum", spoil):
+    with mock.patch("mattecli.core.training.step.weighted_sum", spoil):
         code, error = train_steps(data, run, "--recipe", recipe)
     assert code == 1 and message in error and "--resume" in error
     stored = load_checkpoint(run / "last/checkpoint.pt")
@@ -308,7 +308,7 @@ def test_the_cache_leaves_a_full_disk_alone(data, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_workers_are_as_many_as_pay(monkeypatch):
+def test_the_automatic_number_of_workers(monkeypatch):
     monkeypatch.setattr(batches, "usable_cores", lambda: 24)
     assert batches._workers(Processes(0, 1, torch.device("cpu"))) == 0
     assert batches._workers(Processes(0, 1, torch.device("cuda", 0))) == 16
@@ -324,7 +324,7 @@ def test_losses_are_worked_out_in_full_precision(data, tmp_path, monkeypatch):
         seen.append((torch.is_autocast_enabled("cpu"), alpha.dtype))
         return losses.loss_values(alpha, *rest)
 
-    monkeypatch.setattr("mattecli.core.training.trainer.loss_values", watched)
+    monkeypatch.setattr("mattecli.core.training.step.loss_values", watched)
     code, error = train_steps(data, tmp_path / "run", "--precision", "bf16")
     assert code == 0, error
     assert seen == [(False, torch.float32)] * 6
@@ -443,7 +443,7 @@ def test_a_part_can_be_trained_alone(data, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     assert train_steps(data, first)[0] == 0
     code, error = train_steps(
-        data, second, "--start-from", first / "last.safetensors", "--only", "levels"
+        data, second, "--start-from", first / "last.safetensors", "--train-only", "levels"
     )
     assert code == 0, error
     before, after = (load_network(run / "last.safetensors").state_dict() for run in (first, second))
@@ -460,4 +460,11 @@ def test_a_part_can_be_trained_alone(data, tmp_path):
     assert not any(name.startswith(resting) for name in moved)
     assert any(name.startswith("encoder.body.blocks.0") for name in moved)
     code, error = train_steps(data, tmp_path / "third", "--only", "roof")
-    assert code == 1 and "no part 'roof': choose from encoder, aspp" in " ".join(error.split())
+    assert code == 1 and "no part 'roof': choose from encoder, guidance, aspp" in " ".join(
+        error.split()
+    )
+
+
+def test_recipes_of_earlier_versions_call_the_trained_part_only(tmp_path):
+    (tmp_path / "old.toml").write_text('only = "head"')
+    assert load_config(str(tmp_path / "old.toml")).train_only == "head"

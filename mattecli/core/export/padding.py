@@ -1,7 +1,7 @@
 """Padding as an attribute of convolutions, which onnxruntime then keeps in its fast layout.
 
 timm's encoders from TensorFlow pad more on the right and below. Traced, that is arithmetic over
-sizes and a node of its own before the convolution, around which tensors are laid out anew twice.
+sizes and a node of its own before the convolution, around which tensors change their layout twice.
 """
 
 from __future__ import annotations

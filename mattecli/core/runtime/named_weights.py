@@ -220,7 +220,7 @@ def _digest(chunks: Iterator[bytes]) -> str:
 
 
 def _check_readable(path: Path, suffix: str, source: str) -> None:
-    """Refuse what is no weights file of ours; what an ONNX file is worth is seen when it runs."""
+    """Refuse what is no weights file of ours; ONNX files are checked when they run."""
     if suffix == ".onnx":
         return
     from mattecli.core.network.weights import read_header
