@@ -126,7 +126,7 @@ NETWORKS: dict[str, NetworkConfig] = {
         detail_channels=8,
         guided_strides=(16, 8, 4),
         sentry=True,
-        predict_size=768,
+        predict_size=704,
         first_pass_size=576,
     ),
     # The trimap-free baseline of the paper's tables, with the encoder of its authors.
