@@ -72,7 +72,7 @@ def check_shares(config: TrainingConfig, processes: Processes) -> None:
 def batches(
     dataset: TrainingSet, config: TrainingConfig, first_step: int, processes: Processes
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches of this process from `first_step` on, `config.accumulate` of them a step.
+    """Yield the batches of this process from `first_step` on, `config.accumulate` of them a step.
 
     Sample numbers run on, so a resumed run sees the same ones, and all processes together see in
     each step what a single one would.
@@ -101,7 +101,7 @@ def batches(
 
 
 def _workers(processes: Processes) -> int:
-    """Number of worker processes where the configuration leaves it open."""
+    """Choose the number of worker processes where the configuration leaves it open."""
     # On a CPU the step itself keeps all cores busy.
     if processes.device.type == "cpu":
         return 0
