@@ -17,7 +17,7 @@ from mattecli.core.network.weights import load_network, read_header, save_networ
 from mattecli.core.runtime.named_weights import find_weights
 
 #: The paper's layout at a size that a test can afford.
-SMALL_PAPER = {"encoder": "resnet18", "pyramid_channels": 16}
+SMALL_PAPER = {"encoder": "test_efficientnet", "pyramid_channels": 16}
 
 
 def small(name: str, **changes) -> torch.nn.Module:
@@ -54,7 +54,8 @@ def test_alpha_has_the_photos_size_and_range(name, size):
 def test_every_ablation_switch_builds_and_trains_every_parameter(name, switch):
     off = {"detail_channels": 0, "guided_strides": ()}
     network = small(name, **{switch: off.get(switch, False)}).train()
-    alpha, intermediate = network(torch.rand(2, 3, 64, 96))
+    guidance = [torch.rand(2, 2, 64, 96)] if network.config.guidance else []
+    alpha, intermediate = network(torch.rand(2, 3, 64, 96), *guidance)
     (alpha.mean() + sum(a.mean() for a in intermediate)).backward()
     decoder = {k: p for k, p in network.named_parameters() if not k.startswith("encoder.")}
     idle = [name for name, parameter in decoder.items() if parameter.grad is None]
