@@ -1,4 +1,4 @@
-"""The guided head: windows fitted right, and alpha redrawn by the photo's colours."""
+"""The guided head: windows fitted right, and alpha re-estimated from the colors of the photo."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def blurred(alpha: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(cv2.GaussianBlur(alpha[0, 0].numpy(), (0, 0), 3))[None, None]
 
 
-@pytest.mark.parametrize("learns", [True, False])
-def test_fits_are_weighted_ridge_regressions_averaged_over_windows(learns):
+@pytest.mark.parametrize("trainable", [True, False])
+def test_fits_are_weighted_ridge_regressions_averaged_over_windows(trainable):
     image, size = photo(), 48
     alpha = (image.mean(dim=1, keepdim=True) > 0.5).float()
-    trust = torch.rand(1, 1, size, size) + 0.1
-    found = guided._fit(image, alpha, trust, learns=learns)[0].double().numpy()
+    confidence = torch.rand(1, 1, size, size) + 0.1
+    found = guided._fit(image, alpha, confidence, trainable=trainable)[0].double().numpy()
 
     # The same window by window, as NumPy solves it.
     radius = guided._RADIUS
     color = image[0].permute(1, 2, 0).double().numpy()
-    target, weight = alpha[0, 0].double().numpy(), trust[0, 0].double().numpy()
+    target, weight = alpha[0, 0].double().numpy(), confidence[0, 0].double().numpy()
 
     def window(y: int, x: int) -> tuple[np.ndarray, float]:
         box = (slice(max(0, y - radius), y + radius + 1), slice(max(0, x - radius), x + radius + 1))
         c, a, w = color[box].reshape(-1, 3), target[box].ravel(), weight[box].ravel()
         middle, mean, total = w @ c / w.sum(), w @ a / w.sum(), w.sum()
         c = c - middle
-        covariance = (c * w[:, None]).T @ c / total + guided._FLAT * np.eye(3)
+        covariance = (c * w[:, None]).T @ c / total + guided._RIDGE * np.eye(3)
         slope = np.linalg.solve(covariance, (c * w[:, None]).T @ (a - mean) / total)
         return np.append(slope, mean - slope @ middle), total
 
@@ -90,8 +90,8 @@ def test_what_is_sure_stays():
         assert torch.equal(module(1 - alpha, image, features), 1 - alpha)
 
 
-def test_what_is_not_trusted_does_not_count():
-    """The left of the comb is said to be half there, and its features say not to trust that."""
+def test_alpha_without_confidence_does_not_count():
+    """The left of the comb has alpha one half, and features of no confidence in that."""
     image, alpha = comb()
     wrong = blurred(alpha)
     wrong[..., :32] *= 0.5
@@ -121,7 +121,7 @@ def test_a_photo_of_one_color_changes_nothing_and_gives_finite_gradients():
 
 def test_both_ways_to_average_windows_agree():
     layers = torch.rand(2, 5, 40, 33)
-    learned, pooled = (guided._box(layers, learns=learns) for learns in (True, False))
+    learned, pooled = (guided._box(layers, trainable=trainable) for trainable in (True, False))
     torch.testing.assert_close(learned, pooled, atol=1e-6, rtol=1e-5)
     middle = layers[..., :SIDE, :SIDE].mean(dim=(2, 3))
     torch.testing.assert_close(pooled[..., SIDE // 2, SIDE // 2], middle, atol=1e-6, rtol=1e-5)

@@ -126,7 +126,7 @@ def test_addresses_keep_both_slashes(slashes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "p.png", np.zeros((32, 32, 3), np.uint8))
     for arguments, hint in (
-        ([f"https:{slashes}host/p.jpg", "out.png"], "download it first"),
+        ([f"https:{slashes}host/p.jpg", "out.png"], "download it and name the file"),
         (["p.png", "o.png", "--weights", f"https:{slashes}host/w.onnx"], "'matte weights add'"),
     ):
         message = str(CliRunner().invoke(app, ["predict", *arguments]).exception)

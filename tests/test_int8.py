@@ -48,7 +48,7 @@ def weights(tmp_path_factory) -> Path:
         *("--weights", folder / "mine.safetensors", "--int8", folder / "photos"),
     )
     assert result.exit_code == 0, result.output
-    assert "with integers on the average" in result.output and "on 10 photos" in result.output
+    assert "int8: mean difference" in result.output and "on 10 photos" in result.output
     return folder / "mine.safetensors"
 
 
@@ -109,8 +109,8 @@ def test_wrong_input(weights, tmp_path):
     assert not out.exists()
 
 
-def test_a_network_that_integers_do_not_suit(weights, tmp_path, monkeypatch):
+def test_a_network_that_int8_does_not_suit(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(quantizing, "TOLERANCE", 0.0)
-    with pytest.raises(MatteError, match="integers do not suit this network"):
+    with pytest.raises(MatteError, match="int8 does not suit this network"):
         export(load_network(weights), tmp_path / "m.onnx", photos=[EXAMPLES / "cat.jpg"])
     assert not (tmp_path / "m.onnx").exists()

@@ -181,7 +181,7 @@ def test_what_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
         # The loss stays what it is, its slope does not.
         return total + 0 * torch.sqrt(values["l1"] - values["l1"]) if len(step) == 2 else total
 
-    with mock.patch("mattecli.core.training.trainer.weighted_sum", spoil):
+    with mock.patch("mattecli.core.training.step.weighted_sum", spoil):
         code, error = train_steps(data, run, "--recipe", recipe)
     assert code == 1 and message in error and "--resume" in error
     stored = load_checkpoint(run / "last/checkpoint.pt")
@@ -319,7 +319,7 @@ def test_the_cache_leaves_a_full_disk_alone(data, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_workers_are_as_many_as_pay(monkeypatch):
+def test_the_automatic_number_of_workers(monkeypatch):
     monkeypatch.setattr(batches, "usable_cores", lambda: 24)
     assert batches._workers(Processes(0, 1, torch.device("cpu"))) == 0
     assert batches._workers(Processes(0, 1, torch.device("cuda", 0))) == 16
@@ -335,7 +335,7 @@ def test_losses_are_worked_out_in_full_precision(data, tmp_path, monkeypatch):
         seen.append((torch.is_autocast_enabled("cpu"), alpha.dtype))
         return losses.loss_values(alpha, *rest)
 
-    monkeypatch.setattr("mattecli.core.training.trainer.loss_values", watched)
+    monkeypatch.setattr("mattecli.core.training.step.loss_values", watched)
     recipe = tmp_path / "r.toml"
     recipe.write_text(TINY)
     code, error = train_steps(data, tmp_path / "run", "--precision", "bf16", "--recipe", recipe)
@@ -458,7 +458,7 @@ def test_fine_tuning_may_add_a_part_to_the_network(data, tmp_path):
 
 def test_a_part_can_be_trained_alone(data, trained, tmp_path):
     second, start = tmp_path / "second", ("--start-from", trained / "last.safetensors")
-    code, error = train_steps(data, second, *start, "--only", "levels")
+    code, error = train_steps(data, second, *start, "--train-only", "levels")
     assert code == 0, error
     before, after = (
         load_network(run / "last.safetensors").state_dict() for run in (trained, second)
@@ -477,3 +477,8 @@ def test_a_part_can_be_trained_alone(data, trained, tmp_path):
     assert code == 1 and "no part 'roof': choose from encoder, guidance, aspp" in " ".join(
         error.split()
     )
+
+
+def test_recipes_of_earlier_versions_call_the_trained_part_only(tmp_path):
+    (tmp_path / "old.toml").write_text('only = "head"')
+    assert load_config(str(tmp_path / "old.toml")).train_only == "head"

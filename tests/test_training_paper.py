@@ -12,7 +12,7 @@ import torch
 from training_material import PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.dataset import augmentation
-from mattecli.core.training.adversary import Adversary, judge
+from mattecli.core.training.adversary import Adversary, adversarial_loss
 from mattecli.core.training.config import load_config
 from mattecli.core.training.processes import Processes
 
@@ -47,7 +47,7 @@ def photos():
 
 
 @pytest.mark.parametrize("objective", ["lsgan", "bce"])
-def test_the_critic_learns_to_tell_real_mattes_from_false(photos, objective):
+def test_the_discriminator_learns_to_tell_real_mattes_from_generated(photos, objective):
     image, truth = photos
     false = torch.full_like(truth, 0.5)
     adversary = Adversary(objective, 2e-4, ALONE)
@@ -58,27 +58,32 @@ def test_the_critic_learns_to_tell_real_mattes_from_false(photos, objective):
         adversary.step()
     assert last < 0.7 * first
     with torch.no_grad():
-        assert adversary.critic(image, truth).mean() > adversary.critic(image, false).mean()
-    assert adversary.fooled(image, truth) < adversary.fooled(image, false)
+        assert (
+            adversary.discriminator(image, truth).mean()
+            > adversary.discriminator(image, false).mean()
+        )
+    assert adversary.generator_loss(image, truth) < adversary.generator_loss(image, false)
 
 
 @pytest.mark.parametrize("objective", ["lsgan", "bce"])
-def test_the_network_is_pushed_towards_what_the_critic_takes_for_real(photos, objective):
+def test_the_network_is_pushed_towards_what_the_discriminator_takes_for_real(photos, objective):
     image, truth = photos
     adversary = Adversary(objective, 2e-4, ALONE)
     alpha = torch.full_like(truth, 0.5).requires_grad_()
-    before = adversary.fooled(image, alpha)
+    before = adversary.generator_loss(image, alpha)
     before.backward()
-    assert all(p.grad is None for p in adversary.critic.parameters()), "the critic stays"
+    assert all(p.grad is None for p in adversary.discriminator.parameters()), (
+        "the discriminator stays"
+    )
     step = 1e-2 * alpha.grad / alpha.grad.abs().max()
-    assert adversary.fooled(image, (alpha - step).detach()) < before
+    assert adversary.generator_loss(image, (alpha - step).detach()) < before
 
 
 def test_the_objectives_are_their_formulas():
     logits = torch.tensor([0.3, -1.2])
-    assert judge(logits, True, "lsgan") == pytest.approx((0.7**2 + 2.2**2) / 2)
+    assert adversarial_loss(logits, True, "lsgan") == pytest.approx((0.7**2 + 2.2**2) / 2)
     expected = np.log1p(np.exp([0.3, -1.2])).mean()
-    assert judge(logits, False, "bce") == pytest.approx(expected)
+    assert adversarial_loss(logits, False, "bce") == pytest.approx(expected)
 
 
 def test_the_papers_recipe_has_the_papers_figures():
@@ -100,7 +105,7 @@ def test_adversarial_training_in_epochs_logs_resumes_and_predicts(data, tmp_path
     assert matte(*arguments)[0] == 0
     lines = log_of(run)
     assert len(lines) == 4, "two epochs of six photos are four steps of four"
-    assert {"adversarial", "critic", "mse", "ssim", "total"} <= set(lines[0])
+    assert {"adversarial", "discriminator", "mse", "ssim", "total"} <= set(lines[0])
     shares = {"mse": 1.0, "adversarial": 0.05}
     for line, ssim in zip(lines, (0.1, 0.1, 0.025, 0.025), strict=True):
         total = sum(line[name] * share for name, share in shares.items()) + ssim * line["ssim"]

@@ -46,8 +46,8 @@ def export(
         typer.Option(
             "--int8",
             metavar="PHOTOS",
-            help="Compute with integers, which take two thirds of the time on a CPU; a folder of a "
-            "few dozen photos shows how large values become. As NAME.int8.onnx beside "
+            help="Quantize to int8, which takes two thirds of the time on a CPU; a folder of a few "
+            "dozen photos calibrates the ranges of values. As NAME.int8.onnx beside "
             "NAME.safetensors, `matte predict` takes the file by itself.",
         ),
     ] = None,
@@ -76,9 +76,9 @@ def export(
         f"PyTorch on {done.pictures} picture{'s' if done.pictures > 1 else ''}",
         err=False,
     )
-    if done.from_floats is not None:
+    if done.int8_difference is not None:
         count = f"{len(photos)} photo{'s' if len(photos) > 1 else ''}"
-        typer.echo(f"with integers on the average {done.from_floats:.1e} from that on {count}")
+        typer.echo(f"int8: mean difference {done.int8_difference:.1e} from float32 on {count}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:

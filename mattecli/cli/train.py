@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,20 @@ import typer
 
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.interruption import graceful_shutdown
+from mattecli.cli.option_groups import with_options
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import load_config
+from mattecli.core.training.options import (
+    DATA_PANEL,
+    MACHINE_PANEL,
+    NETWORK_PANEL,
+    RunOptions,
+    StartOptions,
+)
 
 _DEFAULTS = load_config("default")
-_DATA, _NETWORK, _COURSE, _MACHINE = "Data", "Network", "Course of the training", "Machine"
+_COURSE = "Course of the training"
 
 
 def _of_recipe(name: str, text: str, panel: str = _COURSE) -> typer.models.OptionInfo:
@@ -26,7 +35,7 @@ def _of_recipe(name: str, text: str, panel: str = _COURSE) -> typer.models.Optio
 
 def _switch(name: str, text: str) -> typer.models.OptionInfo:
     return typer.Option(
-        f"--{name}/--no-{name}", help=text, show_default="on", rich_help_panel=_NETWORK
+        f"--{name}/--no-{name}", help=text, show_default="on", rich_help_panel=NETWORK_PANEL
     )
 
 
@@ -47,6 +56,7 @@ def _check(steps: int | None, epochs: float | None) -> None:
 
 
 @yields_to_what_is_typed(_check)
+@with_options(start=StartOptions, run=RunOptions)
 def train(
     data: Annotated[
         list[str] | None,
@@ -56,36 +66,23 @@ def train(
             show_default=False,
         ),
     ] = None,
+    *,
+    start: StartOptions,
+    run: RunOptions,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the run: log, checkpoint, weights.")
     ] = Path("runs/matte"),
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Continue the run in OUT; its settings need not be repeated."
-        ),
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     backgrounds: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder of backgrounds to compose on; repeatable.", rich_help_panel=_DATA
+            help="Folder of backgrounds to compose on; repeatable.", rich_help_panel=DATA_PANEL
         ),
     ] = None,
     val: Annotated[
         list[str] | None,
         typer.Option(
             help="Folder of pairs to validate on; repeatable. The best weights there are kept.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIRECTORY|none",
-            help="Folder for decoded samples, which several runs may share.",
-            show_default="OUT/cache",
-            rich_help_panel=_DATA,
+            rich_help_panel=DATA_PANEL,
         ),
     ] = None,
     network: Annotated[
@@ -93,7 +90,7 @@ def train(
         typer.Option(
             help="matte, hattmatting, hattmatting++ or late-fusion.",
             show_default=f"recipe's, {_DEFAULTS.network['name']}",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK_PANEL,
         ),
     ] = None,
     encoder: Annotated[
@@ -101,27 +98,7 @@ def train(
         typer.Option(
             help="Any CNN by timm's name.",
             show_default="the network's",
-            rich_help_panel=_NETWORK,
-        ),
-    ] = None,
-    encoder_weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Local ImageNet weights for the encoder.",
-            show_default="timm's, downloaded",
-            rich_help_panel=_NETWORK,
-        ),
-    ] = None,
-    pretrained: Annotated[
-        bool,
-        typer.Option(help="Start the encoder from ImageNet weights.", rich_help_panel=_NETWORK),
-    ] = True,
-    start_from: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Weights to go on from, network included.",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK_PANEL,
         ),
     ] = None,
     predict_size: Annotated[
@@ -130,7 +107,7 @@ def train(
             min=32,
             help="Long side in pixels at which the weights will see photos.",
             show_default="the network's, 512",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK_PANEL,
         ),
     ] = None,
     channel_attention: Annotated[
@@ -180,21 +157,22 @@ def train(
     gan: Annotated[
         str | None, _of_recipe("gan", "Objective of the adversarial loss: lsgan or bce.")
     ] = None,
-    only: Annotated[
+    train_only: Annotated[
         str | None,
         typer.Option(
             metavar="PART",
             help="Train this part alone (levels, head, encoder...) and leave the rest as it is.",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK_PANEL,
         ),
     ] = None,
+    only: Annotated[str | None, typer.Option("--only", hidden=True)] = None,
     freeze: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PART",
             help="Leave this part as it is (encoder.body.conv_stem...); repeatable.",
             show_default="recipe's",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK_PANEL,
         ),
     ] = None,
     freeze_batch_norm: Annotated[
@@ -207,11 +185,8 @@ def train(
         ),
     ] = None,
     seed: Annotated[int | None, _of_recipe("seed", "Same seed, same run.")] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
-    ] = "auto",
     precision: Annotated[
-        str | None, _of_recipe("precision", "auto, fp32, fp16 or bf16.", _MACHINE)
+        str | None, _of_recipe("precision", "auto, fp32, fp16 or bf16.", MACHINE_PANEL)
     ] = None,
     compiled: Annotated[
         bool | None,
@@ -219,15 +194,15 @@ def train(
             "--compile/--no-compile",
             help="Compile the network first, which pays on GPUs and takes minutes.",
             show_default="recipe's, no",
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE_PANEL,
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
             help="Processes that prepare samples.",
-            show_default="recipe's, as many as pay",
-            rich_help_panel=_MACHINE,
+            show_default="recipe's, automatic",
+            rich_help_panel=MACHINE_PANEL,
         ),
     ] = None,
     tensorboard: Annotated[
@@ -236,7 +211,7 @@ def train(
             "--tensorboard/--no-tensorboard",
             help="Log to OUT/tensorboard too, with pictures at every validation.",
             show_default="recipe's, no",
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE_PANEL,
         ),
     ] = None,
 ) -> None:
@@ -248,7 +223,7 @@ def train(
     losses = dict(_loss(text) for text in loss or [])
     settled = out / "config.toml"
     if recipe is None:
-        recipe = str(settled) if resume and settled.is_file() else "default"
+        recipe = str(settled) if run.resume and settled.is_file() else "default"
     from mattecli.core.ranks import rank_and_world
     from mattecli.core.runtime.named_weights import find_weights
     from mattecli.core.training.trainer import train as run_training
@@ -278,7 +253,7 @@ def train(
         lr=lr,
         loss=losses,
         gan=gan,
-        only=only,
+        train_only=only if train_only is None else train_only,
         freeze=freeze or None,
         freeze_batch_norm=freeze_batch_norm,
         seed=seed,
@@ -289,22 +264,13 @@ def train(
     )
     if not config.data:
         raise typer.BadParameter("name at least one folder of training DATA")
+    if start.start_from:
+        start = replace(start, start_from=find_weights(start.start_from))
     first = rank_and_world()[0] == 0
     if first:
         _say_how_masks_are_read([*config.data, *config.validation])
     with graceful_shutdown() as stopped:
-        weights = run_training(
-            config,
-            out,
-            encoder_weights=encoder_weights,
-            start_from=find_weights(start_from) if start_from else None,
-            pretrained=pretrained,
-            resume=resume,
-            device=device,
-            cache=cache,
-            quiet=quiet,
-            stopped=stopped,
-        )
+        weights = run_training(config, out, start=start, options=run, stopped=stopped)
         if stopped():
             if first:
                 say(f"{out}: everything so far is kept; --resume goes on")

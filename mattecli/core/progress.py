@@ -18,7 +18,7 @@ def progress(
 ) -> tqdm:
     """Wrap `items`, or count by hand with ``.update()``, showing items/s and the time left.
 
-    ``.set_postfix(failed=2)`` adds figures; use it as a context manager when counting by hand.
+    ``.set_postfix(failed=2)`` adds values; use it as a context manager when counting by hand.
     """
     return tqdm(
         items,

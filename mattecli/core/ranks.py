@@ -20,20 +20,17 @@ def local_rank() -> int:
 
 
 def is_main_process() -> bool:
-    """Tell whether this process shows progress and results: the first one does.
+    """Tell whether this process shows progress and results.
 
-    Processes that cannot find one another, being told only their numbers, speak each for itself.
+    That is the first one; without ``MASTER_ADDR``, where processes cannot communicate, each is.
     """
     return rank_and_world()[0] == 0 or "MASTER_ADDR" not in os.environ
 
 
 @contextlib.contextmanager
 def all_reduce_counts(count: Counter[str]) -> Iterator[Counter[str]]:
-    """Sum counts over the processes of a launcher, and wait until all are through with the sum.
-
-    A launcher such as torchrun ends the others as soon as one process has failed, so a process
-    that has something bad to tell must wait for the rest.
-    """
+    """Sum counts over the processes of a launcher; at the end all wait for one another."""
+    # torchrun ends the others as soon as one process has failed, so that must not exit early.
     world = rank_and_world()[1]
     if world == 1 or "MASTER_ADDR" not in os.environ:
         yield count

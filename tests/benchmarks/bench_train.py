@@ -24,6 +24,7 @@ from mattecli.core.network.building import build_network
 from mattecli.core.network.config import network_config
 from mattecli.core.training.config import load_config
 from mattecli.core.training.losses import loss_values, weighted_sum
+from mattecli.core.training.options import RunOptions, StartOptions
 from mattecli.core.training.trainer import train
 
 
@@ -58,7 +59,8 @@ def bare(config, device: torch.device, losses: bool) -> float:
 
 def trained(config, run: Path, cache: Path, device: str) -> float:
     """Images per second that the trainer logs for the second half of a run."""
-    train(config, run, pretrained=False, device=device, cache=cache, quiet=True)
+    options = RunOptions(device=device, cache=cache, quiet=True)
+    train(config, run, start=StartOptions(pretrained=False), options=options)
     lines = (run / "log.jsonl").read_text().splitlines()
     return json.loads(lines[-1])["images_per_s"]
 

@@ -55,7 +55,7 @@ class TrainingSet(Dataset):
     ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
     image = alpha * foreground + (1 - alpha) * background is known, else 0.0.
 
-    S is one of `sizes`, drawn anew for every `alike` samples in a row, which make a batch.
+    S is one of `sizes`, drawn once for `batch_group_size` samples in a row, which are a batch.
     With `crops`, pairs are cut at their own size: see :func:`augmentation.square_crop`.
     """
 
@@ -65,7 +65,7 @@ class TrainingSet(Dataset):
         backgrounds: Source | None,
         *,
         sizes: tuple[int, ...],
-        alike: int = 1,
+        batch_group_size: int = 1,
         seed: int = 0,
         mixture: Mixture | None = None,
         crops: tuple[int, ...] = (),
@@ -74,7 +74,7 @@ class TrainingSet(Dataset):
         self.sources = sources
         self.backgrounds = backgrounds
         self.sizes = sizes
-        self.alike = alike
+        self.batch_group_size = batch_group_size
         self.seed = seed
         self.mixture = mixture or Mixture()
         self.crops = crops
@@ -108,7 +108,7 @@ class TrainingSet(Dataset):
 
     def _size(self, number: int) -> int:
         # One more number than the samples' own generators have, so that none of them is this one.
-        rng = np.random.default_rng((self.seed, number // self.alike, len(self.sizes)))
+        rng = np.random.default_rng((self.seed, number // self.batch_group_size, len(self.sizes)))
         return int(rng.choice(self.sizes))
 
     def _untouched(

@@ -36,17 +36,17 @@ TOLERANCE = 1e-3
 class Exported:
     """What was written: its size in bytes, and how far from PyTorch it was on how many pictures.
 
-    `from_floats` is how far integers are from floats, as the mean over the photos' pixels.
+    `int8_difference` is the mean difference of alpha between int8 and float32 on the photos.
     """
 
     size: int
     difference: float
     pictures: int
-    from_floats: float | None = None
+    int8_difference: float | None = None
 
 
 class _Portable(nn.Module):
-    """The network with all that clients would have to know of it inside the graph."""
+    """The network with its pre- and postprocessing, so that clients need neither."""
 
     def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -59,8 +59,8 @@ class _Portable(nn.Module):
 
         `guidance`, B×2×H×W, is for networks that take it.
         """
-        told = () if guidance is None else (guidance,)
-        return clamp_extremes(self.network(image * self.std + self.mean, *told))
+        extra = () if guidance is None else (guidance,)
+        return clamp_extremes(self.network(image * self.std + self.mean, *extra))
 
 
 def export(
@@ -86,7 +86,7 @@ def export(
     rembg : bool
         Take pictures as rembg prepares them for its U²-Net sessions.
     photos : list of Path, optional
-        Compute with integers; the photos show how large values become (see `quantize`).
+        Quantize to int8; the photos calibrate the ranges of values (see `quantize`).
     weights : Path, optional
         The file that the network is from: what is written with `photos` then stands for it where
         `load_int8` looks, and has a second input for guidance if the network takes any. Other files
@@ -96,8 +96,8 @@ def export(
     ------
     MatteError
         If the package ``onnx`` or onnxruntime is missing, or the file's mattes are not PyTorch's
-        to `TOLERANCE`, or with integers not on the average those with floats; then nothing is
-        written.
+        to `TOLERANCE`, or int8 mattes differ too much from float32 ones on average; then
+        nothing is written.
     """
     try:
         import onnx
@@ -106,39 +106,39 @@ def export(
     if opset not in OPSETS:
         raise MatteError(f"opset {opset}: use {OPSETS[0]} to {OPSETS[-1]}")
     if photos and opset < OLDEST_OPSET:
-        raise MatteError(f"opset {opset}: integers need {OLDEST_OPSET} or later")
+        raise MatteError(f"opset {opset}: int8 needs {OLDEST_OPSET} or later")
 
-    convention = _own_convention(network.config)
+    spec = _own_spec(network.config)
     if rembg:
-        convention = PRESETS["u2net"]
-        size = (convention.size, convention.size)
-    even = with_constant_padding(network)
+        spec = PRESETS["u2net"]
+        size = (spec.size, spec.size)
+    padded = with_constant_padding(network)
     guided = bool(photos and weights and network.config.guidance)
     model = onnx.load_from_string(
-        _trace(_Portable(even, convention.mean, convention.std).eval(), opset, size, guided=guided)
+        _trace(_Portable(padded, spec.mean, spec.std).eval(), opset, size, guided=guided)
     )
     fold_padding(model)
     model.producer_name, model.producer_version = "matte", __version__
-    said = {METADATA_KEY: convention.to_json()}
+    metadata = {METADATA_KEY: spec.to_json()}
     if photos and weights:
-        said[SOURCE_KEY] = digest(weights)
-    onnx.helper.set_model_props(model, said)
+        metadata[SOURCE_KEY] = digest(weights)
+    onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     data = model.SerializeToString()
 
     sizes = [(1, *size)] if size else [(1, 256, 256), (2, 160, 250), (1, 97, 131)]
     pictures = [_pictures(*shape) for shape in sizes]
-    difference = _difference(data, network, convention, pictures)
+    difference = _difference(data, network, spec, pictures)
     if not difference <= TOLERANCE:
         raise MatteError(
             f"{path} is not written: its mattes are up to {difference:.2g} away from PyTorch's"
         )
-    from_floats = None
+    int8_difference = None
     if photos:
-        data, from_floats = quantize(data, photos)
+        data, int8_difference = quantize(data, photos)
     write_whole(path, data)
     count = sum(len(batch) for batch in pictures)
-    return Exported(len(data), difference, count, from_floats)
+    return Exported(len(data), difference, count, int8_difference)
 
 
 def export_graph(config: NetworkConfig) -> bytes:
@@ -174,12 +174,12 @@ def export_graph(config: NetworkConfig) -> bytes:
             tensor.external_data.add(key="location", value="weights")
     for node in model.graph.node:
         node.ClearField("name")
-    convention = _own_convention(config)
-    onnx.helper.set_model_props(model, {METADATA_KEY: convention.to_json()})
+    spec = _own_spec(config)
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     return model.SerializeToString()
 
 
-def _own_convention(config: NetworkConfig) -> PreprocessingSpec:
+def _own_spec(config: NetworkConfig) -> PreprocessingSpec:
     return PreprocessingSpec(
         size=config.predict_size,
         square=False,
@@ -194,12 +194,12 @@ def _trace(
     opset: int,
     size: tuple[int, int] | None,
     # No multiple of 32, or the padding would be left out of the trace.
-    seen: tuple[int, ...] = (2, 3, 90, 120),
+    traced_shape: tuple[int, ...] = (2, 3, 90, 120),
     *,
     guided: bool = False,
     **options: Any,
 ) -> bytes:
-    shape = (1, 3, *size) if size else seen
+    shape = (1, 3, *size) if size else traced_shape
     free = None if size else {0: "batch", 2: "height", 3: "width"}
     names, inputs = ["image"], [torch.zeros(shape)]
     if guided:
@@ -239,18 +239,19 @@ def _pictures(count: int, height: int, width: int) -> np.ndarray:
 
 @torch.inference_mode()
 def _difference(
-    model: bytes, network: nn.Module, convention: PreprocessingSpec, batches: list[np.ndarray]
+    model: bytes, network: nn.Module, spec: PreprocessingSpec, batches: list[np.ndarray]
 ) -> float:
     """Largest difference of alpha between the file in onnxruntime and the network in PyTorch."""
     session = open_session(model)
     guided = len(session.get_inputs()) > 1
-    mean, std = (np.float32(v).reshape(1, 3, 1, 1) for v in (convention.mean, convention.std))
+    mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.std))
     differences = []
     for batch in batches:
-        inputs, told = {"image": (batch - mean) / std}, ()
+        inputs = {"image": (batch - mean) / std}
+        extra: tuple[Tensor, ...] = ()
         if guided:
             inputs[GUIDANCE_INPUT] = _pictures(*batch.shape[:1], *batch.shape[2:])[:, :2] * 2 - 1
-            told = (torch.from_numpy(inputs[GUIDANCE_INPUT]),)
-        expected = clamp_extremes(network(torch.from_numpy(batch), *told)).numpy()
+            extra = (torch.from_numpy(inputs[GUIDANCE_INPUT]),)
+        expected = clamp_extremes(network(torch.from_numpy(batch), *extra)).numpy()
         differences.append(float(np.abs(session.run(None, inputs)[0] - expected).max()))
     return max(differences)

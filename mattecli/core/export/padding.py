@@ -1,13 +1,13 @@
 """Padding as an attribute of convolutions, which onnxruntime then keeps in its fast layout.
 
 timm's encoders from TensorFlow pad more on the right and below. Traced, that is arithmetic over
-sizes and a node of its own before the convolution, around which tensors are laid out anew twice.
+sizes and a node of its own before the convolution, around which tensors change their layout twice.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-class _EvenConv(nn.Conv2d):
+class _ConstantPaddingConv(nn.Conv2d):
     """`Conv2dSame` for pictures whose sides are multiples of the stride."""
 
     def forward(self, features: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def with_constant_padding(network: nn.Module) -> nn.Module:
     for name, module in list(network.named_modules()):
         if not isinstance(module, Conv2dSame):
             continue
-        even = _EvenConv(
+        replacement = _ConstantPaddingConv(
             module.in_channels,
             module.out_channels,
             module.kernel_size,
@@ -45,9 +45,9 @@ def with_constant_padding(network: nn.Module) -> nn.Module:
             groups=module.groups,
             bias=module.bias is not None,
         )
-        even.weight, even.bias = module.weight, module.bias
+        replacement.weight, replacement.bias = module.weight, module.bias
         parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, even)
+        setattr(network.get_submodule(parent), child, replacement)
     return network
 
 
@@ -75,7 +75,8 @@ def _constant(model: onnx.ModelProto, name: str) -> list[int] | None:
     from onnx.reference import ReferenceEvaluator
 
     made_by = {output: node for node in model.graph.node for output in node.output}
-    wanted, needed = [name], []
+    wanted = [name]
+    needed: list[onnx.NodeProto] = []
     while wanted:
         node = made_by.get(wanted.pop())
         if node is None:
@@ -87,4 +88,5 @@ def _constant(model: onnx.ModelProto, name: str) -> list[int] | None:
     output = helper.make_tensor_value_info(name, TensorProto.INT64, None)
     graph = helper.make_graph(needed, "constant", [], [output])
     part = helper.make_model(graph, opset_imports=model.opset_import)
-    return ReferenceEvaluator(part).run(None, {})[0].tolist()
+    results: Any = ReferenceEvaluator(part).run(None, {})
+    return results[0].tolist()

@@ -1,7 +1,7 @@
-"""Networks in 8-bit integers: on a CPU they take about two thirds of the time of floats.
+"""Quantization to int8, which on a CPU takes about two thirds of the time of float32.
 
 Encoder and decoder are quantized, the head at the photo's own pixels and the guided filter are not:
-they are where a step of 1/255 of the range would be seen in a matte.
+a rounding step of 1/255 of the range would be visible in a matte there.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from mattecli.core.runtime.session import open_session
 if TYPE_CHECKING:
     import onnx
 
-#: Scales by channel came with this one.
+#: The first with a scale per channel.
 OLDEST_OPSET = 13
-#: Largest mean difference of alpha from the network with floats.
+#: Largest mean difference of alpha from the float32 network.
 TOLERANCE = 0.01
 
 # Modules in whose scope nodes were traced.
 _QUANTIZED_PARTS = re.compile(r"/(encoder|guidance|aspp|distil|levels\.\d+)/")
 # Of 7 bits and a sign, as onnxruntime rounds them.
-_LARGEST_WEIGHT = 64
+_WEIGHT_LEVELS = 64
 _OPERATORS = ["Conv", "Add", "Concat", "Relu", "Clip", "Resize"]
 
 
 def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
-    """Store weights as integers, and compute with integers where the range of values is known.
+    """Quantize an ONNX model to int8 (QDQ), statically calibrated on photos.
 
-    Values are taken to become as small and as large as they do on the photos. Weights keep 7 bits:
-    with 8, sums overflow on processors without VNNI instructions, whose mattes would be others.
+    Weights keep 7 bits: with 8, sums overflow on processors without VNNI instructions, and mattes
+    would differ between processors.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(model)
-        floats = OnnxModel(before, "cpu")
+        float_model = OnnxModel(before, "cpu")
         corrected = onnx.load_from_string(model)
-        _correct_biases(corrected, floats, photos)
+        _correct_biases(corrected, float_model, photos)
         onnx.save(corrected, before)
         # It recommends a preprocessing that would change nothing: the trace is folded already.
         logging.disable(logging.WARNING)
@@ -78,7 +78,7 @@ def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
             quantization.quantize_static(
                 before,
                 after,
-                _Calibration(_inputs(floats, photos)),
+                _Calibration(_inputs(float_model, photos)),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=_OPERATORS,
                 nodes_to_exclude=[
@@ -100,12 +100,12 @@ def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
             if node.op_type == "Constant" and node.output[0] not in used:
                 quantized.graph.node.remove(node)
         onnx.save(quantized, after)
-        integers = OnnxModel(after, "cpu")
-        difference = float(np.mean([_difference(floats, integers, path) for path in photos]))
+        int8_model = OnnxModel(after, "cpu")
+        difference = float(np.mean([_difference(float_model, int8_model, path) for path in photos]))
         if difference > TOLERANCE:
             raise MatteError(
-                f"integers do not suit this network: its mattes are {difference:.2g} away from "
-                "those with floats on the average"
+                f"int8 does not suit this network: its mattes are {difference:.2g} away from "
+                "the float32 ones on average"
             )
         return after.read_bytes(), difference
 
@@ -120,7 +120,7 @@ def _difference(first: OnnxModel, second: OnnxModel, path: Path) -> float:
     return float(np.abs(mattes[0] - mattes[1]).mean())
 
 
-def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path]) -> None:
+def _correct_biases(model: onnx.ModelProto, float_model: OnnxModel, photos: list[Path]) -> None:
     """Take from the biases, in place, what rounding the weights will add to channels on average.
 
     Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV
@@ -143,24 +143,23 @@ def _correct_biases(model: onnx.ModelProto, floats: OnnxModel, photos: list[Path
         measured.graph.node.append(onnx.helper.make_node("GlobalAveragePool", [name], [mean]))
         measured.graph.output.append(onnx.helper.make_tensor_value_info(mean, 1, None))
     session = open_session(measured.SerializeToString())
-    means = dict.fromkeys(wanted, 0.0)
+    totals: dict[str, np.ndarray] = {}
     count = 0
-    for given in _inputs(floats, photos):
+    for given in _inputs(float_model, photos):
         count += 1
-        for name, mean in zip(
-            wanted, session.run([f"{w}_mean" for w in wanted], given), strict=True
-        ):
-            means[name] = means[name] + mean[0, :, 0, 0]
-    means = {name: total / count for name, total in means.items()}
+        results = session.run([f"{name}_mean" for name in wanted], given)
+        for name, result in zip(wanted, results, strict=True):
+            totals[name] = totals.get(name, 0) + result[0, :, 0, 0]
 
     for node in convolutions:
         weight, bias = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
-        step = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / _LARGEST_WEIGHT
+        step = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / _WEIGHT_LEVELS
         step[step == 0] = 1
         error = (weight - np.round(weight / step) * step).sum(axis=(2, 3))
         # In a depthwise convolution every channel has its own input.
-        mean = means[node.input[0]]
-        shift = (error * (mean if error.shape[1] == len(mean) else mean[:, None])).sum(axis=1)
+        average = totals[node.input[0]] / count
+        inputs = average if error.shape[1] == len(average) else average[:, None]
+        shift = (error * inputs).sum(axis=1)
         constants[node.input[2]].CopyFrom(
             numpy_helper.from_array((bias + shift).astype(bias.dtype), node.input[2])
         )

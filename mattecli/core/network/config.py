@@ -35,13 +35,13 @@ class NetworkConfig:
     cue_strides: tuple[int, ...] = (4,)
     #: Width of the decoder at each of those levels.
     cue_channels: tuple[int, ...] = (256,)
-    #: Self-attention blocks between ASPP and decoder, in which the whole frame is seen.
+    #: Self-attention blocks between ASPP and decoder, over the whole frame.
     context_blocks: int = 0
-    #: Whether a second input, an earlier alpha and hints, guides the network.
+    #: Whether the network takes a second input: an earlier alpha, and hints.
     guidance: bool = False
-    #: Width of the full-resolution head that sees the image itself; 0 leaves it out.
+    #: Width of the full-resolution head, which takes the image too; 0 leaves it out.
     detail_channels: int = 0
-    #: Those of them at which alpha is fitted to the photo's colors, to be redrawn.
+    #: Those of the cue strides at which the guided head fits alpha to the photo's colors.
     guided_strides: tuple[int, ...] = ()
     channel_attention: bool = True
     spatial_attention: bool = True
@@ -103,7 +103,10 @@ class NetworkConfig:
             raise MatteError(
                 f"unknown network setting {', '.join(unknown)} (known: {', '.join(sorted(known))})"
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        settings: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**settings)
 
 
 NETWORKS: dict[str, NetworkConfig] = {
@@ -123,7 +126,7 @@ NETWORKS: dict[str, NetworkConfig] = {
         detail_channels=8,
         guided_strides=(16, 8, 4),
         sentry=True,
-        predict_size=768,
+        predict_size=704,
         first_pass_size=576,
     ),
     # The trimap-free baseline of the paper's tables, with the encoder of its authors.

@@ -1,4 +1,4 @@
-"""Self-attention over the deepest features, so that every place knows the whole frame."""
+"""Self-attention over the deepest features: context from the whole frame."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ContextBlock(nn.Module):
             for part in self.qkv(tokens).chunk(3, dim=2)
         )
         if torch.onnx.is_in_onnx_export():
-            # Spelt out: the exporter's own translation depends on the opset.
+            # Written out: the exporter's own translation depends on the opset.
             scores = queries @ keys.transpose(2, 3) * queries.shape[-1] ** -0.5
             mixed = torch.softmax(scores, dim=-1) @ values
         else:

@@ -1,4 +1,4 @@
-"""The critic of adversarial training: is this a real matte of this photo, patch by patch?"""
+"""The discriminator of adversarial training: is a patch of a matte real, given the photo?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class PatchDiscriminator(nn.Module):
     """The 70x70 PatchGAN of pix2pix (Isola et al., CVPR 2017), conditioned on the photo.
 
-    Every value of the output judges one patch of 70x70 pixels of photo and matte together.
+    Every value of the output classifies one patch of 70x70 pixels of photo and matte together.
     HAttMatting names the 70x70 PatchGAN; the layer list is pix2pix's, with instance instead of
     batch norm (ours: independent of the batch, thus of the number of processes).
     """

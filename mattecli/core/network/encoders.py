@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -26,7 +27,9 @@ class Encoder(nn.Module):
         super().__init__()
         try:
             # Dilation is only named where it is wanted: not every encoder knows the argument.
-            dilation = {} if output_stride == 32 else {"output_stride": output_stride}
+            dilation: dict[str, Any] = (
+                {} if output_stride == 32 else {"output_stride": output_stride}
+            )
             self.body = timm.create_model(
                 name, features_only=True, pretrained=pretrained, **dilation
             )

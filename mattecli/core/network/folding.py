@@ -15,8 +15,8 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Copy a network in eval mode without the batch norms that follow a convolution.
 
     In eval mode batch norm is a fixed scale and offset a channel, which the convolution's own
-    weights can hold. Which norm follows which convolution is seen in one small forward pass; what
-    a norm brings along, such as timm's activation, stays.
+    weights can hold. Which norm follows which convolution is found by one small forward
+    pass; what a norm includes, such as timm's activation, stays.
     """
     network = copy.deepcopy(network).eval()
     device = next((p.device for p in network.parameters()), torch.device("cpu"))

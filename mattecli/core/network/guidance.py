@@ -1,12 +1,12 @@
-"""What a network is told beside the photo: an earlier alpha, and what somebody knows for certain.
+"""Guidance, an optional second input of a network: an earlier alpha, and hints.
 
-A guidance map has two channels, both in [-1, 1] with 0 for "nothing known", so that a map of zeros
-is the same as no guidance:
+A guidance map has two channels, both in [-1, 1] with 0 for unknown; a map of zeros is the same
+as no guidance:
 
 0. the earlier alpha (of a coarser pass, another tool, the frame before), as ``2 alpha - 1``;
-1. hints: 1 where somebody marked the subject, -1 where they marked background.
+1. hints: 1 where the subject is marked, -1 where background is.
 
-It joins the features behind the encoder, which therefore sees the photo alone.
+It is added to the features behind the encoder, whose input is the photo alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mattecli.core.network.config import GUIDANCE_CHANNELS
 
 
 class GuidanceInjection(nn.Module):
-    """Adds what a guidance map says to the encoder's features at several strides.
+    """Adds features of a guidance map to the encoder's, at several strides.
 
     The last convolutions start at zero, so that weights trained without guidance work as before.
     None has a bias: a map of zeros changes nothing, whatever was learned.

@@ -52,6 +52,7 @@ class DetailHead(nn.Module):
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
         self.reduce = conv_block(inputs, channels, 1)
+        # A key of weights files: the convolution over features and image.
         self.look = conv_block(channels + 3, channels, 3)
         self.alpha = nn.Conv2d(channels, 1, 3, padding=1)
 
@@ -124,15 +125,14 @@ class HAttMatting(nn.Module):
         image : float Tensor, Bx3xHxW
             sRGB in [0, 1], any size; normalization is done here.
         guidance : float Tensor, Bx2xHxW, optional
-            What is known beforehand, see :mod:`mattecli.core.network.guidance`; None: nothing. Only
-            with ``config.guidance``.
+            See :mod:`mattecli.core.network.guidance`. Ignored without ``config.guidance``.
 
         Returns
         -------
         Tensor, Bx1xHxW
             Alpha in [0, 1]. In training mode a pair: alpha, and the sentries' alphas of the
-            intermediate levels, coarse to fine, each at its own resolution, and that which the
-            guided head redrew.
+            intermediate levels, coarse to fine, each at its own resolution, and the alpha
+            before the guided head.
         """
         size = image.shape[-2:]
         image = pad_to_multiple(image)

@@ -1,4 +1,4 @@
-"""Late Fusion: foreground and background are told apart on their own, then weighed against."""
+"""Late Fusion: foreground and background classified separately, then blended."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ class LateFusion(nn.Module):
         of_foreground, foreground = self.foreground(features, deepest)
         of_background, background = self.background(features, deepest)
 
-        seen = resize(self.reduce(torch.cat([of_foreground, of_background], 1)), image.shape[-2:])
+        fused = resize(self.reduce(torch.cat([of_foreground, of_background], 1)), image.shape[-2:])
         normalized = self.encoder.normalize(image)
-        weight = to_alpha(self.fusion(torch.cat([seen, normalized], 1)))
+        weight = to_alpha(self.fusion(torch.cat([fused, normalized], 1)))
         sides = [foreground, 1 - background]
         inside, outside = (resize(side, image.shape[-2:]) for side in sides)
         alpha = weight * inside + (1 - weight) * outside

@@ -1,4 +1,4 @@
-"""What a network's configuration and tensors may be, looked at before anything is allocated.
+"""What a network's configuration and tensors may be, checked before anything is allocated.
 
 Weights files come from strangers, and their headers say what is built.
 """

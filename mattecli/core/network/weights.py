@@ -37,7 +37,7 @@ def save_network(
     ----------
     network : HAttMatting
     provenance : dict
-        JSON-able facts about the training: data, steps, figures.
+        JSON-able facts about the training: data, steps, metrics.
     half : bool
         Store floating-point tensors as float16, which halves the file.
 
@@ -55,28 +55,28 @@ def save_network(
     header = {
         "format": FORMAT,
         "network": json.dumps(network.config.to_dict()),
-        "provenance": json.dumps(_said_once(provenance, set())),
+        "provenance": json.dumps(_without_repetition(provenance, set())),
     }
     write_whole(path, save(tensors, metadata=header))
 
 
-def _said_once(facts: Any, said: set[str]) -> Any:
-    """`facts` with long tables that come again (means and restarts share ancestors) by reference.
+def _without_repetition(facts: Any, seen: set[str]) -> Any:
+    """Replace repeated long tables (means and restarts share ancestors) by references.
 
-    The first keeps its place and gets an ``id``; the others are ``{"same_as": id}``.
+    The first occurrence gets an ``id``; the others are ``{"same_as": id}``.
     """
     if isinstance(facts, list):
-        return [_said_once(value, said) for value in facts]
+        return [_without_repetition(value, seen) for value in facts]
     if not isinstance(facts, dict):
         return facts
     text = json.dumps(facts, sort_keys=True)
     if len(text) < 500:
         return facts
     name = facts.get("id") or hashlib.sha256(text.encode()).hexdigest()[:12]
-    if name in said:
+    if name in seen:
         return {"same_as": name}
-    said.add(name)
-    return {"id": name, **{key: _said_once(value, said) for key, value in facts.items()}}
+    seen.add(name)
+    return {"id": name, **{key: _without_repetition(value, seen) for key, value in facts.items()}}
 
 
 def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
@@ -167,7 +167,7 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
 
 
 def not_finite(path: Path, name: str) -> MatteError:
-    """Say that weights hold what no training leaves behind that went well."""
+    """The error for weights with NaN or infinite values."""
     return MatteError(f"{path}: tensor {name} holds values that are no numbers (NaN or infinite)")
 
 

@@ -1,4 +1,4 @@
-"""Our own networks in 8-bit integers, which on the CPU take two thirds of the time of floats.
+"""Our own networks in int8, which on the CPU takes two thirds of the time of float32.
 
 ``NAME.int8.onnx`` beside ``NAME.safetensors`` is the same network; `matte export --int8` writes it.
 """

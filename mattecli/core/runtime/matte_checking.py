@@ -1,4 +1,4 @@
-"""Whether what a network gave can be a matte at all: what is none must not be saved as one."""
+"""Whether the output of a network is a valid matte."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from mattecli.core.errors import MatteError
 
 # A network may give its matte smaller than its picture, by this factor at most, or larger.
-_MOST_SHRUNK = 4
+_MAX_DOWNSCALE = 4
 
 
 def check_matte(matte: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -31,7 +31,7 @@ def check_matte(matte: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndar
     scale = max(height, width) / max(1, max(rows, columns))
     # A pixel more or less is a matter of rounding.
     fits = abs(rows * scale - height) <= scale + 1 and abs(columns * scale - width) <= scale + 1
-    if not fits or scale > _MOST_SHRUNK:
+    if not fits or scale > _MAX_DOWNSCALE:
         raise MatteError(
             f"{name} gave {columns}x{rows} pixels for a picture of {width}x{height}: that is no "
             "matte of it"

@@ -1,4 +1,4 @@
-"""What every network that is ready to run can do, whatever runs it."""
+"""The protocol of models that are ready to run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MattingModel(Protocol):
     batch_one : bool
         Whether the network takes a single photo at a time; `infer` takes several all the same.
     takes_guidance : bool
-        Whether the network knows what to do with guidance.
+        Whether the network takes guidance.
     """
 
     sizing: Sizing

@@ -18,7 +18,7 @@ from mattecli.core.storage import whole_file, write_whole
 from mattecli.core.toml import from_table, read_toml
 
 SUFFIXES = (".safetensors", ".onnx")
-#: Beside NAME.safetensors, the same network in integers. `matte export --int8` writes it.
+#: Beside NAME.safetensors, the same network in int8. `matte export --int8` writes it.
 INT8_SUFFIX = ".int8.onnx"
 # What comes along with a file that is added: of other programs' networks, how to run them.
 _BESIDE = {".safetensors": INT8_SUFFIX, ".onnx": ".toml"}
@@ -106,7 +106,7 @@ def find_weights(weights: str | Path | None = None) -> Path:
 
 
 def is_sound(weights: Weights) -> bool:
-    """Tell whether the file, and its integers if it came with some, are as the index says."""
+    """Tell whether the file, and its int8 model if it came with one, are as the index says."""
     record, path = weights.record, weights.path
     files = {path: record.sha256}
     if record.int8_sha256:
@@ -220,7 +220,7 @@ def _digest(chunks: Iterator[bytes]) -> str:
 
 
 def _check_readable(path: Path, suffix: str, source: str) -> None:
-    """Refuse what is no weights file of ours; what an ONNX file is worth is seen when it runs."""
+    """Refuse what is no weights file of ours; ONNX files are checked when they run."""
     if suffix == ".onnx":
         return
     from mattecli.core.network.weights import read_header

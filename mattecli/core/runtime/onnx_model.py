@@ -163,8 +163,8 @@ class OnnxModel:
         planes = cv2.split(image)
         values = np.stack(planes[::-1] if spec.channels == "bgr" else planes).astype(np.float32)
         values /= np.float32(top)
-        values -= np.float32(spec.mean)[:, None, None]
-        values /= np.float32(spec.std)[:, None, None]
+        values -= np.array(spec.mean, np.float32)[:, None, None]
+        values /= np.array(spec.std, np.float32)[:, None, None]
         return values[None].astype(_TYPES[self.input.type], copy=False)
 
     def _to_matte(self, result: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

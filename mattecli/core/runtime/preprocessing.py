@@ -1,4 +1,4 @@
-"""What an ONNX file does not say of itself: how it wants its picture, and what it gives."""
+"""Preprocessing specs: how an ONNX model takes pictures and gives mattes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ METADATA_KEY = "mattecli"
 # A spec travels with files of strangers: sides in pixels, and number of the output.
 _BOUNDS = {"size": (8, 8192), "min_size": (0, 8192), "multiple": (1, 1024), "output": (0, 1000)}
 # Of the numbers that are taken off or divided by.
-_LARGEST = 10_000
+_MAX_MAGNITUDE = 10_000
 
 # Keys of earlier versions, in files that are in use.
 _OLD_KEYS = {"least": "min_size"}
 
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _read(path: Path) -> PreprocessingSpec:
     try:
         given = from_table(PreprocessingSpec, table)
         changes = {key: getattr(given, key) for key in table}
-        return _checked(replace(PRESETS.get(name, PreprocessingSpec()), **changes))
+        return _checked(replace(PRESETS[name] if name else PreprocessingSpec(), **changes))
     except ValueError as error:
         raise MatteError(f"{path}: {error}") from None
 
@@ -149,9 +149,9 @@ def _checked(spec: PreprocessingSpec) -> PreprocessingSpec:
         if not low <= value <= high:
             raise ValueError(f"'{name}' must be {low} to {high}: got {value}")
     for name in ("mean", "std"):
-        if not all(abs(value) <= _LARGEST for value in getattr(spec, name)):
-            raise ValueError(f"'{name}' must be {-_LARGEST} to {_LARGEST}")
-    if not all(abs(value) >= 1 / _LARGEST for value in spec.std):
+        if not all(abs(value) <= _MAX_MAGNITUDE for value in getattr(spec, name)):
+            raise ValueError(f"'{name}' must be {-_MAX_MAGNITUDE} to {_MAX_MAGNITUDE}")
+    if not all(abs(value) >= 1 / _MAX_MAGNITUDE for value in spec.std):
         raise ValueError(f"'std' is divided by, and must not be 0: got {spec.std}")
     return spec
 

@@ -1,4 +1,4 @@
-"""onnxruntime, found and told where to run."""
+"""Sessions of onnxruntime on a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adversarial training: the network against a critic that learns beside it."""
+"""Adversarial training: the network against a discriminator that is trained with it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mattecli.core.network.discriminator import PatchDiscriminator
 from mattecli.core.training.processes import Processes
 
 
-def judge(logits: Tensor, real: bool, objective: str) -> Tensor:
-    """How far a critic's verdict is from `real`: mean over patches, 0 at best.
+def adversarial_loss(logits: Tensor, real: bool, objective: str) -> Tensor:
+    """Loss of a discriminator's logits against the label `real`: mean over patches, 0 at best.
 
     "bce" is the cross entropy of the original GAN (Goodfellow et al., NeurIPS 2014; of
     HAttMatting's formula), which the generator minimizes in its non-saturating form; "lsgan" the
@@ -26,42 +26,60 @@ def judge(logits: Tensor, real: bool, objective: str) -> Tensor:
 
 
 class Adversary:
-    """The critic, its own Adam optimizer (rate `lr`, betas 0.5 and 0.999 as pix2pix) and loss."""
+    """Discriminator, its Adam optimizer (rate `lr`, betas 0.5 and 0.999 as pix2pix) and loss."""
 
     def __init__(self, objective: str, lr: float, processes: Processes) -> None:
         self.objective = objective
-        self.critic = PatchDiscriminator().to(processes.device)
-        self.parallel = processes.wrap(self.critic)
-        self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=lr, betas=(0.5, 0.999))
+        self.discriminator = PatchDiscriminator().to(processes.device)
+        self.parallel = processes.wrap(self.discriminator)
+        self.optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=lr, betas=(0.5, 0.999)
+        )
 
-    def fooled(self, image: Tensor, alpha: Tensor) -> Tensor:
-        """The network's adversarial loss: low where the critic takes `alpha` for real."""
-        self.critic.requires_grad_(False)
-        loss = judge(self.critic(image, alpha), True, self.objective)
-        self.critic.requires_grad_(True)
+    def generator_loss(self, image: Tensor, alpha: Tensor) -> Tensor:
+        """The network's adversarial loss: low where the discriminator takes `alpha` for real."""
+        self.discriminator.requires_grad_(False)
+        loss = adversarial_loss(self.discriminator(image, alpha), True, self.objective)
+        self.discriminator.requires_grad_(True)
         return loss
 
     def learn(self, image: Tensor, alpha: Tensor, truth: Tensor, share: float) -> Tensor:
-        """Gather the critic's gradients; `alpha` is the network's, `share` this part's weight.
+        """Accumulate the discriminator's gradients.
 
-        Returns the critic's loss: mean of real mattes taken for false and false ones for real.
+        Parameters
+        ----------
+        image, alpha, truth : Tensor, Bx3xHxW, Bx1xHxW and Bx1xHxW
+            In [0, 1]; `alpha` is the network's.
+        share : float
+            Weight of this part of the batch.
+
+        Returns
+        -------
+        Tensor
+            The discriminator's loss, a scalar: mean of those on real and on generated mattes.
         """
         both = torch.cat([truth, alpha.detach()])
-        real, false = self.parallel(image.repeat(2, 1, 1, 1), both).chunk(2)
-        loss = judge(real, True, self.objective) + judge(false, False, self.objective)
+        real, generated = self.parallel(image.repeat(2, 1, 1, 1), both).chunk(2)
+        loss = adversarial_loss(real, True, self.objective) + adversarial_loss(
+            generated, False, self.objective
+        )
         (share * loss / 2).backward()
         return loss.detach() / 2
 
     def step(self) -> None:
-        """Move the critic, then forget its gradients."""
+        """Update the discriminator and reset its gradients."""
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Critic and optimizer."""
-        return {"critic": self.critic.state_dict(), "optimizer": self.optimizer.state_dict()}
+        """State of discriminator and optimizer."""
+        return {
+            "discriminator": self.discriminator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`state_dict`."""
-        self.critic.load_state_dict(state["critic"])
+        # Checkpoints of earlier versions call it the critic.
+        self.discriminator.load_state_dict(state.get("discriminator", state.get("critic")))
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,4 +1,4 @@
-"""The stream of training batches: what is drawn from, and this process's share of it."""
+"""The data set of a run and the stream of this process's batches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
         sources,
         Source("backgrounds", backgrounds) if backgrounds else None,
         sizes=sizes,
-        alike=config.batch_size,
+        batch_group_size=config.batch_size,
         seed=config.seed,
         mixture=mixture,
         crops=tuple(config.crops),
@@ -55,7 +55,7 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
 
 
 def check_shares(config: TrainingConfig, processes: Processes) -> None:
-    """Refuse a batch that processes and parts cannot share out evenly.
+    """Refuse a batch size that is no multiple of processes times parts.
 
     Raises
     ------
@@ -101,7 +101,8 @@ def batches(
 
 
 def _workers(processes: Processes) -> int:
-    """As many as pay: on a CPU none, since threads that wait for one another share no core well."""
+    """Number of worker processes where the configuration leaves it open."""
+    # On a CPU the step itself keeps all cores busy.
     if processes.device.type == "cpu":
         return 0
     return min(16, max(1, usable_cores() // local_world() - 1))
@@ -132,11 +133,14 @@ def _collate(
     samples: list[dict[str, Tensor] | MatteError], *, layers: bool
 ) -> dict[str, Tensor] | MatteError:
     """Stack samples, their layers only where a loss asks for them."""
-    if errors := [sample for sample in samples if isinstance(sample, MatteError)]:
-        return errors[0]
+    tensors = []
+    for sample in samples:
+        if isinstance(sample, MatteError):
+            return sample
+        tensors.append(sample)
     batch = {}
-    for name in samples[0]:
-        values = [sample[name] for sample in samples]
+    for name in tensors[0]:
+        values = [sample[name] for sample in tensors]
         if values[0].ndim == 3 and (layers or name in ("image", "alpha", "known")):
             # Stacked with the channels last, as pictures are made and networks want them.
             batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)

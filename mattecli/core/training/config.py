@@ -15,6 +15,9 @@ from mattecli.core.toml import from_table, read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
 
+# Keys of earlier versions, in recipes and in the config.toml of runs.
+_OLD_KEYS = {"only": "train_only"}
+
 
 @dataclass
 class TrainingConfig:
@@ -33,16 +36,16 @@ class TrainingConfig:
     steps, batch_size, crop_size : int
         Optimizer steps, samples a step over all processes, side of the training squares in pixels.
     sides : list of int
-        Instead of `crop_size`: every step draws one of these, so that the network knows subjects
-        of every size that it may be shown photos at. None: all steps have `crop_size`.
+        Instead of `crop_size`: every step draws one of these, so that the network learns subjects
+        of every size. None: all steps have `crop_size`.
     epochs : float
         Instead of steps, where not 0: an epoch is as many samples as there are files to train on.
     accumulate : int
         Parts that a step's samples go through the network in, where memory is short.
     crops : list of int
         Sides of squares that are cut out of pairs at their own size and resized to `crop_size`; a
-        flip is then all that is changed. None: `crop_size` shows more or less of the picture, and
-        its colors and sharpness vary.
+        flip is then the only augmentation. None: the part of the picture that `crop_size` shows,
+        its colors and its sharpness vary.
     optimizer : "adamw" or "sgd" (momentum 0.9)
     encoder_lr : float
         Learning rate of the encoder as a share of `lr`.
@@ -51,27 +54,27 @@ class TrainingConfig:
         Decay of the averaged weights, which are what is validated and exported; 0 turns it off.
     clip : float
         Largest norm of the gradient; 0 turns clipping off.
-    only : str
+    train_only : str
         Train this part of the network alone (``levels``, ``head``, ``encoder``...) and leave the
         others and their batch norms as they are; empty trains all.
     freeze : list of str
-        Parts that stay as they are, with their batch norms (``encoder.body.conv_stem``): the finest
-        levels of an encoder that has seen enough are a fifth of a step.
+        Parts that stay as they are, with their batch norms (``encoder.body.conv_stem``). The finest
+        levels of an encoder take a fifth of a step.
     freeze_batch_norm : bool
-        Leave batch norm's running statistics as they are, which small batches would spoil.
+        Keep batch norm's running statistics, which small batches would make inaccurate.
     guided : float
         Share of the samples that come with guidance, where the network takes it.
     loss, first_epoch_loss : dict
         Weight of each loss by name, and what is different during the first epoch.
     gan, gan_lr : "lsgan" or "bce", float
-        Objective and learning rate of the critic, where the adversarial loss has a weight.
+        Objective and learning rate of the discriminator, where the adversarial loss has a weight.
     compile : bool
         Run the network through ``torch.compile``.
     tensorboard : bool
         Also log to ``tensorboard/`` in the run.
     workers : int
-        Processes that prepare samples; 0 prepares them between steps, on all cores. -1 is 0 where
-        the step needs the cores itself, and all cores but one, up to 16, where a GPU does it.
+        Processes that prepare samples; 0 prepares them between steps, on all cores. -1 is 0 on a
+        CPU, which the step itself needs, and beside a GPU all cores but one, at most 16.
     mixture : dict
         Shares of :class:`mattecli.core.dataset.training_set.Mixture`.
     """
@@ -95,7 +98,7 @@ class TrainingConfig:
     warmup: int = 200
     ema: float = 0.998
     clip: float = 1.0
-    only: str = ""
+    train_only: str = ""
     freeze: list[str] = field(default_factory=list)
     freeze_batch_norm: bool = False
     guided: float = 0.65
@@ -141,7 +144,7 @@ class TrainingConfig:
         if not 0 <= self.seed < 2**63:
             raise MatteError(f"seed must be 0 or more and below 2 to the 63rd, not {self.seed}")
         if self.workers < -1:
-            raise MatteError(f"workers must be -1 (as many as pay) or more, not {self.workers}")
+            raise MatteError(f"workers must be -1 (automatic) or more, not {self.workers}")
         if not 0 <= self.ema < 1:
             raise MatteError(f"ema must be at least 0 and below 1, not {self.ema}")
         for name, sides in ("crop_size", [self.crop_size]), ("sides", self.sides):
@@ -207,6 +210,9 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
 
 
 def _checked(values: dict[str, Any], where: str = "") -> TrainingConfig:
+    for old, new in _OLD_KEYS.items():
+        if old in values:
+            values[new] = values.pop(old)
     try:
         config = from_table(TrainingConfig, values)
         config.check()

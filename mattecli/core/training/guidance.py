@@ -1,4 +1,4 @@
-"""Guidance as it will come in use, made up from the true alpha or the network's own coarse pass.
+"""Simulated guidance for training, from the true alpha or the network's own coarse pass.
 
 See :mod:`mattecli.core.network.guidance` for what a guidance map holds.
 """
@@ -35,13 +35,13 @@ def simulate_guidance(
     Parameters
     ----------
     image, alpha, known : Tensor, Bx3xHxW, Bx1xHxW and Bx1xHxW
-        In [0, 1]; `known` is 0 where `alpha` is not to be trusted.
+        In [0, 1]; `known` is 0 where `alpha` is unknown.
     share : float
         Share of the samples that are guided at all; the maps of the others are zeros.
     coarse : callable
         Alpha of an image, without guidance and gradient.
     generator : torch.Generator
-        On the CPU, so that all devices draw alike.
+        On the CPU, so that the draws are the same on every device.
 
     Returns
     -------
@@ -66,11 +66,11 @@ def simulate_guidance(
     for number in range(count):
         if not guided[number]:
             continue
-        truth, trusted = alpha[number, 0], known[number, 0]
+        truth, mask = alpha[number, 0], known[number, 0]
         if (_COARSE <= kind[number] < _COARSE + _SPOILT) or kind[number] >= 0.95:
             guidance[number, 0] = 2 * _spoil(truth, generator) - 1
         if kind[number] >= _COARSE + _SPOILT:
-            guidance[number, 1] = _hint(truth, trusted, generator)
+            guidance[number, 1] = _hint(truth, mask, generator)
     return guidance
 
 

@@ -131,9 +131,9 @@ def check_losses(weights: dict[str, float]) -> None:
 def loss_values(
     alpha: Tensor, intermediate: list[Tensor], batch: Batch, weights: dict[str, float]
 ) -> dict[str, Tensor]:
-    """Every loss that has a weight, by name; all but ``adversarial``, which needs a critic.
+    """Every loss that has a weight, by name; all but ``adversarial``, which needs a discriminator.
 
-    ``sentry`` is the mean over the intermediate alphas, each judged at its own resolution by
+    ``sentry`` is the mean over the intermediate alphas, each compared at its own resolution by
     BCE plus L1 (HAttMatting++ names the supervision, not its form: the form is ours).
     """
     values = {name: LOSSES[name](alpha, batch) for name in LOSSES if weights.get(name)}

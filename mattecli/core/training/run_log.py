@@ -1,4 +1,4 @@
-"""What a run says of itself: a line of JSON a logged step, and TensorBoard if wanted."""
+"""The log of a run: one line of JSON per logged step, and TensorBoard if wanted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import json
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from mattecli.core.storage import clear_errors, write_whole
 class RunLog:
     """Appends to ``log.jsonl`` in `run` and, with `tensorboard`, to ``tensorboard/`` there.
 
-    What a run that was killed had logged after `step`, the last that a checkpoint holds, is
-    dropped: those steps are done again.
+    Lines after `step`, the step of the checkpoint that a run continues from, are dropped: those
+    steps are done again.
 
     Raises
     ------
@@ -26,7 +27,7 @@ class RunLog:
     """
 
     def __init__(self, run: Path, step: int, *, tensorboard: bool = False) -> None:
-        self.writer = None
+        self.writer: Any = None
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -43,7 +44,7 @@ class RunLog:
             self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Log figures by name."""
+        """Log values by name."""
         with clear_errors(self.path):
             self.file.write(json.dumps({"step": step, **values}) + "\n")
             self.file.flush()

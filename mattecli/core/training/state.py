@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from mattecli.core.training.adversary import Adversary
 from mattecli.core.training.checkpoint import AveragedNetwork
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.optimization import build_optimizer, build_schedule
+from mattecli.core.training.options import StartOptions
 from mattecli.core.training.processes import Processes
 
 
@@ -98,17 +98,27 @@ class TrainingState:
 def build_state(
     config: TrainingConfig,
     processes: Processes,
+    start: StartOptions,
     *,
-    encoder_weights: Path | None,
-    start_from: Path | None,
-    pretrained: bool,
+    resume: bool = False,
 ) -> TrainingState:
-    """Build network, optimizer and the rest, at step 0; see `trainer.train` for the parameters."""
+    """Build network, optimizer and the rest, at step 0.
+
+    Parameters
+    ----------
+    resume : bool
+        Whether a checkpoint will replace the weights, so that no pretrained ones are fetched.
+
+    Raises
+    ------
+    MatteError
+        If the network cannot be built, or the weights to start from do not fit it.
+    """
     torch.manual_seed(config.seed)
-    network = _start_network(config, encoder_weights, start_from, pretrained)
-    if config.only:
+    network = _start_network(config, replace(start, pretrained=start.pretrained and not resume))
+    if config.train_only:
         network.requires_grad_(False)
-        _part(network, config.only).requires_grad_(True)
+        _part(network, config.train_only).requires_grad_(True)
     for name in config.freeze:
         _part(network, name).requires_grad_(False)
     network = processes.synced(network).to(processes.device, memory_format=torch.channels_last)
@@ -121,13 +131,12 @@ def build_state(
         build_schedule(optimizer, config),
         torch.amp.GradScaler(processes.device.type, enabled=half),
         Adversary(config.gan, config.gan_lr, processes) if config.uses("adversarial") else None,
-        read_header(start_from)[1] if start_from else None,
+        read_header(start.start_from)[1] if start.start_from else None,
     )
 
 
-def _start_network(
-    config: TrainingConfig, encoder_weights: Path | None, start_from: Path | None, pretrained: bool
-) -> nn.Module:
+def _start_network(config: TrainingConfig, start: StartOptions) -> nn.Module:
+    encoder_weights, start_from = start.encoder_weights, start.start_from
     settings = dict(config.network)
     name = settings.pop("name")
     # Heads without a loss would only cost time, and have processes wait for their gradients.
@@ -145,7 +154,7 @@ def _start_network(
         return network
     named = network_config(name)
     chosen = NetworkConfig.from_dict(named.to_dict() | settings)
-    download = pretrained and encoder_weights is None
+    download = start.pretrained and encoder_weights is None
     try:
         network = build_network(chosen, pretrained_encoder=download)
     except OSError as error:
@@ -154,7 +163,7 @@ def _start_network(
             f"({type(error).__name__}); give a local file with --encoder-weights, or train from "
             "scratch with --no-pretrained"
         ) from None
-    if encoder_weights is not None and pretrained:
+    if encoder_weights is not None and start.pretrained:
         load_encoder_weights(network.encoder, chosen.encoder, encoder_weights)
     return network
 

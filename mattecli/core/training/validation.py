@@ -20,18 +20,19 @@ def validate(
 ) -> tuple[dict[str, float], list[np.ndarray]]:
     """Mean SAD and MSE over whole images at the photos' own size, shared out over processes.
 
-    What the network itself does is measured: mattes are enlarged, not refined, so the figures are
-    those of ``matte predict --refine none``.
+    Mattes are enlarged to the photo's size, not refined, so the values are those of
+    ``matte predict --refine none``.
 
     Returns
     -------
-    figures : dict
+    metrics : dict
         ``sad`` in thousands of pixels, and ``mse``.
     rows : list of uint8 ndarray
         Photo, alpha and cutout side by side, of the first `previews` photos of this process.
     """
     model = TorchModel(network, processes.device)
-    files = [file for source in pairs for file in source.files]
+    # Sources of pairs have a matte for every image.
+    files = [(image, truth) for source in pairs for image, truth in source.files if truth]
     sums = [0.0, 0.0]
     rows: list[np.ndarray] = []
     for image, truth in files[processes.rank :: processes.world]:
