@@ -304,3 +304,17 @@ def test_the_size_of_a_png_is_told_without_decoding_it(monkeypatch):
     huge[16:24] = (2**30).to_bytes(4, "big") * 2
     huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
     assert image_size(bytes(huge)) == (2**30, 2**30)
+
+
+def test_deep_pictures_are_decoded_once(monkeypatch):
+    from PIL import ImageFile
+
+    deep = PHOTO.astype(np.uint16) * 257 + 1
+    files = [cv2.imencode(suffix, deep)[1].tobytes() for suffix in (".png", ".tif")]
+
+    def refuse(*_):
+        raise AssertionError("decoded by Pillow too")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", refuse)
+    for data in files:
+        np.testing.assert_array_equal(read_picture(data).color, deep[..., ::-1])

@@ -54,6 +54,14 @@ def test_one_frame_needs_no_word():
 def test_deep_pages_are_counted_and_thumbnails_are_not():
     tifffile = pytest.importorskip("tifffile")
     deep = np.random.default_rng(0).integers(0, 65536, (8, 9, 3), dtype=np.uint16)
+    buffer = io.BytesIO()
+    unit = (deep / 65535).astype(np.float32)
+    with tifffile.TiffWriter(buffer) as writer:
+        for _ in range(3):
+            writer.write(unit, photometric="rgb", resolution=(300, 150))
+    picture = read_picture(buffer.getvalue())
+    assert picture.notes == ("only the first of 3 pages is used",)
+    np.testing.assert_allclose(picture.dpi, (300, 150))
     for kind, notes in ((0, ("only the first of 2 pages is used",)), (1, ())):
         buffer = io.BytesIO()
         with tifffile.TiffWriter(buffer) as writer:
@@ -152,15 +160,20 @@ def test_composites_never_become_cutouts_or_backgrounds(photos, tmp_path):
 
 def test_dots_per_inch_are_kept(tmp_path):
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
-    for kind in ("jpg", "png", "tif"):
+    for number, (kind, *options) in enumerate(
+        [
+            ("jpg",),
+            ("jpg", "--keep-metadata"),
+            ("png", "--bits", 16),
+            ("tif", "--bits", 16, "--format", "tiff"),
+        ]
+    ):
         photo.save(tmp_path / f"x.{kind}", dpi=(300, 300))
-        for options in ([], ["--keep-metadata"], ["--bits", 16], ["--format", "tiff"]):
-            out = tmp_path / f"out-{kind}-{len(options)}"
-            result = run("predict", tmp_path / f"x.{kind}", f"{out}/", "--device", "cpu", *options)
-            assert result.exit_code == 0
-            (made,) = out.iterdir()
-            np.testing.assert_allclose(read_picture(made).dpi, (300, 300), atol=0.1)
-            made.unlink()
+        out = tmp_path / f"out-{number}"
+        result = run("predict", tmp_path / f"x.{kind}", f"{out}/", "--device", "cpu", *options)
+        assert result.exit_code == 0
+        (made,) = out.iterdir()
+        np.testing.assert_allclose(read_picture(made).dpi, (300, 300), atol=0.1)
     cutout = np.full((30, 40, 4), 99, np.uint8)
     write_image(tmp_path / "cutout.png", cutout, dpi=(200, 200))
     assert run("composite", tmp_path / "cutout.png", "red", "-o", tmp_path / "o.jpg").exit_code == 0

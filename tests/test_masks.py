@@ -202,6 +202,7 @@ def test_building_says_how_masks_are_read(tmp_path):
     result = run(
         *("build-dataset", tmp_path / "out", "--foregrounds", root / "image"),
         *("--alphas", root / "alpha", "--backgrounds", tmp_path / "bg", "--workers", 1),
+        *("--per-foreground", 1),
     )
     assert result.exit_code == 0, result.output
     assert "index 1 is taken as opaque" in result.stderr

@@ -23,7 +23,7 @@ from mattecli.core.network.weights import load_network, read_header, save_networ
 from mattecli.core.runtime.named_weights import find_weights
 
 #: The paper's layout at a size that a test can afford.
-SMALL_PAPER = {"encoder": "resnet18", "pyramid_channels": 16}
+SMALL_PAPER = {"encoder": "test_efficientnet", "pyramid_channels": 16}
 
 
 def small(name: str, **changes) -> torch.nn.Module:

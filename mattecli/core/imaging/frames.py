@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PIL import Image, TiffImagePlugin
 
-# Bits of a TIFF page's kind: a smaller copy of another page, and a mask of one.
-_NO_PAGE = 1 | 4
+from mattecli.core.imaging.planes import NO_PAGE
+
 # Kinds of picture in an MPO file that show something else than the first one: panorama, stereo
 # pair and several angles. Phones store previews and gain maps as other kinds.
 _VIEWS = ("Multi-Frame Image",)
@@ -20,6 +20,15 @@ def frames_note(image: Image.Image) -> str:
         count, what = _count(image)
     except Exception:  # what follows the first picture may be damaged without harm to it
         return ""
+    return _note(count, what)
+
+
+def pages_note(count: int) -> str:
+    """Say that only the first of so many pages is used; empty if there is one."""
+    return _note(count, "pages")
+
+
+def _note(count: int, what: str) -> str:
     return f"only the first of {count} {what} is used" if count > 1 else ""
 
 
@@ -43,7 +52,7 @@ def _count_pages(image: TiffImagePlugin.TiffImageFile) -> int:
     try:
         for page in range(1, image.n_frames):
             image.seek(page)
-            count += not int(image.tag_v2.get(254, 0)) & _NO_PAGE
+            count += not int(image.tag_v2.get(254, 0)) & NO_PAGE
     finally:
         image.seek(0)
     return count

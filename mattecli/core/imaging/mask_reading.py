@@ -54,7 +54,6 @@ def read_mask(source: Path | bytes, lenient: bool = False) -> Mask:
             return mask_of_picture(picture, lenient)
         with open_image(file, source) as image:
             check_pixels(source, image.size, MAX_PIXELS)
-            make_room(image)
             note = frames_note(image)
             file.seek(0)
             mask = _mask_of_numbers(image, file.read(START))
@@ -75,13 +74,16 @@ def _mask_of_numbers(image: Image.Image, start: bytes) -> Mask | None:
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     bits = max(tags.get(258, (1,))) if tags else start[24] if image.format == "PNG" else 8
     if image.mode == "P":
+        make_room(image)
         image.load()
         colors = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
         mask = from_palette(np.asarray(image), colors)
     elif image.mode == "I" and tags and bits == 32:
+        make_room(image)
         image.load()
         mask = from_integers(unsigned(image))
     elif image.mode == "L" and bits in (2, 4):
+        make_room(image)
         image.load()
         mask = from_few_bits(np.asarray(image), bits)
     else:

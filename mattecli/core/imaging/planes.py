@@ -22,6 +22,8 @@ _TILE_OFFSETS, _TILE_COUNTS, _EXTRA, _FORMAT = 324, 325, 338, 339
 _KEPT = (_WIDTH, _HEIGHT, _COMPRESSION, _ROWS_PER_STRIP, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT)
 _SEPARATE, _GREY, RGB, CMYK = 2, 1, 2, 5
 _STRAIGHT, PREMULTIPLIED = 2, 1
+# Bits of a page's kind: a smaller copy of another page, and a mask of one.
+_KIND, NO_PAGE = 254, 1 | 4
 
 Tags = TiffImagePlugin.ImageFileDirectory_v2
 
@@ -43,6 +45,20 @@ def read_tags(file: Any) -> Tags | None:
 def size_of(tags: Tags) -> tuple[int, int]:
     """Give (width, height)."""
     return int(tags[_WIDTH]), int(tags[_HEIGHT])
+
+
+def count_pages(file: Any, tags: Tags) -> int:
+    """Count the pages from the one of `tags` on, as far as their directories are whole."""
+    count, seen = 1, set()
+    while tags.next and tags.next not in seen:
+        seen.add(tags.next)
+        file.seek(tags.next)
+        try:
+            tags.load(file)
+        except Exception:  # whatever comes behind does no harm to the first page
+            break
+        count += not int(tags.get(_KIND, 0)) & NO_PAGE
+    return count
 
 
 def channel_count(file: Any) -> int:

@@ -18,7 +18,7 @@ from mattecli.core.imaging.deep_color import (
     has_float_color,
     is_deep_color,
 )
-from mattecli.core.imaging.frames import frames_note
+from mattecli.core.imaging.frames import frames_note, pages_note
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
 from mattecli.core.imaging.kinds import START, kind_of
 from mattecli.core.imaging.metadata import (
@@ -32,7 +32,7 @@ from mattecli.core.imaging.metadata import (
 from mattecli.core.imaging.opening import check_pixels, make_room, open_image, opened
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit, to_16_bit
 from mattecli.core.imaging.quiet import quiet_decoders
-from mattecli.core.imaging.resolution import resolution
+from mattecli.core.imaging.resolution import resolution, resolution_of_tags
 
 
 def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -52,7 +52,6 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             return picture
         with open_image(file, source) as image:
             check_pixels(source, image.size, max_pixels)
-            make_room(image)
             return decoded(image, file)
 
 
@@ -147,9 +146,10 @@ def tiff_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> Pictu
     check_pixels(source, planes.size_of(tags), max_pixels)
     file.seek(0)
     data = file.read()
-    if planes.has_deep_planes(tags):
-        return Picture(*decode_planes(data, tags), rgb_profile(tags.get(34675)))
-    return Picture(*decode_float_color(data), rgb_profile(tags.get(34675)))
+    arrays = decode_planes(data, tags) if planes.has_deep_planes(tags) else decode_float_color(data)
+    note = pages_note(planes.count_pages(file, tags))
+    icc, dpi = rgb_profile(tags.get(34675)), resolution_of_tags(tags)
+    return Picture(*arrays, icc, None, dpi, (note,) if note else ())
 
 
 def decoded(image: Image.Image, file: BinaryIO) -> Picture:
@@ -159,11 +159,15 @@ def decoded(image: Image.Image, file: BinaryIO) -> Picture:
     file.seek(0)
     start = file.read(START)
     if is_deep_color(image, start):
+        if image.format == "PNG":
+            # Otherwise Pillow would decode the picture as well, to look behind its pixels.
+            image.info.setdefault("exif", png_exif(file))
         file.seek(0)
         if arrays := decode_deep_color(image, file.read()):
             icc, exif = rgb_profile(image.info.get("icc_profile")), lasting_exif(image)
             dpi = resolution(image, image.format != "TIFF" and orientation(image) >= 5)
             return Picture(*arrays, icc, exif, dpi, (note,) if note else ())
+    make_room(image)
     picture = picture_of(image)
     # A TGA says how many bits of alpha it has; without any, the fourth byte is a filler.
     if kind_of(start) == "TGA" and not start[17] & 15:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image
 
@@ -19,7 +21,20 @@ def resolution(image: Image.Image, turned: bool) -> tuple[float, float] | None:
     turned : bool
         Whether the EXIF orientation swaps width and height.
     """
-    found = image.info.get("dpi") or _from_exif(image)
+    found = _checked(image.info.get("dpi") or _from_exif(image))
+    return found[::-1] if found and turned else found
+
+
+def resolution_of_tags(tags: Mapping[int, Any]) -> tuple[float, float] | None:
+    """Give (horizontal, vertical) dots per inch that a TIFF's directory states."""
+    factor = 2.54 if tags.get(_UNIT) == _CENTIMETERS else 1.0
+    try:
+        return _checked((float(tags[_X]) * factor, float(tags[_Y]) * factor))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _checked(found: Any) -> tuple[float, float] | None:
     try:
         x, y = (float(value) for value in found)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -27,7 +42,7 @@ def resolution(image: Image.Image, turned: bool) -> tuple[float, float] | None:
     # A density of 1 is how files state the proportions of their pixels.
     if not all(math.isfinite(value) and 1 < value <= _LARGEST for value in (x, y)):
         return None
-    return (y, x) if turned else (x, y)
+    return x, y
 
 
 def _from_exif(image: Image.Image) -> tuple[float, float] | None:

@@ -84,7 +84,7 @@ def matte() -> NetworkConfig:
         spatial_attention=True,
         low_level=True,
         sentry=True,
-        predict_size=768,
+        predict_size=704,
         first_pass_size=576,
     )
 
