@@ -18,12 +18,13 @@ from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.network import validation
-from mattecli.core.network.config import NETWORKS, NetworkConfig
+from mattecli.core.network.config import NetworkConfig
+from mattecli.core.network.networks import NETWORKS
 from mattecli.core.network.weights import load_network, open_tensors, read_header
 from mattecli.core.runtime.loading import load_model
 from mattecli.core.runtime.named_weights import find_weights
 
-SETTINGS = NETWORKS["matte"].to_dict()
+SETTINGS = NETWORKS["matte"]().to_dict()
 
 
 @cache
@@ -143,7 +144,7 @@ def test_encoders_are_looked_up_among_timms_own(encoder, tmp_path):
 
 def test_shapes_are_compared_before_memory_is_taken(tmp_path):
     # Widths within their bounds, 2.5 GB of weights together, of which the file holds none.
-    settings = NETWORKS["hattmatting"].to_dict() | {
+    settings = NETWORKS["hattmatting"]().to_dict() | {
         "pyramid_channels": 2048,
         "aspp_rates": [6, 12, 18, 24, 30, 36, 42, 48],
     }

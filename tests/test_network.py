@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import json
+from dataclasses import fields
+
 import pytest
 import timm
 import torch
@@ -9,21 +14,22 @@ import torch
 from mattecli.core.errors import MatteError
 from mattecli.core.network.attention import AppearanceCueFiltration, PyramidalFeatureDistillation
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import NETWORKS, NetworkConfig, network_config
+from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.discriminator import PatchDiscriminator
 from mattecli.core.network.encoders import Encoder, load_encoder_weights
 from mattecli.core.network.folding import fold_batch_norm
+from mattecli.core.network.networks import NETWORKS, network_config
 from mattecli.core.network.weights import load_network, read_header, save_network
 from mattecli.core.runtime.named_weights import find_weights
 
 #: The paper's layout at a size that a test can afford.
-SMALL_PAPER = {"encoder": "resnet18", "pyramid_channels": 16}
+SMALL_PAPER = {"encoder": "test_efficientnet", "pyramid_channels": 16}
 
 
 def small(name: str, **changes) -> torch.nn.Module:
     if name != "matte":
         changes = {**SMALL_PAPER, **changes}
-        levels = len(NETWORKS[name].cue_strides)
+        levels = len(NETWORKS[name]().cue_strides)
         changes.setdefault("cue_channels", (16,) * levels)
     torch.manual_seed(0)
     return build_network(network_config(name, **changes))
@@ -54,7 +60,8 @@ def test_alpha_has_the_photos_size_and_range(name, size):
 def test_every_ablation_switch_builds_and_trains_every_parameter(name, switch):
     off = {"detail_channels": 0, "guided_strides": ()}
     network = small(name, **{switch: off.get(switch, False)}).train()
-    alpha, intermediate = network(torch.rand(2, 3, 64, 96))
+    guidance = [torch.rand(2, 2, 64, 96)] if network.config.guidance else []
+    alpha, intermediate = network(torch.rand(2, 3, 64, 96), *guidance)
     (alpha.mean() + sum(a.mean() for a in intermediate)).backward()
     decoder = {k: p for k, p in network.named_parameters() if not k.startswith("encoder.")}
     idle = [name for name, parameter in decoder.items() if parameter.grad is None]
@@ -85,12 +92,12 @@ def test_late_fusion_weighs_foreground_against_background():
 
 def test_a_verdict_of_the_discriminator_rests_on_70_by_70_pixels():
     # Instance norm looks at the whole picture; without it a verdict sees its own patch alone.
-    critic = PatchDiscriminator(4)
-    for module in critic.layers:
+    discriminator = PatchDiscriminator(4)
+    for module in discriminator.layers:
         if isinstance(module, torch.nn.InstanceNorm2d):
             module.forward = lambda x: x
     image, alpha = torch.rand(1, 3, 128, 128), torch.rand(1, 1, 128, 128, requires_grad=True)
-    verdicts = critic(image, alpha)
+    verdicts = discriminator(image, alpha)
     assert verdicts.shape == (1, 1, 14, 14)
     verdicts[0, 0, 7, 7].backward()
     rows, columns = alpha.grad[0, 0].nonzero(as_tuple=True)
@@ -114,13 +121,13 @@ def test_folding_batch_norm_changes_nothing_but_the_number_of_norms(name):
 
 def test_sentries_give_one_alpha_a_level_from_coarse_to_fine():
     _, intermediate = small("matte").train()(torch.rand(2, 3, 64, 96))
-    # The last is what the guided head redraws.
+    # The last is the alpha before the guided head.
     sizes = [(4, 6), (8, 12), (16, 24), (32, 48), (64, 96)]
     assert [tuple(a.shape[-2:]) for a in intermediate] == sizes
 
 
 def test_the_papers_encoder_has_the_papers_strides():
-    config = NETWORKS["hattmatting"]
+    config = NETWORKS["hattmatting"]()
     encoder = Encoder(config.encoder, output_stride=config.output_stride).eval()
     with torch.inference_mode():
         features = encoder(torch.rand(1, 3, 64, 64))
@@ -248,3 +255,20 @@ def test_the_weights_that_ship_tell_no_machines_folders():
     said = texts(read_header(find_weights())[1])
     assert "photos/imagenet=0.42" in said, "what they were trained on is told"
     assert not [text for text in said if text.startswith(("/", "~")) or ":\\" in text]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_call_of_a_named_network_shows_every_setting(name):
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse(inspect.getsource(NETWORKS[name])))
+        if isinstance(node, ast.Call)
+    )
+    assert [keyword.arg for keyword in call.keywords] == [f.name for f in fields(NetworkConfig)]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_configuration_survives_its_serialized_form(name):
+    config = NETWORKS[name]()
+    assert NetworkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert {"context_blocks", "guidance", "first_pass_size"} <= set(config.to_dict())

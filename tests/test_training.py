@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from training_material import FAST, PLAIN, log_of, matte
+from training_material import FAST, PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import find_backgrounds, find_sources
@@ -37,7 +37,7 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
             data / "backgrounds",
         ),
         *("--val", data / "pairs", "--out", run, "--steps", 40, "--lr", 3e-3, "--batch-size=4"),
-        *("--predict-size", 128, "--crop-size=128", *PLAIN),
+        *("--predict-size", 128, "--crop-size=64", *PLAIN),
     )
     assert code == 0, error
     lines = log_of(run)
@@ -57,10 +57,10 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
         assert network(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
 
 
-TINY = """
+TINY = f"""
 [network]
 name = "hattmatting"
-encoder = "resnet18"
+encoder = "{SMALL_ENCODER}"
 pyramid_channels = 16
 cue_channels = [16]
 [loss]
@@ -69,7 +69,18 @@ l1 = 1.0
 
 
 def train_steps(data, run, *more):
-    return matte("train", data / "pairs", "--out", run, "--steps", 6, *FAST, *more)
+    """Train `matte` with a small encoder, or what a recipe among `more` says."""
+    encoder = () if "--recipe" in more else ("--encoder", SMALL_ENCODER)
+    return matte("train", data / "pairs", "--out", run, "--steps", 6, *FAST, *encoder, *more)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A run of six steps, to be left as it is."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    code, error = train_steps(data, run)
+    assert code == 0, error
+    return run
 
 
 DIES_IN_THE_THIRD_WRITE = """
@@ -91,7 +102,7 @@ def test_a_run_killed_while_it_writes_resumes_to_the_same_result(data, tmp_path)
     recipe = tmp_path / "every_step.toml"
     recipe.write_text(
         "log_every = 1\ncheckpoint_every = 1\nvalidate_every = 3\n"
-        '[network]\nname = "matte"\n[loss]\nl1 = 1.0\n'
+        f'[network]\nname = "matte"\nencoder = "{SMALL_ENCODER}"\n[loss]\nl1 = 1.0\n'
     )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     judged = ("--val", data / "pairs", "--predict-size", 32, "--recipe", recipe)
@@ -144,11 +155,11 @@ def test_ctrl_c_keeps_everything_and_resume_goes_on(data, tmp_path):
     assert log_of(run)[-1]["step"] == step + 2
 
 
-def test_a_run_is_not_overwritten_by_accident(data, tmp_path):
-    run = tmp_path / "run"
-    assert train_steps(data, run)[0] == 0
-    code, error = train_steps(data, run)
+def test_a_run_is_not_overwritten_by_accident(data, trained):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    code, error = train_steps(data, trained)
     assert code == 1 and "--resume" in error
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
 
 @pytest.mark.parametrize(
@@ -325,7 +336,9 @@ def test_losses_are_worked_out_in_full_precision(data, tmp_path, monkeypatch):
         return losses.loss_values(alpha, *rest)
 
     monkeypatch.setattr("mattecli.core.training.step.loss_values", watched)
-    code, error = train_steps(data, tmp_path / "run", "--precision", "bf16")
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(TINY)
+    code, error = train_steps(data, tmp_path / "run", "--precision", "bf16", "--recipe", recipe)
     assert code == 0, error
     assert seen == [(False, torch.float32)] * 6
 
@@ -409,13 +422,14 @@ def test_recomposed_photos_do_not_carry_their_old_background(data):
             assert (foreground[0] > foreground[1]).float().mean() > 0.97
 
 
-def test_fine_tuning_starts_from_given_weights_and_may_change_the_predict_size(data, tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    assert train_steps(data, first)[0] == 0
-    start = ("--start-from", first / "last.safetensors", "--predict-size", 96)
+def test_fine_tuning_starts_from_given_weights_and_may_change_the_predict_size(
+    data, trained, tmp_path
+):
+    second = tmp_path / "second"
+    start = ("--start-from", trained / "last.safetensors", "--predict-size", 96)
     code, error = train_steps(data, second, *start, "--lr", "0", "--steps", 1)
     assert code == 0, error
-    before, after = (load_network(run / "last.safetensors") for run in (first, second))
+    before, after = (load_network(run / "last.safetensors") for run in (trained, second))
     assert after.config.predict_size == 96
     assert torch.equal(before.head.alpha.weight, after.head.alpha.weight)
 
@@ -423,8 +437,11 @@ def test_fine_tuning_starts_from_given_weights_and_may_change_the_predict_size(d
 def test_fine_tuning_may_add_a_part_to_the_network(data, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text('[network]\nname = "matte"\nguided_strides = []\n[loss]\nl1 = 1.0\n')
-    assert train_steps(data, first, "--recipe", recipe)[0] == 0
+    recipe.write_text(
+        f'[network]\nname = "matte"\nencoder = "{SMALL_ENCODER}"\nguided_strides = []\n'
+        "[loss]\nl1 = 1.0\n"
+    )
+    assert train_steps(data, first, "--recipe", recipe, "--steps", 1)[0] == 0
     before = load_network(first / "last.safetensors")
     assert before.guided is None and not before.sentries
     recipe.write_text(recipe.read_text().replace("[]", "[16, 4]") + "sentry = 1.0\n")
@@ -436,24 +453,21 @@ def test_fine_tuning_may_add_a_part_to_the_network(data, tmp_path):
     assert len(after.sentries) == 4 and log_of(second)[0]["sentry"] > 0
     assert torch.equal(before.head.alpha.weight, after.head.alpha.weight)
     code, error = train_steps(data, tmp_path / "third", *start, "--encoder", "resnet18")
-    assert code == 1 and "has the encoder 'tf_efficientnet_lite0', not" in " ".join(error.split())
+    assert code == 1 and f"has the encoder '{SMALL_ENCODER}', not" in " ".join(error.split())
 
 
-def test_a_part_can_be_trained_alone(data, tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    assert train_steps(data, first)[0] == 0
-    code, error = train_steps(
-        data, second, "--start-from", first / "last.safetensors", "--train-only", "levels"
-    )
+def test_a_part_can_be_trained_alone(data, trained, tmp_path):
+    second, start = tmp_path / "second", ("--start-from", trained / "last.safetensors")
+    code, error = train_steps(data, second, *start, "--train-only", "levels")
     assert code == 0, error
-    before, after = (load_network(run / "last.safetensors").state_dict() for run in (first, second))
+    before, after = (
+        load_network(run / "last.safetensors").state_dict() for run in (trained, second)
+    )
     changed = {name.partition(".")[0] for name in before if not before[name].equal(after[name])}
     assert changed == {"levels"}, "batch norms of the other parts rest too"
     resting = ("encoder.body.conv_stem", "aspp", "levels")
     frozen = [argument for part in resting for argument in ("--freeze", part)]
-    code, error = train_steps(
-        data, tmp_path / "still", "--start-from", first / "last.safetensors", *frozen
-    )
+    code, error = train_steps(data, tmp_path / "still", *start, *frozen)
     assert code == 0, error
     after = load_network(tmp_path / "still" / "last.safetensors").state_dict()
     moved = {name for name in before if not before[name].equal(after[name])}

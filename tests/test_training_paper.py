@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from training_material import PLAIN, log_of, matte
+from training_material import PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.dataset import augmentation
 from mattecli.core.training.adversary import Adversary, adversarial_loss
@@ -17,7 +17,7 @@ from mattecli.core.training.config import load_config
 from mattecli.core.training.processes import Processes
 
 ALONE = Processes(0, 1, torch.device("cpu"))
-LITTLE = ["--encoder=resnet18", *PLAIN]
+LITTLE = [f"--encoder={SMALL_ENCODER}", *PLAIN]
 
 PAPER = """
 crops = [40, 48]
@@ -187,7 +187,7 @@ def test_tensorboard_gets_scalars_and_the_same_photos_at_every_validation(data, 
     assert [e.step for e in events.Images("validation/0")] == [1, 2]
 
 
-SHARED = """
+SHARED = f"""
 optimizer = "sgd"
 lr = 1.0
 encoder_lr = 1.0
@@ -199,7 +199,7 @@ freeze_batch_norm = true
 log_every = 1
 [network]
 name = "hattmatting++"
-encoder = "resnet18"
+encoder = "{SMALL_ENCODER}"
 pyramid_channels = 16
 cue_channels = [16, 16]
 [loss]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import network_config
+from mattecli.core.network.networks import network_config
 from mattecli.core.network.weights import load_network, read_header, save_network
 from mattecli.core.runtime.named_weights import add_weights, find_weights, is_sound, list_weights
 

@@ -16,7 +16,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.matting.placing import resize
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import network_config
+from mattecli.core.network.networks import network_config
 from mattecli.core.network.weights import load_network, read_header, save_network
 from mattecli.core.runtime.loading import load_model
 from mattecli.core.runtime.named_weights import find_weights

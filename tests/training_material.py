@@ -16,6 +16,8 @@ from mattecli.core.imaging.writing import write_image
 
 PLAIN = ["--no-pretrained", "--workers=0", "--device=cpu", "--quiet"]
 FAST = ["--batch-size=2", "--crop-size=32", *PLAIN]
+#: An encoder of timm that is made for tests: every stride of a real one, and 82,000 parameters.
+SMALL_ENCODER = "test_efficientnet"
 
 
 def draw_blob(rng, size=48):

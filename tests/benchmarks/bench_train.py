@@ -21,7 +21,7 @@ import torch
 
 from mattecli.core.device import autocast, choose_device, choose_precision
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import network_config
+from mattecli.core.network.networks import network_config
 from mattecli.core.training.config import load_config
 from mattecli.core.training.losses import loss_values, weighted_sum
 from mattecli.core.training.options import RunOptions, StartOptions

@@ -35,7 +35,7 @@ from mattecli.core.dataset.checking import check_dataset
 from mattecli.core.dataset.recipe import load_recipe, save_recipe
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.network.config import NETWORKS
+from mattecli.core.network.networks import NETWORKS
 from mattecli.core.network.weights import load_network, open_tensors, read_header
 from mattecli.core.plain_text import LONGEST
 from mattecli.core.runtime.named_weights import find_weights, list_weights
@@ -158,7 +158,7 @@ class Cases:
     def weights(self, rng: random.Random) -> None:
         """A header of weights, or the bytes of the file."""
         path = self.folder / "w.safetensors"
-        settings: object = NETWORKS[rng.choice(list(NETWORKS))].to_dict()
+        settings: object = NETWORKS[rng.choice(list(NETWORKS))]().to_dict()
         for _ in range(rng.randint(1, 3)):
             settings = mutated_value(settings, rng)
         header = {**self.header, "network": json.dumps(settings)}

@@ -37,9 +37,8 @@ def resize(features: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def to_alpha(logits: Tensor) -> Tensor:
-    """Logits of any precision to alpha in [0, 1], float32: a sure mistake is 1.0 in half precision,
-    and would pass no gradient back.
-    """
+    """Turn logits of any precision into alpha in [0, 1], float32."""
+    # In half precision the sigmoid of a large logit is 1.0, which has no gradient.
     return torch.sigmoid(logits.float())
 
 

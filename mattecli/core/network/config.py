@@ -1,8 +1,8 @@
-"""What a network is built from: one flat, serializable configuration, and the named ones."""
+"""What a network is built from: one flat, serializable configuration."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mattecli.core.errors import MatteError
@@ -19,8 +19,9 @@ GUIDANCE_CHANNELS = 2
 class NetworkConfig:
     """Everything needed to build a network again; it travels in the header of its weights.
 
-    The defaults are HAttMatting as in the CVPR 2020 paper. Strides are in pixels of the input;
-    channel widths of ASPP and decoder are not given in the paper's public text and are our choice.
+    Strides are in pixels of the input. The defaults are HAttMatting as in the CVPR 2020 paper; they
+    are for files of earlier versions, which lack later fields. See
+    :mod:`mattecli.core.network.networks` for the named configurations.
     """
 
     #: "hattmatting" or "late-fusion" (Zhang et al., CVPR 2019), which has no attention.
@@ -107,51 +108,3 @@ class NetworkConfig:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**settings)
-
-
-NETWORKS: dict[str, NetworkConfig] = {
-    "hattmatting": NetworkConfig(),
-    "hattmatting++": NetworkConfig(cue_strides=(8, 4), cue_channels=(256, 256), sentry=True),
-    # Ours: a light encoder at stride 32, cues at every level down to stride 2, where hair lives,
-    # a narrow head at full resolution, and a guided filter that is steered.
-    "matte": NetworkConfig(
-        encoder="tf_efficientnet_lite0",
-        output_stride=32,
-        aspp_rates=(6, 12, 2),
-        pyramid_channels=128,
-        context_blocks=2,
-        guidance=True,
-        cue_strides=(16, 8, 4, 2),
-        cue_channels=(96, 64, 32, 16),
-        detail_channels=8,
-        guided_strides=(16, 8, 4),
-        sentry=True,
-        predict_size=704,
-        first_pass_size=576,
-    ),
-    # The trimap-free baseline of the paper's tables, with the encoder of its authors.
-    "late-fusion": NetworkConfig(
-        architecture="late-fusion",
-        encoder="densenet201",
-        output_stride=32,
-        cue_strides=(16, 8, 4, 2),
-        cue_channels=(256, 128, 64, 32),
-        detail_channels=16,
-        channel_attention=False,
-        spatial_attention=False,
-        sentry=True,
-    ),
-}
-
-
-def network_config(name: str, **changes: Any) -> NetworkConfig:
-    """The named configuration with some settings changed; ``None`` means as named.
-
-    Raises
-    ------
-    MatteError
-        If no network has that name.
-    """
-    if name not in NETWORKS:
-        raise MatteError(f"unknown network '{name}': choose from {', '.join(NETWORKS)}")
-    return replace(NETWORKS[name], **{k: v for k, v in changes.items() if v is not None})

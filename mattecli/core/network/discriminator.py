@@ -1,4 +1,4 @@
-"""The discriminator of adversarial training: is a patch of a matte real, given the photo?"""
+"""The discriminator of adversarial training: real mattes against generated ones, by patches."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _without_repetition(facts: Any, seen: set[str]) -> Any:
 
 
 def read_header(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
-    """Configuration and provenance of a weights file, without reading its tensors.
+    """Read configuration and provenance of a weights file, without its tensors.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> nn.Module:
 
 
 def not_finite(path: Path, name: str) -> MatteError:
-    """The error for weights with NaN or infinite values."""
+    """Make the error for weights with NaN or infinite values."""
     return MatteError(f"{path}: tensor {name} holds values that are no numbers (NaN or infinite)")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.network.config import MULTIPLE, NETWORKS, NetworkConfig
+from mattecli.core.network.config import MULTIPLE, NetworkConfig
+from mattecli.core.network.networks import NETWORKS
 from mattecli.core.network.weights import not_finite, open_tensors, read_header
 from mattecli.core.runtime.onnx_model import OnnxModel
 from mattecli.core.runtime.sizing import MIN_SIZE
@@ -41,7 +42,7 @@ def load_bundled_graph(
         If the file is not ours, or its tensors do not fit.
     """
     config, _ = read_header(path)
-    if _graph_of(config) != _graph_of(NETWORKS[NAME]):
+    if _graph_of(config) != _graph_of(NETWORKS[NAME]()):
         return None
     graph = Path(__file__).with_name(f"{NAME}.onnx")
     with open_tensors(path) as file:

@@ -37,7 +37,7 @@ class Adversary:
         )
 
     def generator_loss(self, image: Tensor, alpha: Tensor) -> Tensor:
-        """The network's adversarial loss: low where the discriminator takes `alpha` for real."""
+        """Compute the network's loss, low where the discriminator takes `alpha` for real."""
         self.discriminator.requires_grad_(False)
         loss = adversarial_loss(self.discriminator(image, alpha), True, self.objective)
         self.discriminator.requires_grad_(True)

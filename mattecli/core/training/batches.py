@@ -122,7 +122,7 @@ def batches(
     processes: Processes,
     skipped: Skipped | None = None,
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches of this process from `first_step` on, `config.accumulate` of them a step.
+    """Yield the batches of this process from `first_step` on, `config.accumulate` of them a step.
 
     Sample numbers run on, so a resumed run sees the same ones, and all processes together see in
     each step what a single one would. In the place of a sample whose files are damaged comes the
@@ -159,7 +159,7 @@ def batches(
 
 
 def _workers(processes: Processes) -> int:
-    """Number of worker processes where the configuration leaves it open."""
+    """Choose the number of worker processes where the configuration leaves it open."""
     # On a CPU the step itself keeps all cores busy.
     if processes.device.type == "cpu":
         return 0

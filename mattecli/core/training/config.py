@@ -18,6 +18,17 @@ RECIPES = Path(__file__).parent / "recipes"
 # Keys of earlier versions, in recipes and in the config.toml of runs.
 _OLD_KEYS = {"only": "train_only"}
 
+_CHOICES = {
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("cosine", "poly"),
+    "gan": ("lsgan", "bce"),
+}
+_POSITIVE = (
+    *("steps", "batch_size", "accumulate", "crop_size"),
+    *("log_every", "validate_every", "checkpoint_every"),
+)
+_NOT_NEGATIVE = ("lr", "encoder_lr", "weight_decay", "epochs", "warmup", "clip", "gan_lr")
+
 
 @dataclass
 class TrainingConfig:
@@ -123,22 +134,11 @@ class TrainingConfig:
         ------
         MatteError
         """
-        choices = {
-            "optimizer": ("adamw", "sgd"),
-            "schedule": ("cosine", "poly"),
-            "gan": ("lsgan", "bce"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise MatteError(f"{name} '{getattr(self, name)}': use {' or '.join(allowed)}")
-        positive = "steps batch_size accumulate crop_size log_every validate_every checkpoint_every"
-        for name in positive.split():
+        self._check_choices()
+        for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise MatteError(f"{name} must be at least 1, not {getattr(self, name)}")
-        measures = {f"loss {name}": value for name, value in self.loss.items()}
-        others = "lr encoder_lr weight_decay epochs warmup clip gan_lr"
-        measures |= {name: getattr(self, name) for name in others.split()}
-        for name, value in measures.items():
+        for name, value in self._not_negative().items():
             if not 0 <= value < math.inf:
                 raise MatteError(f"{name} must be 0 or more, not {value}")
         if not 0 <= self.seed < 2**63:
@@ -147,10 +147,30 @@ class TrainingConfig:
             raise MatteError(f"workers must be -1 (automatic) or more, not {self.workers}")
         if not 0 <= self.ema < 1:
             raise MatteError(f"ema must be at least 0 and below 1, not {self.ema}")
+        if not 0 <= self.guided <= 1:
+            raise MatteError(f"guided must be from 0 to 1, not {self.guided}")
+        self._check_sides()
+
+    def _check_choices(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise MatteError(f"{name} '{getattr(self, name)}': use {' or '.join(allowed)}")
+
+    def _not_negative(self) -> dict[str, float]:
+        """Collect by name all values that must be 0 or more."""
+        values = {name: getattr(self, name) for name in _NOT_NEGATIVE}
+        for table in ("loss", "first_epoch_loss"):
+            values |= {f"{table} {name}": value for name, value in getattr(self, table).items()}
+        return values
+
+    def _check_sides(self) -> None:
         for name, sides in ("crop_size", [self.crop_size]), ("sides", self.sides):
             for side in sides:
                 if side < 1 or side % MULTIPLE:
                     raise MatteError(f"{name} must be a multiple of {MULTIPLE}, not {side}")
+        for side in self.crops:
+            if side < 1:
+                raise MatteError(f"crops must be at least 1, not {side}")
 
     def uses(self, loss: str) -> bool:
         """Whether `loss` has a weight at any time."""
@@ -174,13 +194,36 @@ class TrainingConfig:
 
 
 def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
-    """A named recipe or a TOML file, then `overrides`; tables are merged, ``None`` is ignored.
+    """Load a named recipe or a TOML file, then apply `overrides`.
+
+    Parameters
+    ----------
+    **overrides
+        Fields of `TrainingConfig`. Tables are merged, None is ignored.
 
     Raises
     ------
     MatteError
         If there is no such recipe, or a setting is unknown.
     """
+    values = _read_recipe(recipe)
+    network = values["network"]
+    # The settings of the recipe's network would not fit another one.
+    if overrides.get("network", {}).get("name", network["name"]) != network["name"]:
+        network.clear()
+    # A weight that is asked for holds from the first step on.
+    for loss in overrides.get("loss", {}):
+        values.get("first_epoch_loss", {}).pop(loss, None)
+    for name, value in overrides.items():
+        if isinstance(value, dict):
+            values[name] = {**values.get(name, {}), **value}
+        elif value is not None:
+            values[name] = value
+    return _checked(values)
+
+
+def _read_recipe(recipe: str) -> dict[str, Any]:
+    """Read and check the settings of a recipe, which then name a network."""
     path = Path(recipe) if recipe.endswith(".toml") else RECIPES / f"{recipe}.toml"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
@@ -194,19 +237,7 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
     if not isinstance(network["name"], str):
         raise MatteError(f"{path}: 'network.name' must be text")
     _checked(values, f"{path}: ")
-    # The settings of the recipe's network would not fit another one.
-    if overrides.get("network", {}).get("name", network["name"]) != network["name"]:
-        network.clear()
-    for name, value in overrides.items():
-        if isinstance(value, dict):
-            values[name] = {**values.get(name, {}), **value}
-            # A weight that is asked for holds from the first step on.
-            if name == "loss":
-                for loss in value:
-                    values.get("first_epoch_loss", {}).pop(loss, None)
-        elif value is not None:
-            values[name] = value
-    return _checked(values)
+    return values
 
 
 def _checked(values: dict[str, Any], where: str = "") -> TrainingConfig:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def run_depthwise_in_float32(network: nn.Module) -> None:
-    """Take the depthwise convolutions of `network`, in place, out of CPU autocast.
+    """Take the depthwise convolutions of a network, in place, out of CPU autocast.
 
     oneDNN works out a depthwise weight gradient 3 to 5 times as fast in float32 as in bfloat16
     (measured for 5x5 kernels at the sizes of EfficientNet-Lite0 with AMX; the rest of a step gains

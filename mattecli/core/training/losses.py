@@ -147,10 +147,10 @@ def loss_values(
 
 
 def weighted_sum(values: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """What is minimized."""
+    """Sum losses by their weights."""
     return sum(weights[name] * value for name, value in values.items())
 
 
 def _reduced(batch: Batch, alpha: Tensor) -> Batch:
-    """The true alpha at the size of `alpha`."""
+    """Reduce the true alpha to the size of `alpha`."""
     return {"alpha": functional.adaptive_avg_pool2d(batch["alpha"], alpha.shape[-2:])}

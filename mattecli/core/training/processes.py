@@ -16,7 +16,7 @@ from mattecli.core.ranks import rank_and_world
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among those that train together, and its device."""
+    """The rank of this process among those that train together, and its device."""
 
     rank: int
     world: int

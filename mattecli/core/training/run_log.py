@@ -71,7 +71,7 @@ class RunLog:
 
 
 def _up_to(step: int, log: bytes) -> bytes:
-    """The lines of a log up to `step`; the last one may have been cut off in writing."""
+    """Keep the lines of a log up to `step`; the last one may be cut off."""
     kept = []
     for line in log.splitlines(keepends=True):
         with contextlib.suppress(ValueError):

@@ -13,8 +13,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from mattecli.core.device import choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.building import build_network
-from mattecli.core.network.config import NetworkConfig, network_config
+from mattecli.core.network.config import NetworkConfig
 from mattecli.core.network.encoders import load_encoder_weights
+from mattecli.core.network.networks import network_config
 from mattecli.core.network.weights import fill_network, load_network, read_header
 from mattecli.core.training.adversary import Adversary
 from mattecli.core.training.checkpoint import AveragedNetwork

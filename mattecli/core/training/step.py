@@ -83,7 +83,7 @@ def training_step(
 
 
 def not_finite(what: str, step: int) -> MatteError:
-    """The error for a loss or weight that is NaN or infinite."""
+    """Make the error for a loss or weight that is NaN or infinite."""
     return MatteError(
         f"{what} is not finite at step {step}; the last good checkpoint stays: "
         "add --resume and a smaller --lr"
@@ -112,7 +112,7 @@ def _guidance(
     part: int,
     processes: Processes,
 ) -> tuple[Tensor, ...]:
-    """Simulated guidance for a batch, one tensor, or none where the network takes none."""
+    """Simulate guidance for a batch: one tensor, or none where the network takes none."""
     if not state.network.config.guidance:
         return ()
     precision = choose_precision(config.precision, processes.device)

@@ -127,7 +127,7 @@ def _find_validation_sources(config: TrainingConfig) -> list[Source]:
 
 
 def _trainable(network: nn.Module, config: TrainingConfig, processes: Processes) -> nn.Module:
-    """The network as it is called in training."""
+    """Wrap the network as it is called in training."""
     precision = choose_precision(config.precision, processes.device)
     if precision is torch.bfloat16 and processes.device.type == "cpu":
         run_depthwise_in_float32(network)
