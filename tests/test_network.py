@@ -264,7 +264,7 @@ def test_the_call_of_a_named_network_shows_every_setting(name):
         for node in ast.walk(ast.parse(inspect.getsource(NETWORKS[name])))
         if isinstance(node, ast.Call)
     )
-    assert [keyword.arg for keyword in call.keywords] == [f.name for f in fields(NetworkConfig)]
+    assert {keyword.arg for keyword in call.keywords} == {f.name for f in fields(NetworkConfig)}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
