@@ -97,7 +97,7 @@ def test_a_file_that_is_gone_by_now_is_skipped_too(damaged, monkeypatch):
     ]
     config = load_config("default", data=[str(damaged)], crop_size=32, batch_size=2, steps=6)
     source = batches.Source("pairs", files)
-    dataset = TrainingSet([source], None, sizes=(32,), alike=2)
+    dataset = TrainingSet([source], None, sizes=(32,), batch_group_size=2)
     skipped = batches.Skipped()
     assert len(list(batches.batches(dataset, config, 0, ALONE, skipped))) == 6
     assert skipped.samples >= 1 and "3.png" in skipped.reasons[0]

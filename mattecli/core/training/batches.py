@@ -185,9 +185,9 @@ class _Samples(Dataset):
             return list(pool.map(self.__getitem__, numbers))
 
     def __getitem__(self, number: int) -> _Made:
-        size = self.dataset._size(number)
+        size = self.dataset.size_of(number)
         # All samples of a batch have one size.
-        fitting = (n for n in count(number) if self.dataset._size(n) == size)
+        fitting = (n for n in count(number) if self.dataset.size_of(n) == size)
         reasons: list[str] = []
         for candidate in islice(fitting, _TRIES):
             try:
