@@ -245,7 +245,7 @@ def test_what_nobody_foresaw_is_one_line(tmp_path, monkeypatch):
     def fail(*_: object):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(video, "cut", fail)
+    monkeypatch.setattr(video, "render_outputs", fail)
     assert "RuntimeError: two lines" in refused(make_clip(tmp_path / "clip.mp4"))
 
 
