@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mattecli.core.device import choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.weights import save_network
 from mattecli.core.progress import progress
-from mattecli.core.training.batches import batches, build_dataset, check_shares
+from mattecli.core.training.batches import Skipped, batches, build_dataset, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.depthwise import run_depthwise_in_float32
@@ -43,6 +44,7 @@ class _Run:
     model: nn.Module
     validation_sources: list[Source]
     steps_per_epoch: int
+    skipped: Skipped = field(default_factory=Skipped)
     #: None in processes that write no files.
     log: RunLog | None = None
 
@@ -59,7 +61,9 @@ def train(
 
     `out` receives ``config.toml``, ``log.jsonl`` (a line a logged step: step, lr, images/s and
     every loss by name), ``last/checkpoint.pt`` to resume from, ``last.safetensors`` and, with
-    validation, ``best.safetensors``. Under torchrun the processes share every step.
+    validation, ``best.safetensors``. Under torchrun the processes share every step. Samples whose
+    files are damaged are skipped, named on standard error and counted in the log (``skipped``,
+    since the run was started or resumed).
 
     Parameters
     ----------
@@ -97,7 +101,7 @@ def train(
         config.network = {"name": config.network["name"], **state.network.config.to_dict()}
         model = _trainable(state.network, config, processes)
         run = _Run(config, out, processes, state, model, validation_sources, steps_per_epoch)
-        stream = batches(dataset, config, state.step, processes)
+        stream = batches(dataset, config, state.step, processes, run.skipped)
         with contextlib.ExitStack() as stack:
             if processes.first:
                 config.save(out / "config.toml")
@@ -140,7 +144,10 @@ def _run_steps(
     while state.step < config.steps and not stopping:
         weights = config.loss_at(state.step, run.steps_per_epoch)
         lr = state.schedule.get_last_lr()[-1]
+        known = len(run.skipped.reasons)
         values = training_step(state, run.model, stream, config, processes, weights)
+        for reason in run.skipped.reasons[known:]:
+            bar.write(f"matte: skipped in training: {reason}", file=sys.stderr)
         bar.update()
         done, last = state.step, state.step == config.steps
         # All processes stop together, or the others would wait for ever.
@@ -150,6 +157,8 @@ def _run_steps(
             losses = processes.mean(values)
             images = (done - since) * config.batch_size
             line = {"lr": lr, "images_per_s": images / (time.monotonic() - started), **losses}
+            if (left_out := processes.total([float(run.skipped.samples)])[0]) > 0:
+                line["skipped"] = left_out
             started, since = time.monotonic(), done
             if run.log:
                 run.log.write(done, {name: _rounded(value) for name, value in line.items()})
