@@ -38,17 +38,17 @@ class Skipped:
     ----------
     samples : int
         How many there were.
-    drawn : int
-        Samples that were asked for.
+    tried : int
+        Samples that were made or skipped.
     reasons : list of str
         Every reason once, in the order in which they came up.
     """
 
     samples: int = 0
-    drawn: int = 0
+    tried: int = 0
     reasons: list[str] = field(default_factory=list)
 
-    def add(self, reasons: list[str], drawn: int) -> None:
+    def add(self, reasons: list[str], tried: int) -> None:
         """Take note of a batch.
 
         Raises
@@ -57,16 +57,19 @@ class Skipped:
             If more samples were left out than a few damaged files explain.
         """
         self.samples += len(reasons)
-        self.drawn += drawn
+        self.tried += tried
         self.reasons += [r for r in dict.fromkeys(reasons) if r not in self.reasons]
-        # In a small set a single photo is more than that share, and no reason to stop, unless it
-        # is no photo that is at fault but, say, a disk.
-        several = len(self.reasons) > 1 or self.samples > self.drawn / 2
-        if several and self.samples > max(_FEW, _MOST_SKIPPED * self.drawn):
+        if self.samples <= max(_FEW, _MOST_SKIPPED * self.tried):
+            return
+        if len(self.reasons) > 1:
             raise MatteError(
-                f"{self.samples} of {self.drawn} training samples cannot be made, which is more "
+                f"{self.samples} of {self.tried} training samples cannot be made, which is more "
                 f"than {_MOST_SKIPPED:.0%}: {'; '.join(self.reasons[:3])}"
             )
+        # In a small set a single photo is more than that share, and no reason to stop; but it may
+        # be all there is, or no photo be at fault but, say, a disk.
+        if self.samples > self.tried / 2:
+            raise MatteError(self.reasons[0])
 
 
 def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
@@ -149,10 +152,10 @@ def batches(
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        for batch, reasons, drawn in loader:
-            skipped.add(reasons, drawn)
+        for batch, reasons, tried in loader:
             if batch is None:
-                raise MatteError(f"there is nothing to train on: {reasons[-1]}")
+                raise MatteError("; ".join(list(dict.fromkeys(reasons))[:3]))
+            skipped.add(reasons, tried)
             yield batch
     finally:
         cv2.setNumThreads(threads)
@@ -208,7 +211,7 @@ def _collate(made: list[_Made], *, layers: bool) -> tuple[dict[str, Tensor] | No
     reasons = [reason for _, reasons in made for reason in reasons]
     tensors = [sample for sample, _ in made if sample is not None]
     if len(tensors) < len(made):
-        return None, reasons, len(made)
+        return None, reasons, len(made) + len(reasons)
     batch = {}
     for name in tensors[0]:
         values = [sample[name] for sample in tensors]
@@ -217,4 +220,4 @@ def _collate(made: list[_Made], *, layers: bool) -> tuple[dict[str, Tensor] | No
             batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
         elif layers:
             batch[name] = default_collate(values)
-    return batch, reasons, len(made)
+    return batch, reasons, len(made) + len(reasons)
