@@ -57,7 +57,11 @@ class Spread:
 
 
 def spread_marks(
-    color: np.ndarray, first: np.ndarray, subject: np.ndarray, background: np.ndarray
+    color: np.ndarray,
+    first: np.ndarray,
+    subject: np.ndarray,
+    background: np.ndarray,
+    plain: np.ndarray | None = None,
 ) -> Spread:
     """Carry the corrections that marks make on to what is connected to them and looks alike.
 
@@ -80,6 +84,8 @@ def spread_marks(
     first : float32 ndarray of shape (H, W), in [0, 1]
     subject, background : bool ndarray of shape (H, W)
         Marked pixels; no pixel is both.
+    plain : float32 ndarray of shape (H, W), in [0, 1], optional
+        The first matte before it was refined by the photo, which narrow bands begin with.
 
     Returns
     -------
@@ -89,7 +95,8 @@ def spread_marks(
     band = way < _BAND
     # How far a place belongs to a trimap's band (0), or to the open field between strokes (1).
     field = np.clip((way - _NARROW) / (_WIDE - _NARROW), 0, 1)
-    near = _corrected_nearby(first, subject, background, 1 - field)
+    start = first if plain is None else plain + field * (first - plain)
+    near = _corrected_nearby(start, subject, background, 1 - field)
     pulls = [
         field * cv2.resize(pull, first.shape[::-1], interpolation=cv2.INTER_LINEAR)
         for pull in _pulls(color, first, subject, background)

@@ -91,11 +91,15 @@ def refine_in_trimap(
         0 or 1 where the trimap says so.
     """
     first = refine(color, matte, level, network_input)
-    return refine_with_marks(color, first, trimap == SUBJECT, trimap == BACKGROUND)
+    return refine_with_marks(color, first, trimap == SUBJECT, trimap == BACKGROUND, matte)
 
 
 def refine_with_marks(
-    color: np.ndarray, first: np.ndarray, subject: np.ndarray, background: np.ndarray
+    color: np.ndarray,
+    first: np.ndarray,
+    subject: np.ndarray,
+    background: np.ndarray,
+    plain: np.ndarray | None = None,
 ) -> np.ndarray:
     """Correct a matte by what is marked: a trimap, strokes, or points.
 
@@ -112,6 +116,9 @@ def refine_with_marks(
         A matte of it.
     subject, background : bool ndarray of shape (H, W)
         What is known to be subject, and what is not; the rest is unknown.
+    plain : float32 ndarray of shape (h, w), in [0, 1], optional
+        The matte as the network gave it. The narrow band of a trimap is solved from this one where
+        it is given, as `refine` has decided already what the solution is to decide.
 
     Returns
     -------
@@ -123,7 +130,8 @@ def refine_with_marks(
     start = resize(first, *size)
     inside, outside = (_fit_marks(mask, size) for mask in (subject, background))
     inside, outside = inside & ~outside, outside & ~inside
-    spread = spread_marks(to_8_bit(small), start, inside, outside)
+    plain = None if plain is None else resize(plain, *size)
+    spread = spread_marks(to_8_bit(small), start, inside, outside, plain)
     # Solved beside what is open is only a trace, but far from all marks nothing at all may change.
     solved = np.where(spread.open, _solve(small, spread.matte.copy(), spread.open), spread.matte)
     alpha = solved if size == first.shape else _brought_back(color, first, start, solved)
