@@ -57,9 +57,8 @@ def train(
 ) -> Path:
     """Train a network and leave its weights in `out`.
 
-    `out` receives ``config.toml``, ``log.jsonl`` (a line a logged step: step, lr, images/s and
-    every loss by name), ``last/checkpoint.pt`` to resume from, ``last.safetensors`` and, with
-    validation, ``best.safetensors``. Under torchrun the processes share every step.
+    `out` receives ``config.toml``, ``log.jsonl`` (a line a logged step), ``last/checkpoint.pt`` to
+    resume from, ``last.safetensors`` and, with validation, ``best.safetensors``.
 
     Parameters
     ----------
@@ -74,8 +73,8 @@ def train(
     Raises
     ------
     MatteError
-        On data that does not fit together, a run that is already there, or a loss that is not
-        finite (the last good checkpoint stays).
+        On bad data, a run that is already there, or a loss that is not finite (the last good
+        checkpoint stays).
     """
     check_losses(config.loss | config.first_epoch_loss)
     checkpoint = _checkpoint(out)
@@ -93,7 +92,6 @@ def train(
         state = build_state(config, processes, start, resume=options.resume)
         if options.resume:
             state.load_state_dict(load_checkpoint(checkpoint))
-        # What the run was built with, for config.toml.
         config.network = {"name": config.network["name"], **state.network.config.to_dict()}
         model = _trainable(state.network, config, processes)
         run = _Run(config, out, processes, state, model, validation_sources, steps_per_epoch)
@@ -101,8 +99,8 @@ def train(
         with contextlib.ExitStack() as stack:
             if processes.first:
                 config.save(out / "config.toml")
-                run.log = RunLog(out, state.step, tensorboard=config.tensorboard)
-                stack.enter_context(run.log)
+                log = RunLog(out, state.step, tensorboard=config.tensorboard)
+                run.log = stack.enter_context(log)
             quiet = options.quiet or not processes.first
             bar = progress(total=config.steps, label="train", unit="step", quiet=quiet)
             stack.enter_context(bar)
