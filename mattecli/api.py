@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.accepting import ImageLike, as_mask, as_matte, as_picture
+from mattecli.core.imaging.accepting import ImageLike, as_mask, as_picture
 from mattecli.core.imaging.pixels import Picture, to_8_bit, to_bits, to_unit
+from mattecli.core.imaging.trimaps import trimap_of
 from mattecli.core.inference.options import Precision, PredictOptions, Refine
 from mattecli.core.matting.backgrounds import load_background
 from mattecli.core.matting.full_size import fit_trimap, full_size_alpha
@@ -78,7 +79,8 @@ def predict(
     refine : {"fast", "best", "none"}
         How the matte is brought to the photo's size; ``best`` takes seconds.
     trimap : as `image`, optional
-        Black and white in it are known, the rest is solved.
+        What is black or white in it is known: see `refine_with_marks`. Labels 0, 1, 2 are
+        understood, too.
     size : int, optional
         Long side in pixels at which the network sees the photo.
     two_pass : bool
@@ -102,7 +104,7 @@ def predict(
     path = None if weights is None else Path(weights)
     options = PredictOptions(refine, size, two_pass, path, device, precision)
     picture = _opaque(as_picture(image))
-    given = None if trimap is None else fit_trimap(as_matte(trimap), picture)
+    given = None if trimap is None else fit_trimap(trimap_of(as_picture(trimap)), picture)
     ((network_input, matte),) = _predictor(options).network_mattes([to_8_bit(picture.color)])
     return full_size_alpha(picture, matte, options.refine, given, network_input)
 
@@ -218,7 +220,7 @@ def evaluate(
     prediction, truth : path, bytes, PIL.Image.Image, numpy.ndarray or torch.Tensor
         Mattes, or cutouts, whose alpha counts.
     trimap : as `truth`, optional
-        Only its pixels of 128 count, unless `region` says otherwise.
+        Only its unknown pixels (128, or label 1) count, unless `region` says otherwise.
     region : {"whole", "unknown", "detail"}, optional
         Pixels that count: all, the trimap's unknown ones, or those near soft pixels and edges of
         the truth.
@@ -237,7 +239,7 @@ def evaluate(
     if region == "unknown" and trimap is None:
         raise MatteError("the region 'unknown' needs a trimap")
     pair = comparable(as_mask(prediction), as_mask(truth))
-    unknown = None if trimap is None else to_8_bit(as_matte(trimap))
+    unknown = None if trimap is None else trimap_of(as_picture(trimap))
     return score(*pair, region_mask(region, pair[1], unknown))
 
 

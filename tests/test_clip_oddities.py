@@ -13,14 +13,14 @@ import pytest
 from clip_material import COUNT, RATE, SIZE, Tone, flash, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
 
 BASE = Fraction(1, RATE)
 
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(Predictor, "load", load_red_is_subject)
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 def add_video(file: av.container.OutputContainer, size=SIZE, codec="mpeg4", cover=False):
@@ -245,7 +245,7 @@ def test_what_nobody_foresaw_is_one_line(tmp_path, monkeypatch):
     def fail(*_: object):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(video, "cut", fail)
+    monkeypatch.setattr(video, "render_outputs", fail)
     assert "RuntimeError: two lines" in refused(make_clip(tmp_path / "clip.mp4"))
 
 

@@ -11,7 +11,7 @@ from clip_material import RATE, flash, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
 from mattecli.core.imaging.reading import read_picture
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
 
 RED, ORANGE = (255, 0, 0), (200, 60, 40)
 BASE = Fraction(1, RATE)
@@ -19,7 +19,7 @@ BASE = Fraction(1, RATE)
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(Predictor, "load", load_red_is_subject)
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 def plain(size=(64, 48), color=RED):

@@ -9,12 +9,12 @@ import pytest
 from clip_material import COUNT, RATE, Tone, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
 
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(Predictor, "load", load_red_is_subject)
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 def with_sound(path, tone):

@@ -10,14 +10,14 @@ import pytest
 from clip_material import BEEP, COUNT, FLASH, RATE, Tone, flash, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
 
 OUTPUTS = pytest.mark.parametrize("out", [".mov", ".webm"])
 
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(Predictor, "load", load_red_is_subject)
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 @OUTPUTS

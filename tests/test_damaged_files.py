@@ -215,7 +215,7 @@ def test_logits_beyond_all_measure_print_nothing(tmp_path):
     arguments = [tmp_path / "p.png", tmp_path / "o.png", "--weights", weights, "--json-log"]
     result = predict(*arguments)
     assert result.exit_code == 0
-    assert json.loads(result.stderr)["status"] == "ok"
+    assert json.loads(result.stderr)["status"] == "empty"
 
 
 def test_an_output_that_holds_no_floats(tmp_path):

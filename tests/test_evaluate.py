@@ -201,16 +201,17 @@ def test_damaged_files_do_not_stop_the_others(folders, workers):
 
 def test_trimap_gaps(folders):
     for name in ("a", "b"):
-        trimap = np.full((40, 60), 128 if name == "a" else 127, np.uint8)
+        trimap = np.full((40, 60), 128 if name == "a" else 255, np.uint8)
         write_image(folders / "trimap" / f"{name}.png", trimap)
     out = folders / "out.json"
     arguments = (folders / "poor", folders / "gt", "--trimap", folders / "trimap", "--json", out)
     result = run(*arguments, code=1)
     assert "deep/c: no trimap" in result.stderr
-    assert "no pixel in the region 'unknown', counted as 0: b" in result.stderr
+    assert "b: no pixel in the region 'unknown', left out" in result.stderr
     content = json.loads(out.read_text())
-    assert content["missing"] == ["deep/c"]
-    assert content["images"][1] == {"name": "b", **dict.fromkeys(KEYS, 0.0)}
+    assert content["missing"] == ["b", "deep/c"]
+    assert [image["name"] for image in content["images"]] == ["a"]
+    assert content["mean"]["sad"] == content["images"][0]["sad"] > 0
 
 
 def test_nothing_to_score_is_an_error(folders):

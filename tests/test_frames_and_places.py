@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from test_predict import load_red_is_subject
 from typer.testing import CliRunner
 
 import mattecli as matte
@@ -17,8 +18,9 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import encode, write_image
+from mattecli.core.runtime import loading
 
-FRAMES = [Image.new("RGB", (40, 30), (80 * i, 200 - 60 * i, 40)) for i in range(3)]
+FRAMES = [Image.new("RGB", (40, 30), (60 + 80 * i, 200 - 60 * i, 40)) for i in range(3)]
 
 
 def run(*arguments: object):
@@ -72,7 +74,8 @@ def test_deep_pages_are_counted_and_thumbnails_are_not():
         assert picture.notes == notes
 
 
-def test_predict_and_composite_say_it(tmp_path):
+def test_predict_and_composite_say_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
     (tmp_path / "anim.gif").write_bytes(several("GIF"))
     report = tmp_path / "report.jsonl"
     result = run(

@@ -71,7 +71,7 @@ def evaluate(
         ),
     ] = None,
     trimap: Annotated[
-        Path | None, typer.Option(help="Trimaps: score only their pixels of 128.")
+        Path | None, typer.Option(help="Trimaps: score only their unknown pixels, 128 or label 1.")
     ] = None,
     region: Annotated[
         Region | None,
@@ -176,7 +176,7 @@ def evaluate(
 
 
 def _report(result: Evaluation) -> None:
-    """List on standard error what could not be scored, or was scored over nothing or as a mask."""
+    """List on standard error what could not be scored, and what was read as a mask."""
     from mattecli.core.imaging.mask_notes import gathered
 
     for line in gathered(result.notes):
@@ -186,9 +186,3 @@ def _report(result: Evaluation) -> None:
     if len(result.problems) > LONGEST_REPORT:
         more = len(result.problems) - LONGEST_REPORT
         say(f"{result.method}: and {more} more of the kind", color="yellow")
-    if result.empty:
-        say(
-            f"{result.method}: no pixel in the region '{result.region}', counted as 0: "
-            f"{', '.join(result.empty)}",
-            color="yellow",
-        )

@@ -69,7 +69,7 @@ def predict_photos(
             find = rescan if run.overwrite else lambda: skip_finished(rescan())[0]
             rounds = watch(find, stopped)
         outcomes = predict_all(rounds, settings, prediction, run, stopped=stopped)
-        rows = _take_outcomes(chain(skipped, outcomes), log, bar, silent=run.json_log)
+        rows = _take_outcomes(chain(skipped, outcomes), log, bar, silent=run.json_log, quiet=silent)
         # Ctrl-C is how a watch ends.
         interrupted = stopped() and not rescan
     with all_reduce_counts(log.count) as count:
@@ -84,7 +84,7 @@ def predict_photos(
 
 
 def _take_outcomes(
-    outcomes: Iterable[Outcome], log: Report, bar: Any, *, silent: bool
+    outcomes: Iterable[Outcome], log: Report, bar: Any, *, silent: bool, quiet: bool
 ) -> list[np.ndarray]:
     """Note how every photo ended, and give the rows of the preview."""
     from mattecli.core.inference.preview import MOST_ROWS
@@ -97,6 +97,8 @@ def _take_outcomes(
             bar.set_postfix(failed=log.count["failed"])
             if not silent:
                 bar.write(in_one_line(f"matte: {outcome.reason}"), file=sys.stderr)
+        if outcome.status == "empty" and not quiet:
+            bar.write(in_one_line(f"matte: {outcome.job.name}: {outcome.reason}"), file=sys.stderr)
         for warning in () if silent else outcome.warnings:
             text = in_one_line(f"matte: warning: {outcome.job.name}: {warning}")
             bar.write(text, file=sys.stderr)

@@ -87,6 +87,30 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether a network failed for lack of memory, its device's or the machine's.
+
+    PyTorch has an exception of its own for CUDA only, onnxruntime for none: the rest is told by
+    what the message says.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return type(error).__name__ == "OutOfMemoryError" or any(
+        words in text
+        for words in (
+            "out of memory",
+            "failed to allocate memory",
+            "not enough memory",
+            "can't allocate memory",
+            "bad allocation",
+            "bad_alloc",
+            "alloc_failed",
+            "smaller than requested bytes",
+        )
+    )
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """Turn ``auto``, ``fp32``, ``fp16`` or ``bf16`` into a dtype; ``auto`` is fp16 on CUDA only."""
     import torch

@@ -24,7 +24,7 @@ from clip_material import RATE, Tone, flash, make_clip, matte, see
 from test_predict import load_red_is_subject
 
 from mattecli.core.errors import MatteError
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.runtime import loading
 
 SECONDS = 60
 BASE = Fraction(1, RATE)
@@ -218,7 +218,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for clips that ended as none may")
     options = parser.parse_args()
-    Predictor.load = load_red_is_subject
+    loading.load_model = load_red_is_subject
     count: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         (bases := Path(folder) / "bases").mkdir()

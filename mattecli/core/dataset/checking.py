@@ -21,7 +21,8 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.masks import MaskError
 from mattecli.core.imaging.pixels import to_unit
-from mattecli.core.imaging.reading import read_alpha, read_picture
+from mattecli.core.imaging.reading import read_picture
+from mattecli.core.imaging.trimaps import BACKGROUND, SUBJECT, UNKNOWN, trimap_of
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.matting.compositing import composite
 from mattecli.core.progress import progress
@@ -80,6 +81,7 @@ _TROUBLES = {
     "hash differs from the manifest": True,
     "image is not αF + (1−α)B": True,
     "trimap contradicts alpha": True,
+    "trimap has other values than 0, 128, 255 or 0, 1, 2": True,
     "alpha is empty": False,
     "alpha is full everywhere": False,
     "alpha has no soft pixel": False,
@@ -171,6 +173,16 @@ def _map(function, names: list[str], workers: int) -> Iterator[_Look]:
         yield from pool.map(function, names, chunksize=16)
 
 
+def _trimap(path: Path, look: _Look) -> np.ndarray:
+    """Read a trimap; of one that cannot be understood nothing is known."""
+    picture = read_picture(path)
+    try:
+        return trimap_of(picture)
+    except MatteError:
+        look.troubles.append("trimap has other values than 0, 128, 255 or 0, 1, 2")
+        return np.full(picture.color.shape[:2], UNKNOWN, np.uint8)
+
+
 def _look(
     name: str, files: dict[str, dict[str, Path]], records: dict[str, dict], light: str
 ) -> _Look:
@@ -178,13 +190,12 @@ def _look(
     try:
         matte, note = read_mask(files["alpha"][name])
         pictures = {
-            kind: matte
-            if kind == "alpha"
-            else read_alpha(found[name])
-            if kind == "trimap"
-            else read_picture(found[name]).color
+            kind: matte if kind == "alpha" else read_picture(found[name]).color
             for kind, found in files.items()
+            if kind != "trimap"
         }
+        if "trimap" in files:
+            pictures["trimap"] = _trimap(files["trimap"][name], look)
     except MaskError:
         look.troubles.append("alpha is no matte: labels or colors")
         return look
@@ -211,8 +222,7 @@ def _look(
             look.troubles.append("image is not αF + (1−α)B")
     if "trimap" in pictures:
         trimap = pictures["trimap"]
-        top = np.iinfo(trimap.dtype).max
-        if (alpha[trimap == 0] > 0).any() or (alpha[trimap == top] < 1).any():
+        if (alpha[trimap == BACKGROUND] > 0).any() or (alpha[trimap == SUBJECT] < 1).any():
             look.troubles.append("trimap contradicts alpha")
     look.image_hash = _perceptual_hash(pictures["image"])
     look.alpha_hash = _perceptual_hash(pictures["alpha"])

@@ -89,7 +89,7 @@ class TrainingSet(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, number))
-        size = self._size(number)
+        size = self.size_of(number)
         if self.backgrounds is not None and rng.random() < self.mixture.empty:
             return self._empty(size, rng)
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
@@ -106,7 +106,8 @@ class TrainingSet(Dataset):
             return self._composed(_trim(sample[..., [5, 6, 7, 3]]), size, rng)
         return self._photo(sample[..., :5], size, rng)
 
-    def _size(self, number: int) -> int:
+    def size_of(self, number: int) -> int:
+        """Give the side of a sample, which all of its batch have."""
         # One more number than the samples' own generators have, so that none of them is this one.
         rng = np.random.default_rng((self.seed, number // self.batch_group_size, len(self.sizes)))
         return int(rng.choice(self.sizes))

@@ -43,17 +43,6 @@ def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
     return _from_array(array)
 
 
-def as_matte(image: ImageLike) -> np.ndarray:
-    """Turn anything that holds a matte into uint8 or uint16 H×W, as `read_alpha` does a file.
-
-    Raises
-    ------
-    MatteError
-        If it is no picture.
-    """
-    return matte_of(as_picture(image))
-
-
 def as_mask(image: ImageLike) -> np.ndarray:
     """Turn anything that holds a mask or matte into uint8 or uint16 H×W, as `read_mask` does.
 

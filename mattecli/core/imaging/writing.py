@@ -63,18 +63,8 @@ def encode(
         return _encode_with_opencv(array, suffix, compression, icc, exif, dpi)
 
     described = (("icc_profile", icc), ("exif", exif), ("dpi", dpi))
-    options: dict = {key: value for key, value in described if value}
-    if suffix == ".png":
-        options["compress_level"] = compression
-    elif suffix == ".webp":
-        lossless = quality is None
-        # `exact` keeps the colour under transparent pixels, which a cutout needs at its rim.
-        options |= {"lossless": lossless, "exact": True, "quality": 50 if lossless else quality}
-        options["method"] = 2 if lossless else 4
-    elif suffix in (".tiff", ".tif"):
-        options["compression"] = "tiff_deflate"
-    elif suffix in (".jpg", ".jpeg"):
-        options |= {"quality": quality or 95, "subsampling": 0}
+    options = _pillow_options(suffix, compression, quality)
+    options |= {key: value for key, value in described if value}
     buffer = io.BytesIO()
     try:
         Image.fromarray(np.ascontiguousarray(array)).save(
@@ -132,6 +122,22 @@ def write_standard_output(data: bytes) -> None:
         sys.stdout.buffer.flush()
     except OSError as error:
         raise OutputUnusable(f"cannot write to standard output: {error.strerror}") from None
+
+
+def _pillow_options(suffix: str, compression: int | None, quality: int | None) -> dict:
+    """Give what Pillow has to be told about a kind of file."""
+    if suffix == ".png":
+        return {"compress_level": compression}
+    if suffix == ".webp":
+        lossless = quality is None
+        # `exact` keeps the colour under transparent pixels, which a cutout needs at its rim.
+        options = {"lossless": lossless, "exact": True, "quality": 50 if lossless else quality}
+        return options | {"method": 2 if lossless else 4}
+    if suffix in (".tiff", ".tif"):
+        return {"compression": "tiff_deflate"}
+    if suffix in (".jpg", ".jpeg"):
+        return {"quality": quality or 95, "subsampling": 0}
+    return {}
 
 
 def _encode_with_opencv(

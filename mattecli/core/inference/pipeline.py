@@ -17,6 +17,7 @@ import numpy as np
 from mattecli.core.errors import MatteError, OutputUnusable, reason_of
 from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
+from mattecli.core.inference.assessment import Assessment
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
 
@@ -53,13 +54,14 @@ class Item:
 
 @dataclass
 class Outcome:
-    """How one photo ended."""
+    """How one photo ended: ok, empty (nothing found), skipped or failed; see `Assessment`."""
 
     job: Job
     status: str
     reason: str = ""
     seconds: float = 0.0
     size: tuple[int, int] | None = None
+    assessment: Assessment | None = None
     preview: np.ndarray | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
 

@@ -15,8 +15,10 @@ class Report:
     """Counts outcomes and appends each to a file as one line of JSON.
 
     Lines are appended whole, so several processes can share one file. Keys are ``input``,
-    ``status`` (ok, skipped or failed), ``reason``, ``warnings`` (what to know of one that is ok),
-    ``outputs`` (path by kind), ``seconds`` spent on this photo, and its ``width`` and ``height``.
+    ``status`` (ok, empty, skipped or failed), ``reason``, ``warnings`` (what to know of one that
+    was cut), ``outputs`` (path by kind), ``seconds`` spent on this photo, its ``width`` and
+    ``height``, and of its matte, where one was made, the ``subject`` (its share of the area) and
+    the ``confidence``; see `Assessment`.
 
     Parameters
     ----------
@@ -43,6 +45,7 @@ class Report:
         self.count[outcome.status] += 1
         if self._file is None and self._stream is None:
             return
+        assessment = outcome.assessment
         line = {
             "input": outcome.job.name,
             "status": outcome.status,
@@ -54,6 +57,8 @@ class Report:
             "seconds": round(outcome.seconds, 3),
             "width": outcome.size[0] if outcome.size else None,
             "height": outcome.size[1] if outcome.size else None,
+            "subject": round(assessment.subject, 6) if assessment else None,
+            "confidence": round(assessment.confidence, 3) if assessment else None,
         }
         if self._stream:
             plain = "utf" not in (getattr(self._stream, "encoding", None) or "ascii").lower()
@@ -74,8 +79,11 @@ class Report:
 def summary(count: Counter[str], seconds: float, ignored: int) -> str:
     """Sum a run up in one line, from the number of photos of each status."""
     parts = [f"{count['ok']} done"]
-    parts += [f"{count[status]} {status}" for status in ("skipped", "failed") if count[status]]
+    parts += [
+        f"{count[status]} {status}" for status in ("empty", "skipped", "failed") if count[status]
+    ]
     text = f"{', '.join(parts)} in {seconds:.1f} s"
-    if count["ok"] > 1:
-        text += f", {count['ok'] / seconds:.1f} images/s"
+    cut = count["ok"] + count["empty"]
+    if cut > 1:
+        text += f", {cut / seconds:.1f} images/s"
     return text + (f"; {ignored} other files ignored" if ignored else "")

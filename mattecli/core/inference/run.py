@@ -14,9 +14,11 @@ from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
-from mattecli.core.imaging.reading import read_alpha, read_picture, to_srgb
+from mattecli.core.imaging.reading import read_picture, to_srgb
+from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.imaging.walking import by_stem, check_apart, relative_stem, scan, without_results
 from mattecli.core.imaging.writing import encode, write_result
+from mattecli.core.inference.assessment import assess
 from mattecli.core.inference.options import PredictOptions, RunOptions
 from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
@@ -200,7 +202,7 @@ def finish(item: Item, settings: Settings) -> Outcome:
     picture = item.picture
     trimap = None
     if path := settings.trimaps.get(item.job.source):
-        trimap = fit_trimap(read_alpha(path), picture, str(path))
+        trimap = fit_trimap(read_trimap(path, settings.max_pixels), picture, str(path))
     alpha = full_size_alpha(picture, item.matte, settings.refine, trimap, item.network_input)
     results = render_outputs(picture.color, alpha, settings.outputs)
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
@@ -216,4 +218,6 @@ def finish(item: Item, settings: Settings) -> Outcome:
         )
         write_result(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None
-    return Outcome(item.job, "ok", preview=preview)
+    assessment = assess(alpha, item.matte.shape)
+    status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")
+    return Outcome(item.job, status, reason, assessment=assessment, preview=preview)

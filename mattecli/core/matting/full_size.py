@@ -27,8 +27,8 @@ def full_size_alpha(
         As the network gave it.
     level, network_input
         See `refine`.
-    trimap : float32 ndarray of shape (H, W), in [0, 1], optional
-        See `refine_in_trimap`, which then takes the place of `refine`.
+    trimap : uint8 ndarray of shape (H, W), optional
+        As `trimap_of` gives it; `refine_in_trimap` then takes the place of `refine`.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def full_size_alpha(
     if trimap is None:
         alpha = refine(picture.color, matte, level, network_input)
     else:
-        alpha = refine_in_trimap(picture.color, matte, trimap)
+        alpha = refine_in_trimap(picture.color, matte, trimap, level, network_input)
     if picture.alpha is not None:
         alpha *= to_unit(picture.alpha)
     return alpha
@@ -48,11 +48,11 @@ def fit_trimap(trimap: np.ndarray, picture: Picture, name: str = "the trimap") -
 
     Parameters
     ----------
-    trimap : ndarray of shape (h, w), uint8 or uint16
+    trimap : uint8 ndarray of shape (h, w)
 
     Returns
     -------
-    float32 ndarray of shape (H, W), in [0, 1]
+    uint8 ndarray of shape (H, W)
 
     Raises
     ------
@@ -66,4 +66,4 @@ def fit_trimap(trimap: np.ndarray, picture: Picture, name: str = "the trimap") -
             f"{name} is {trimap.shape[1]}x{trimap.shape[0]} but its photo {width}x{height}: "
             "a trimap has the proportions of its photo"
         )
-    return cv2.resize(to_unit(trimap), (width, height), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)

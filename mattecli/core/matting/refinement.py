@@ -7,10 +7,12 @@ import math
 import cv2
 import numpy as np
 
-from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.imaging.pixels import to_8_bit, to_unit
+from mattecli.core.imaging.trimaps import BACKGROUND, SUBJECT
 from mattecli.core.matting.blocks import busy_blocks, grown
 from mattecli.core.matting.closed_form import solve_closed_form
 from mattecli.core.matting.color_windows import ColorWindows
+from mattecli.core.matting.marks import spread_marks
 from mattecli.core.matting.placing import resize
 
 # Radius of windows at half the network's size, and the contrast (squared) below which one is flat.
@@ -23,6 +25,10 @@ _SOLVED_PIXELS = 1_000_000
 # Rows of the full-size photo that are worked on at once, and the side of blocks that are left out
 # where all is sure.
 _STRIP, _BLOCK = 32, 32
+# Marks on less than this share of the photo are points and strokes.
+_STROKE = 0.02
+# Around what marks changed at that size, the full-size matte is made anew.
+_AROUND_CHANGE = np.ones((9, 9), np.uint8)
 
 
 def refine(
@@ -61,40 +67,95 @@ def refine(
     return _guided_upsample(color, matte, network_input)
 
 
-def refine_in_trimap(color: np.ndarray, matte: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+def refine_in_trimap(
+    color: np.ndarray,
+    matte: np.ndarray,
+    trimap: np.ndarray,
+    level: str = "fast",
+    network_input: np.ndarray | None = None,
+) -> np.ndarray:
     """Solve what a trimap leaves open, from the network's matte and the photo.
 
     Parameters
     ----------
     color : ndarray of shape (H, W, 3), uint8 or uint16
     matte : float32 ndarray of shape (h, w), in [0, 1]
-    trimap : float32 ndarray of shape (H, W), in [0, 1]
-        Above 0.9 is subject, below 0.1 is not; between them alpha is unknown.
+    trimap : uint8 ndarray of shape (H, W)
+        `SUBJECT`, `BACKGROUND` or `UNKNOWN`, as `read_trimap` gives it.
+    level, network_input
+        See `refine`, which brings the matte to the photo's size beforehand.
 
     Returns
     -------
     float32 ndarray of shape (H, W), in [0, 1]
         0 or 1 where the trimap says so.
     """
+    first = refine(color, matte, level, network_input)
+    return refine_with_marks(color, first, trimap == SUBJECT, trimap == BACKGROUND, matte)
+
+
+def refine_with_marks(
+    color: np.ndarray,
+    first: np.ndarray,
+    subject: np.ndarray,
+    background: np.ndarray,
+    plain: np.ndarray | None = None,
+) -> np.ndarray:
+    """Correct a matte by what is marked: a trimap, strokes, or points.
+
+    What is marked obeys exactly. Where marks contradict the matte, the correction spreads to what
+    is connected and looks alike (`spread_marks`). Then closed-form matting decides from the photo
+    where corrections end, and alpha between marks of both kinds that are near each other: all that
+    the band of an ordinary trimap leaves open. Everything else stays as it was.
+
+    Parameters
+    ----------
+    color : ndarray of shape (H, W, 3), uint8 or uint16
+        The photo.
+    first : float32 ndarray of shape (H, W), in [0, 1]
+        A matte of it.
+    subject, background : bool ndarray of shape (H, W)
+        What is known to be subject, and what is not; the rest is unknown.
+    plain : float32 ndarray of shape (h, w), in [0, 1], optional
+        The matte as the network gave it. The narrow band of a trimap is solved from this one where
+        it is given, as `refine` has decided already what the solution is to decide.
+
+    Returns
+    -------
+    float32 ndarray of shape (H, W), in [0, 1]
+        1 in `subject` and 0 in `background`.
+    """
     small = _to_solve(color)
-    known, truth = _known(cv2.resize(trimap, small.shape[1::-1], interpolation=cv2.INTER_NEAREST))
-    first = resize(matte, *small.shape[:2])
-    if known.any():
-        # What the network missed near a known pixel, it missed around it too.
-        _, labels = cv2.distanceTransformWithLabels(
-            (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        missed = np.zeros(labels.max() + 1, np.float32)
-        missed[labels[known]] = (truth - first)[known]
-        first = np.clip(first + missed[labels], 0, 1)
-    alpha = _to_full_size(color, _solve(small, first, ~known))
-    known, truth = _known(trimap)
-    return np.where(known, truth, alpha)
+    size = small.shape[:2]
+    start = resize(first, *size)
+    inside, outside = (_fit_marks(mask, size) for mask in (subject, background))
+    inside, outside = inside & ~outside, outside & ~inside
+    plain = None if plain is None else resize(plain, *size)
+    spread = spread_marks(to_8_bit(small), start, inside, outside, plain)
+    # Solved beside what is open is only a trace, but far from all marks nothing at all may change.
+    solved = np.where(spread.open, _solve(small, spread.matte.copy(), spread.open), spread.matte)
+    alpha = solved if size == first.shape else _brought_back(color, first, start, solved)
+    alpha[subject], alpha[background] = 1, 0
+    return alpha
 
 
-def _known(trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    subject = trimap > 0.9
-    return subject | (trimap < 0.1), subject.astype(np.float32)
+def _brought_back(
+    color: np.ndarray, first: np.ndarray, start: np.ndarray, solved: np.ndarray
+) -> np.ndarray:
+    """Bring to full size what was changed from `start` to `solved`; elsewhere `first` stays."""
+    changed = (np.abs(solved - start) > 0.5 / 255).astype(np.uint8)
+    if not changed.any():
+        return first.copy()
+    changed = cv2.dilate(changed, _AROUND_CHANGE).astype(np.float32)
+    share = cv2.resize(changed, first.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return first + share * (_guided_upsample(color, solved) - first)
+
+
+def _fit_marks(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Reduce marks; of a trimap the borders are kept, of points and strokes every pixel."""
+    covered = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    is_stroke = np.count_nonzero(mask) < _STROKE * mask.size
+    return covered > (0 if is_stroke else 0.5)
 
 
 def _to_solve(color: np.ndarray) -> np.ndarray:

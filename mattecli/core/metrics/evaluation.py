@@ -15,7 +15,7 @@ from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.metrics.matching import Entry, Matching
 from mattecli.core.metrics.scores import Scores
-from mattecli.core.metrics.scoring import Job, score_jobs
+from mattecli.core.metrics.scoring import Job, Scored, score_jobs
 from mattecli.core.metrics.statistics import Comparison, Estimate, bootstrap_mean, compare
 from mattecli.core.progress import progress
 
@@ -57,7 +57,7 @@ class Evaluation:
     problems : list of str
         Everything that does not fit together, a line each.
     empty : list of str
-        Images without a pixel in the region; their errors are 0.
+        Images without a pixel in the region: they have no score, and are among those missing.
     notes : list of str
         How masks were understood that are not simply alpha, a line each.
     """
@@ -70,6 +70,23 @@ class Evaluation:
     problems: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def add(self, entry: Entry, result: Scored | MatteError) -> None:
+        """Take note of how the scoring of an image ended."""
+        name = entry.name
+        if isinstance(result, MatteError):
+            self.problems.append(str(result))
+            self.missing.append(name)
+            return
+        if result.pixels == 0:
+            # An error of 0 over nothing would make the mean better.
+            self.problems.append(f"{name}: no pixel in the region '{self.region}', left out")
+            self.missing.append(name)
+            self.empty.append(name)
+            return
+        self.scores[name] = result.scores
+        self.notes += [note for note in result.notes if note not in self.notes]
+        self.entries[name] = entry
 
     def table(self, names: Iterable[str] | None = None) -> np.ndarray:
         """Give the scores as an array of shape (images, 5), of all images or of those named."""
@@ -123,16 +140,7 @@ def evaluate(
         device = None
     results = score_jobs(_jobs(matchings, region, predictor), workers, device)
     for job, result in progress(results, total=count, label="evaluate"):
-        evaluation, name = evaluations[job.method], job.entry.name
-        if isinstance(result, MatteError):
-            evaluation.problems.append(str(result))
-            evaluation.missing.append(name)
-            continue
-        evaluation.scores[name] = result.scores
-        evaluation.notes += [note for note in result.notes if note not in evaluation.notes]
-        evaluation.entries[name] = job.entry
-        if result.pixels == 0:
-            evaluation.empty.append(name)
+        evaluations[job.method].add(job.entry, result)
     for evaluation in evaluations:
         evaluation.missing.sort()
         if not evaluation.scores:

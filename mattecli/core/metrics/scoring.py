@@ -18,7 +18,7 @@ import numpy as np
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.masks import Mask
-from mattecli.core.imaging.reading import read_alpha
+from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.metrics.connectivity import connectivity_error
 from mattecli.core.metrics.matching import Entry
 from mattecli.core.metrics.pixels import comparable, pixel_count
@@ -113,7 +113,7 @@ def read_job_with_notes(
     _check_size(prediction, entry.prediction, truth, entry.truth)
     trimap = None
     if job.region == "unknown":
-        trimap = read_alpha(entry.trimap)
+        trimap = read_trimap(entry.trimap)
         _check_size(trimap, entry.trimap, truth, entry.truth)
     said = tuple(f"{path}: {note}" for path, note in notes if note)
     return *comparable(prediction, truth), region_mask(job.region, truth, trimap), said

@@ -12,6 +12,7 @@ from PIL import Image
 from mattecli.core.errors import MatteError
 from mattecli.core.matting.placing import resize
 from mattecli.core.network.config import GUIDANCE_CHANNELS
+from mattecli.core.runtime.halving import run_in_halves
 from mattecli.core.runtime.matte_checking import check_matte
 from mattecli.core.runtime.preprocessing import find_spec
 from mattecli.core.runtime.session import open_session
@@ -126,7 +127,15 @@ class OnnxModel:
     def infer(
         self, images: list[np.ndarray], guidance: list[np.ndarray] | None = None
     ) -> list[np.ndarray]:
-        """Run the network on uint8 photos of one size; see `MattingModel`."""
+        """Run the network on uint8 photos of one size; see `MattingModel`.
+
+        Where memory runs out the batch is halved and tried again.
+        """
+        return run_in_halves(self._forward, images, guidance, self.path)
+
+    def _forward(
+        self, images: list[np.ndarray], guidance: list[np.ndarray] | None
+    ) -> list[np.ndarray]:
         inputs = self.to_inputs(images, guidance)
         parts = [inputs]
         if self.batch_one:

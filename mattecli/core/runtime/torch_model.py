@@ -9,6 +9,7 @@ import numpy as np
 from mattecli.core.device import autocast
 from mattecli.core.matting.placing import resize
 from mattecli.core.network.config import MULTIPLE
+from mattecli.core.runtime.halving import run_in_halves
 from mattecli.core.runtime.matte_checking import check_matte
 from mattecli.core.runtime.sizing import MIN_SIZE, Sizing
 
@@ -85,16 +86,9 @@ class TorchModel:
         """
         import torch
 
-        try:
-            return self._forward(images, guidance)
-        except torch.cuda.OutOfMemoryError:
-            if len(images) == 1:
-                raise
-        # Outside the except block, whose traceback would keep the failed batch in memory.
-        torch.cuda.empty_cache()
-        half = len(images) // 2
-        first, last = (guidance[:half], guidance[half:]) if guidance else (None, None)
-        return self.infer(images[:half], first) + self.infer(images[half:], last)
+        return run_in_halves(
+            self._forward, images, guidance, "the network", release=torch.cuda.empty_cache
+        )
 
     def _forward(
         self, images: list[np.ndarray], guidance: list[np.ndarray] | None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 
 import cv2
@@ -16,11 +18,58 @@ from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import usable_cores
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, reason_of
 from mattecli.core.ranks import local_world
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.processes import Processes
+
+# Share of the samples that may be skipped, once there are more than a few.
+_MOST_SKIPPED, _FEW = 0.01, 3
+# Sample numbers in a row that are tried.
+_TRIES = 12
+
+
+@dataclass
+class Skipped:
+    """Samples that were left out of the batches of this process, and why.
+
+    Attributes
+    ----------
+    samples : int
+        How many there were.
+    tried : int
+        Samples that were made or skipped.
+    reasons : list of str
+        Every reason once, in the order in which they came up.
+    """
+
+    samples: int = 0
+    tried: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, reasons: list[str], tried: int) -> None:
+        """Take note of a batch.
+
+        Raises
+        ------
+        MatteError
+            If more samples were left out than a few damaged files explain.
+        """
+        self.samples += len(reasons)
+        self.tried += tried
+        self.reasons += [r for r in dict.fromkeys(reasons) if r not in self.reasons]
+        if self.samples <= max(_FEW, _MOST_SKIPPED * self.tried):
+            return
+        if len(self.reasons) > 1:
+            raise MatteError(
+                f"{self.samples} of {self.tried} training samples cannot be made, which is more "
+                f"than {_MOST_SKIPPED:.0%}: {'; '.join(self.reasons[:3])}"
+            )
+        # In a small set a single photo is more than that share, and no reason to stop; but it may
+        # be all there is, or no photo be at fault but, say, a disk.
+        if self.samples > self.tried / 2:
+            raise MatteError(self.reasons[0])
 
 
 def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
@@ -70,13 +119,24 @@ def check_shares(config: TrainingConfig, processes: Processes) -> None:
 
 
 def batches(
-    dataset: TrainingSet, config: TrainingConfig, first_step: int, processes: Processes
+    dataset: TrainingSet,
+    config: TrainingConfig,
+    first_step: int,
+    processes: Processes,
+    skipped: Skipped | None = None,
 ) -> Iterator[dict[str, Tensor]]:
     """Yield the batches of this process from `first_step` on, `config.accumulate` of them a step.
 
     Sample numbers run on, so a resumed run sees the same ones, and all processes together see in
-    each step what a single one would.
+    each step what a single one would. In the place of a sample whose files are damaged comes the
+    next one that can be made; `skipped` takes note of it.
+
+    Raises
+    ------
+    MatteError
+        If these are more than 1% of the samples, and not a single file's.
     """
+    skipped = skipped or Skipped()
     first, end = (step * config.batch_size for step in (first_step, config.steps))
     loader = DataLoader(
         _Samples(dataset),
@@ -92,9 +152,10 @@ def batches(
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        for batch in loader:
-            if isinstance(batch, MatteError):
-                raise batch
+        for batch, reasons, tried in loader:
+            if batch is None:
+                raise MatteError("; ".join(list(dict.fromkeys(reasons))[:3]))
+            skipped.add(reasons, tried)
             yield batch
     finally:
         cv2.setNumThreads(threads)
@@ -108,8 +169,12 @@ def _workers(processes: Processes) -> int:
     return min(16, max(1, usable_cores() // local_world() - 1))
 
 
+# A sample, or None if so many in a row cannot be made, and the reasons why those before it cannot.
+_Made = tuple[dict[str, Tensor] | None, list[str]]
+
+
 class _Samples(Dataset):
-    """Samples, or what a file is refused for: torch wraps a worker's errors in tracebacks."""
+    """Samples, each with what was skipped on the way to it: errors of files are no tracebacks."""
 
     def __init__(self, dataset: TrainingSet) -> None:
         self.dataset = dataset
@@ -117,27 +182,36 @@ class _Samples(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitems__(self, numbers: list[int]) -> list[dict[str, Tensor] | MatteError]:
+    def __getitems__(self, numbers: list[int]) -> list[_Made]:
         # A worker process has one thread of torch; without workers, all of the step's are free now.
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             return list(pool.map(self.__getitem__, numbers))
 
-    def __getitem__(self, number: int) -> dict[str, Tensor] | MatteError:
-        try:
-            return self.dataset[number]
-        except MatteError as error:
-            return error
+    def __getitem__(self, number: int) -> _Made:
+        size = self.dataset.size_of(number)
+        # All samples of a batch have one size.
+        fitting = (n for n in count(number) if self.dataset.size_of(n) == size)
+        reasons: list[str] = []
+        for candidate in islice(fitting, _TRIES):
+            try:
+                return self.dataset[candidate], reasons
+            # Decoders, a disk, a file that is gone by now: whatever it is, one file must not end
+            # a run of days. What goes wrong often does end it, in `Skipped`.
+            except Exception as error:
+                # A file at fault is named by its error: with the number it would be told each time.
+                named = isinstance(error, MatteError)
+                reasons.append(
+                    str(error) if named else reason_of(error, f"training sample {candidate}")
+                )
+        return None, reasons
 
 
-def _collate(
-    samples: list[dict[str, Tensor] | MatteError], *, layers: bool
-) -> dict[str, Tensor] | MatteError:
-    """Stack samples, their layers only where a loss asks for them."""
-    tensors = []
-    for sample in samples:
-        if isinstance(sample, MatteError):
-            return sample
-        tensors.append(sample)
+def _collate(made: list[_Made], *, layers: bool) -> tuple[dict[str, Tensor] | None, list[str], int]:
+    """Stack samples, their layers only where a loss asks for them; with what was skipped."""
+    reasons = [reason for _, reasons in made for reason in reasons]
+    tensors = [sample for sample, _ in made if sample is not None]
+    if len(tensors) < len(made):
+        return None, reasons, len(made) + len(reasons)
     batch = {}
     for name in tensors[0]:
         values = [sample[name] for sample in tensors]
@@ -146,4 +220,4 @@ def _collate(
             batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
         elif layers:
             batch[name] = default_collate(values)
-    return batch
+    return batch, reasons, len(made) + len(reasons)

@@ -27,7 +27,8 @@ def l1(alpha: Tensor, batch: Batch) -> Tensor:
 def bce(alpha: Tensor, batch: Batch) -> Tensor:
     """Binary cross entropy with soft targets: strong where a whole part is missed."""
     # Written out, since torch's own refuses NaN with an exception before the trainer can name it.
-    inside, target = alpha.clamp(1e-5, 1 - 1e-5), batch["alpha"]
+    # The clamp bounds the value only; its gradient passes, or what is wrong and sure never learns.
+    inside, target = alpha + (alpha.clamp(1e-5, 1 - 1e-5) - alpha).detach(), batch["alpha"]
     return -(target * inside.log() + (1 - target) * (1 - inside).log()).mean()
 
 

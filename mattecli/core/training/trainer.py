@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mattecli.core.device import choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.weights import save_network
 from mattecli.core.progress import progress
-from mattecli.core.training.batches import batches, build_dataset, check_shares
+from mattecli.core.training.batches import Skipped, batches, build_dataset, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.depthwise import run_depthwise_in_float32
@@ -43,6 +44,7 @@ class _Run:
     model: nn.Module
     validation_sources: list[Source]
     steps_per_epoch: int
+    skipped: Skipped = field(default_factory=Skipped)
     #: None in processes that write no files.
     log: RunLog | None = None
 
@@ -57,8 +59,11 @@ def train(
 ) -> Path:
     """Train a network and leave its weights in `out`.
 
-    `out` receives ``config.toml``, ``log.jsonl`` (a line a logged step), ``last/checkpoint.pt`` to
-    resume from, ``last.safetensors`` and, with validation, ``best.safetensors``.
+    `out` receives ``config.toml``, ``log.jsonl`` (a line a logged step: step, lr, images/s and
+    every loss by name), ``last/checkpoint.pt`` to resume from, ``last.safetensors`` and, with
+    validation, ``best.safetensors``. Under torchrun the processes share every step. Samples whose
+    files are damaged are skipped, named on standard error and counted in the log (``skipped``,
+    since the run was started or resumed).
 
     Parameters
     ----------
@@ -73,8 +78,8 @@ def train(
     Raises
     ------
     MatteError
-        On bad data, a run that is already there, or a loss that is not finite (the last good
-        checkpoint stays).
+        On data that does not fit together, a run that is already there, or a loss that is not
+        finite (the last good checkpoint stays).
     """
     check_losses(config.loss | config.first_epoch_loss)
     checkpoint = _checkpoint(out)
@@ -92,19 +97,12 @@ def train(
         state = build_state(config, processes, start, resume=options.resume)
         if options.resume:
             state.load_state_dict(load_checkpoint(checkpoint))
+        # What the run was built with, for config.toml.
         config.network = {"name": config.network["name"], **state.network.config.to_dict()}
         model = _trainable(state.network, config, processes)
         run = _Run(config, out, processes, state, model, validation_sources, steps_per_epoch)
-        stream = batches(dataset, config, state.step, processes)
-        with contextlib.ExitStack() as stack:
-            if processes.first:
-                config.save(out / "config.toml")
-                log = RunLog(out, state.step, tensorboard=config.tensorboard)
-                run.log = stack.enter_context(log)
-            quiet = options.quiet or not processes.first
-            bar = progress(total=config.steps, label="train", unit="step", quiet=quiet)
-            stack.enter_context(bar)
-            bar.update(state.step)
+        stream = batches(dataset, config, state.step, processes, run.skipped)
+        with _log_and_bar(run, quiet=options.quiet) as bar:
             _run_steps(run, stream, bar, stopped)
     return out / ("best.safetensors" if validation_sources else "last.safetensors")
 
@@ -128,6 +126,21 @@ def _trainable(network: nn.Module, config: TrainingConfig, processes: Processes)
     return processes.wrap(torch.compile(network) if config.compile else network)
 
 
+@contextlib.contextmanager
+def _log_and_bar(run: _Run, *, quiet: bool) -> Iterator[Any]:
+    """Open the log of a run, in the one process that writes files, and the progress bar."""
+    with contextlib.ExitStack() as stack:
+        if run.processes.first:
+            run.config.save(run.out / "config.toml")
+            log = RunLog(run.out, run.state.step, tensorboard=run.config.tensorboard)
+            run.log = stack.enter_context(log)
+        hidden = quiet or not run.processes.first
+        bar = progress(total=run.config.steps, label="train", unit="step", quiet=hidden)
+        stack.enter_context(bar)
+        bar.update(run.state.step)
+        yield bar
+
+
 def _run_steps(
     run: _Run, stream: Iterator[dict[str, Tensor]], bar: Any, stopped: Callable[[], bool]
 ) -> None:
@@ -138,7 +151,10 @@ def _run_steps(
     while state.step < config.steps and not stopping:
         weights = config.loss_at(state.step, run.steps_per_epoch)
         lr = state.schedule.get_last_lr()[-1]
+        known = len(run.skipped.reasons)
         values = training_step(state, run.model, stream, config, processes, weights)
+        for reason in run.skipped.reasons[known:]:
+            bar.write(f"matte: skipped in training: {reason}", file=sys.stderr)
         bar.update()
         done, last = state.step, state.step == config.steps
         # All processes stop together, or the others would wait for ever.
@@ -148,6 +164,8 @@ def _run_steps(
             losses = processes.mean(values)
             images = (done - since) * config.batch_size
             line = {"lr": lr, "images_per_s": images / (time.monotonic() - started), **losses}
+            if (left_out := processes.total([float(run.skipped.samples)])[0]) > 0:
+                line["skipped"] = left_out
             started, since = time.monotonic(), done
             if run.log:
                 run.log.write(done, {name: _rounded(value) for name, value in line.items()})

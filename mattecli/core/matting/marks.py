@@ -1,0 +1,263 @@
+"""What a few marks on a photo say about the pixels around them: corrections that spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mattecli.core.matting.geodesic import geodesic_distance
+
+# Long side of the photo on which corrections spread.
+_SIDE = 400
+# A mark corrects the matte where both differ by more than this.
+_WRONG = 0.1
+# Marks are compared with those in a square of so many pixels around.
+_AROUND = 11
+# A path as long as the photo's long side costs this much where nothing differs, and this much on
+# top where no color is that of the marks; 1 is as far as a correction reaches.
+_SPACE, _UNLIKE = 0.7, 60.0
+# A color that is in the marks with at least this probability is typical of them.
+_TYPICAL = 0.5
+# Difference of color (CIE76 in Lab) between neighbors that a correction does not cross.
+_EDGE = 150.0
+# Steps of the color histograms along L, a and b, and the width of one in Lab's units.
+_BINS, _STEP = (17, 33, 33), np.float32([6.0, 6.0, 6.0])
+# Share of a histogram below which a color counts as one that is not there.
+_RARE = 1e-4
+# What is enclosed by a correction and has less than this share of its area is part of it:
+# reflections, buttons, the letters on a label.
+_HOLE = 0.04
+# Ways from marks of one kind to the other, as shares of the photo's long side. Up to the first a
+# place lies in the unknown band of a trimap, which corrections do not enter as they do the open
+# field from the second one on; up to the third the photo is solved anew.
+_NARROW, _WIDE, _BAND = 0.1, 0.2, 0.3
+# Around the end of a correction the photo is asked where exactly that is.
+_AROUND_END = np.ones((9, 9), np.uint8)
+# What is thinner than this holds nothing together.
+_STRIP = np.ones((5, 5), np.uint8)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far marks reach.
+
+    Attributes
+    ----------
+    matte : float32 ndarray of shape (H, W), in [0, 1]
+        The first matte with all corrections; not yet cut out along the photo's edges.
+    open : bool ndarray of shape (H, W)
+        Where the photo has to decide: where corrections end, and between marks of both kinds that
+        are near each other. Nothing that is marked.
+    """
+
+    matte: np.ndarray
+    open: np.ndarray
+
+
+def spread_marks(
+    color: np.ndarray,
+    first: np.ndarray,
+    subject: np.ndarray,
+    background: np.ndarray,
+    plain: np.ndarray | None = None,
+) -> Spread:
+    """Carry the corrections that marks make on to what is connected to them and looks alike.
+
+    Only marks that contradict the first matte correct it. From those a correction spreads along
+    paths on the photo, whose length is a geodesic distance as in Bai and Sapiro ("A Geodesic
+    Framework for Fast Interactive Image and Video Segmentation and Matting", ICCV 2007) and
+    Criminisi et al. ("GeoS", ECCV 2008): a path gets longer with every pixel, with every change of
+    color that it crosses, and with every pixel whose color is not typical of the marks. Typical is
+    what is frequent in the marks and rare in what is surely of the other kind, by histograms of
+    color. The influence fades out between half of the reach and all of it, so a matte far away, or
+    behind an edge, stays as it was. Where both kinds reach, the nearer one prevails.
+
+    In the narrow band between marks of both kinds, as a trimap leaves it open, all is soft and
+    mixed, and color says little; there the matte is corrected by what it missed at the nearest
+    marked pixel.
+
+    Parameters
+    ----------
+    color : uint8 ndarray of shape (H, W, 3)
+    first : float32 ndarray of shape (H, W), in [0, 1]
+    subject, background : bool ndarray of shape (H, W)
+        Marked pixels; no pixel is both.
+    plain : float32 ndarray of shape (H, W), in [0, 1], optional
+        The first matte before it was refined by the photo, which narrow bands begin with.
+
+    Returns
+    -------
+    Spread
+    """
+    way = _way(subject, background)
+    band = way < _BAND
+    # How far a place belongs to a trimap's band (0), or to the open field between strokes (1).
+    field = np.clip((way - _NARROW) / (_WIDE - _NARROW), 0, 1)
+    start = first if plain is None else plain + field * (first - plain)
+    near = _corrected_nearby(start, subject, background, 1 - field)
+    pulls = [
+        field * cv2.resize(pull, first.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        for pull in _pulls(color, first, subject, background)
+    ]
+    matte = np.clip(near + pulls[1] * (1 - near) - pulls[0] * near, 0, 1)
+    fades = [(pull > 0.02) & (pull < 0.98) for pull in pulls]
+    ends = (fades[0] | fades[1]) & (np.abs(matte - first) > 0.02)
+    open_ = (cv2.dilate(ends.view(np.uint8), _AROUND_END) > 0) | band
+    matte[subject], matte[background] = 1, 0
+    return Spread(matte, open_ & ~(subject | background))
+
+
+def _way(subject: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Length of the way from marks of one kind over each pixel to the other, in long sides."""
+    if not (subject.any() and background.any()):
+        return np.full(subject.shape, np.inf, np.float32)
+    way = sum(
+        cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 5)
+        for mask in (subject, background)
+    )
+    return way / max(subject.shape)
+
+
+def _corrected_nearby(
+    first: np.ndarray, subject: np.ndarray, background: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Correct each pixel by what its nearest marked one was missed by, with a weight."""
+    if not weight.any():
+        return first
+    known = subject | background
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    missed = np.zeros(labels.max() + 1, np.float32)
+    missed[labels[known]] = (subject - first)[known]
+    return np.clip(first + weight * missed[labels], 0, 1)
+
+
+def _pulls(
+    color: np.ndarray, first: np.ndarray, subject: np.ndarray, background: np.ndarray
+) -> list[np.ndarray]:
+    """Weights in [0, 1] of the corrections to 0 and to 1, on a photo made small."""
+    scale = min(1.0, _SIDE / max(first.shape))
+    size = tuple(max(1, round(side * scale)) for side in first.shape)
+    lab = _smooth_lab(_reduced(color, size))
+    small = _reduced(first, size)
+    # Thin strokes must not get lost; where both kinds meet in one pixel it is of neither.
+    marks = [_reduced(mask.astype(np.float32), size) > 0 for mask in (background, subject)]
+    marks = [mine & ~other for mine, other in (marks, marks[::-1])]
+    colors = _color_numbers(lab)
+    pulls = []
+    for truth, (mine, other) in enumerate((marks, marks[::-1])):
+        wrong = _mostly(mine & (np.abs(small - truth) > _WRONG), mine)
+        if not wrong.any():
+            pulls.append(np.zeros(size, np.float32))
+            continue
+        opposite = (other | (np.abs(small - truth) > 0.95)) & ~mine
+        costs = _costs(lab, _likeness(colors, mine, opposite))
+        pulls.append(_filled(_influence(wrong, other, costs), other))
+    pulls[0] = _with_orphans(pulls[0], small, marks)
+    return pulls
+
+
+def _mostly(wrong: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """Leave out slivers of wrong pixels at the border of marks that are right, as trimaps have."""
+    shares = [cv2.blur(mask.astype(np.float32), (_AROUND, _AROUND)) for mask in (wrong, marks)]
+    return wrong & (shares[0] > 0.5 * shares[1])
+
+
+def _reduced(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _smooth_lab(color: np.ndarray) -> np.ndarray:
+    """Lab, with the texture of surfaces smoothed away and their borders kept."""
+    lab = cv2.cvtColor(color.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return cv2.bilateralFilter(lab, 5, 15, 3)
+
+
+def _color_numbers(lab: np.ndarray) -> np.ndarray:
+    """Give the number of the histogram's bin that each pixel's color falls into."""
+    steps = np.rint((lab - np.float32([0, -96, -96])) / _STEP).astype(np.int32)
+    return np.ravel_multi_index(tuple(np.moveaxis(steps, 2, 0)), _BINS, mode="clip")
+
+
+def _likeness(colors: np.ndarray, mine: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Probability, in [0, 1], that a pixel's color is one of `mine` and not one of `others`."""
+    own, other = (_frequency(colors[mask])[colors] for mask in (mine, others))
+    return own / (own + other + np.float32(_RARE))
+
+
+def _frequency(colors: np.ndarray) -> np.ndarray:
+    """Histogram of colors that sums to 1, smoothed so that neighboring colors count too."""
+    counts = np.bincount(colors, minlength=int(np.prod(_BINS))).astype(np.float32).reshape(_BINS)
+    for axis in range(3):
+        lines = np.moveaxis(counts, axis, 0)
+        padded = np.concatenate([lines[:1], lines, lines[-1:]])
+        counts = np.moveaxis((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4, 0, axis)
+    return counts.ravel() / max(1, len(colors))
+
+
+def _costs(lab: np.ndarray, likeness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cost of the step from each pixel to its left and to its upper neighbor."""
+    unlike = np.clip(1 - likeness / _TYPICAL, 0, 1)
+    costs = []
+    for axis in (1, 0):
+        lab_steps, unlike_sum = np.diff(lab, axis=axis), np.delete(unlike, 0, axis)
+        unlike_sum = unlike_sum + np.delete(unlike, -1, axis)
+        cost = np.linalg.norm(lab_steps, axis=2) / _EDGE
+        cost += (_SPACE + _UNLIKE / 2 * unlike_sum) / max(likeness.shape)
+        before = [(0, 0), (0, 0)]
+        before[axis] = (1, 0)
+        costs.append(np.pad(cost, before).astype(np.float32))
+    return costs[0], costs[1]
+
+
+def _influence(
+    wrong: np.ndarray, against: np.ndarray, costs: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Weight, in [0, 1], of the correction that the pixels `wrong` make."""
+    distance = geodesic_distance(wrong, *costs)
+    weight = np.clip(2 * (1 - distance), 0, 1)
+    if against.any():
+        other = geodesic_distance(against, *costs)
+        share = other / np.maximum(distance + other, np.float32(1e-6))
+        weight *= np.clip(3 * share - 1, 0, 1)
+    return weight
+
+
+def _filled(pull: np.ndarray, against: np.ndarray) -> np.ndarray:
+    """Let a correction take in small parts that it encloses, unless marks speak against it."""
+    taken = pull > 0.9
+    area = int(np.count_nonzero(taken))
+    count, pieces, sizes, _ = cv2.connectedComponentsWithStats((~taken).view(np.uint8), None, 4)
+    border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    small = sizes[:, cv2.CC_STAT_AREA] <= _HOLE * area
+    small[0] = False
+    small[border] = False
+    small[pieces[against]] = False
+    return np.where(small[pieces], np.float32(1), pull) if count > 1 else pull
+
+
+def _with_orphans(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarray]) -> np.ndarray:
+    """Drop, with a part of the subject, what hung on to the subject only by that part.
+
+    Such a piece touches what is dropped, is smaller than that, and is not marked as subject.
+    """
+    dropped = (pull > 0.5) & (first > 0.5)
+    kept = ((first > 0.5) & ~dropped & ~marks[0]).view(np.uint8)
+    # Strips a few pixels wide, such as the rim that was left beside an edge, hold nothing.
+    cores = cv2.erode(kept, _STRIP)
+    count, pieces, sizes, _ = cv2.connectedComponentsWithStats(cores, None, 8)
+    if not dropped.any() or count < 3:
+        return pull
+    # Cores grow back, and a little more to touch what lies across an edge.
+    grown = cv2.dilate(pieces.astype(np.float32), cv2.dilate(_STRIP, _STRIP)).astype(np.int32)
+    ring = cv2.dilate(dropped.view(np.uint8), _STRIP) > 0
+    touching = np.zeros(count, bool)
+    touching[grown[ring]] = True
+    sizes = sizes[:, cv2.CC_STAT_AREA]
+    orphan = touching & (sizes < np.count_nonzero(dropped)) & (sizes < sizes[1:].max())
+    orphan[0] = False
+    orphan[grown[marks[1]]] = False
+    return np.where(orphan[grown] & (kept > 0), np.float32(1), pull)
