@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import warnings
 from dataclasses import dataclass
@@ -99,32 +100,17 @@ def export(
         to `TOLERANCE`, or int8 mattes differ too much from float32 ones on average; then
         nothing is written.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise MatteError("exporting needs the package onnx: pip install 'mattecli[onnx]'") from None
-    if opset not in OPSETS:
-        raise MatteError(f"opset {opset}: use {OPSETS[0]} to {OPSETS[-1]}")
-    if photos and opset < OLDEST_OPSET:
-        raise MatteError(f"opset {opset}: int8 needs {OLDEST_OPSET} or later")
-
+    _check_export(opset, quantizes=bool(photos))
     spec = _own_spec(network.config)
     if rembg:
         spec = PRESETS["u2net"]
         size = (spec.size, spec.size)
-    padded = with_constant_padding(network)
+    portable = _Portable(with_constant_padding(network), spec.mean, spec.std).eval()
     guided = bool(photos and weights and network.config.guidance)
-    model = onnx.load_from_string(
-        _trace(_Portable(padded, spec.mean, spec.std).eval(), opset, size, guided=guided)
-    )
-    fold_padding(model)
-    model.producer_name, model.producer_version = "matte", __version__
     metadata = {METADATA_KEY: spec.to_json()}
     if photos and weights:
         metadata[SOURCE_KEY] = digest(weights)
-    onnx.helper.set_model_props(model, metadata)
-    onnx.checker.check_model(model)
-    data = model.SerializeToString()
+    data = _finished(_trace(portable, opset, size, guided=guided), metadata)
 
     sizes = [(1, *size)] if size else [(1, 256, 256), (2, 160, 250), (1, 97, 131)]
     pictures = [_pictures(*shape) for shape in sizes]
@@ -133,12 +119,32 @@ def export(
         raise MatteError(
             f"{path} is not written: its mattes are up to {difference:.2g} away from PyTorch's"
         )
-    int8_difference = None
-    if photos:
-        data, int8_difference = quantize(data, photos)
+    data, int8_difference = quantize(data, photos) if photos else (data, None)
     write_whole(path, data)
     count = sum(len(batch) for batch in pictures)
     return Exported(len(data), difference, count, int8_difference)
+
+
+def _check_export(opset: int, *, quantizes: bool) -> None:
+    """Refuse what cannot be exported here."""
+    if importlib.util.find_spec("onnx") is None:
+        raise MatteError("exporting needs the package onnx: pip install 'mattecli[onnx]'")
+    if opset not in OPSETS:
+        raise MatteError(f"opset {opset}: use {OPSETS[0]} to {OPSETS[-1]}")
+    if quantizes and opset < OLDEST_OPSET:
+        raise MatteError(f"opset {opset}: int8 needs {OLDEST_OPSET} or later")
+
+
+def _finished(traced: bytes, metadata: dict[str, str]) -> bytes:
+    """Fold the padding of a traced model, and add producer and metadata."""
+    import onnx
+
+    model = onnx.load_from_string(traced)
+    fold_padding(model)
+    model.producer_name, model.producer_version = "matte", __version__
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
 
 
 def export_graph(config: NetworkConfig) -> bytes:

@@ -62,44 +62,11 @@ def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
     MatteError
         If that is more than `TOLERANCE`.
     """
-    import onnx
-
-    quantization = load_onnxruntime("quantization")
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(model)
         float_model = OnnxModel(before, "cpu")
-        corrected = onnx.load_from_string(model)
-        _correct_biases(corrected, float_model, photos)
-        onnx.save(corrected, before)
-        # It recommends a preprocessing that would change nothing: the trace is folded already.
-        logging.disable(logging.WARNING)
-        try:
-            quantization.quantize_static(
-                before,
-                after,
-                _Calibration(_inputs(float_model, photos)),
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=_OPERATORS,
-                nodes_to_exclude=[
-                    node.name
-                    for node in corrected.graph.node
-                    if not _QUANTIZED_PARTS.search(node.name)
-                ],
-                per_channel=True,
-                reduce_range=True,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-            )
-        finally:
-            logging.disable(logging.NOTSET)
-        quantized = onnx.load(after)
-        # It leaves behind the bounds of the clipping that quantized values do by themselves.
-        used = {name for node in quantized.graph.node for name in node.input}
-        for node in list(quantized.graph.node):
-            if node.op_type == "Constant" and node.output[0] not in used:
-                quantized.graph.node.remove(node)
-        onnx.save(quantized, after)
+        _quantize_file(float_model, after, photos)
         int8_model = OnnxModel(after, "cpu")
         difference = float(np.mean([_difference(float_model, int8_model, path) for path in photos]))
         if difference > TOLERANCE:
@@ -108,6 +75,44 @@ def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
                 "the float32 ones on average"
             )
         return after.read_bytes(), difference
+
+
+def _quantize_file(float_model: OnnxModel, target: Path, photos: list[Path]) -> None:
+    """Write the int8 model of a loaded one."""
+    import onnx
+
+    quantization = load_onnxruntime("quantization")
+    source = float_model.path.with_stem("corrected")
+    corrected = onnx.load(float_model.path)
+    _correct_biases(corrected, float_model, photos)
+    onnx.save(corrected, source)
+    excluded = [
+        node.name for node in corrected.graph.node if not _QUANTIZED_PARTS.search(node.name)
+    ]
+    # It recommends a preprocessing that would change nothing: the trace is folded already.
+    logging.disable(logging.WARNING)
+    try:
+        quantization.quantize_static(
+            source,
+            target,
+            _Calibration(_inputs(float_model, photos)),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=_OPERATORS,
+            nodes_to_exclude=excluded,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+    quantized = onnx.load(target)
+    # It leaves behind the bounds of the clipping that quantized values do by themselves.
+    used = {name for node in quantized.graph.node for name in node.input}
+    for node in list(quantized.graph.node):
+        if node.op_type == "Constant" and node.output[0] not in used:
+            quantized.graph.node.remove(node)
+    onnx.save(quantized, target)
 
 
 def _difference(first: OnnxModel, second: OnnxModel, path: Path) -> float:

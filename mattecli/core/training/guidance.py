@@ -107,7 +107,9 @@ def _hint(alpha: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
     hints = torch.zeros_like(alpha)
     kind = float(torch.rand((), generator=generator))
     if kind < 0.2 and subject.any():
-        rows, columns = subject.any(dim=1).nonzero()[:, 0], subject.any(dim=0).nonzero()[:, 0]
+        # Nothing soft and nothing unknown lies outside of the box.
+        inside = ~background
+        rows, columns = inside.any(dim=1).nonzero()[:, 0], inside.any(dim=0).nonzero()[:, 0]
         margin = (0.02 + 0.06 * torch.rand(4, generator=generator)) * max(alpha.shape)
         top, bottom = int(rows[0] - margin[0]), int(rows[-1] + margin[1])
         left, right = int(columns[0] - margin[2]), int(columns[-1] + margin[3])

@@ -129,20 +129,40 @@ def check_losses(weights: dict[str, float]) -> None:
         raise MatteError(f"unknown loss {', '.join(unknown)}: choose from {', '.join(known)}")
 
 
+def ignore_unknown(alpha: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Take the pixels whose true alpha is unknown out of all losses.
+
+    Parameters
+    ----------
+    alpha, truth : Tensor, Bx1xhxw
+        The network's alpha and the true one.
+    known : bool Tensor, Bx1xhxw
+
+    Returns
+    -------
+    alpha, truth : Tensor, Bx1xhxw
+        Both the network's own alpha without a gradient where `known` is False. Losses that compare
+        neighborhoods, such as SSIM, then have no gradient there either.
+    """
+    own = alpha.detach()
+    return torch.where(known, alpha, own), torch.where(known, truth, own)
+
+
 def loss_values(
     alpha: Tensor, intermediate: list[Tensor], batch: Batch, weights: dict[str, float]
 ) -> dict[str, Tensor]:
     """Every loss that has a weight, by name; all but ``adversarial``, which needs a discriminator.
+
+    Pixels where the batch's ``known`` is 0 are ignored, see `ignore_unknown`; `alpha` and the
+    batch's ``alpha`` are expected to have gone through it, intermediate alphas do so here.
 
     ``sentry`` is the mean over the intermediate alphas, each compared at its own resolution by
     BCE plus L1 (HAttMatting++ names the supervision, not its form: the form is ours).
     """
     values = {name: LOSSES[name](alpha, batch) for name in LOSSES if weights.get(name)}
     if weights.get("sentry") and intermediate:
-        values["sentry"] = sum(
-            bce(level, reduced) + l1(level, reduced)
-            for level, reduced in ((level, _reduced(batch, level)) for level in intermediate)
-        ) / len(intermediate)
+        levels = [_at_level(level, batch) for level in intermediate]
+        values["sentry"] = sum(bce(*pair) + l1(*pair) for pair in levels) / len(levels)
     return values
 
 
@@ -151,6 +171,12 @@ def weighted_sum(values: dict[str, Tensor], weights: dict[str, float]) -> Tensor
     return sum(weights[name] * value for name, value in values.items())
 
 
-def _reduced(batch: Batch, alpha: Tensor) -> Batch:
-    """Reduce the true alpha to the size of `alpha`."""
-    return {"alpha": functional.adaptive_avg_pool2d(batch["alpha"], alpha.shape[-2:])}
+def _at_level(level: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+    """Give an intermediate alpha, and the true alpha reduced to its size."""
+    size = level.shape[-2:]
+    truth = functional.adaptive_avg_pool2d(batch["alpha"], size)
+    if "known" in batch:
+        # What has any unknown part is unknown.
+        unknown = functional.adaptive_max_pool2d((batch["known"] <= 0).float(), size)
+        level, truth = ignore_unknown(level, truth, unknown == 0)
+    return level, {"alpha": truth}

@@ -12,7 +12,7 @@ from mattecli.core.device import autocast, choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.guidance import simulate_guidance
-from mattecli.core.training.losses import loss_values, weighted_sum
+from mattecli.core.training.losses import ignore_unknown, loss_values, weighted_sum
 from mattecli.core.training.processes import Processes
 from mattecli.core.training.state import TrainingState
 
@@ -30,7 +30,7 @@ def training_step(
     Parameters
     ----------
     model : torch.nn.Module
-        ``state.network``, as it is called in training (compiled, or wrapped for several processes).
+        ``state.network``, compiled or wrapped where it is to be.
     stream : iterator
         Gives the ``config.accumulate`` parts of the batch.
     weights : dict of float
@@ -56,12 +56,9 @@ def training_step(
         # Gradients are reduced over processes once a step, with the last part.
         waits = part + 1 < config.accumulate and processes.world > 1
         with model.no_sync() if waits else contextlib.nullcontext():
-            precision = choose_precision(config.precision, processes.device)
-            with autocast(processes.device, precision):
+            with _autocast(config, processes):
                 alpha, intermediate = model(_channels_last(batch["image"]), *guidance)
-            # Where the true alpha is unknown the network's own replaces it, so that no loss has a
-            # gradient there.
-            batch["alpha"] = torch.where(batch["known"] > 0, batch["alpha"], alpha.detach())
+            alpha, batch["alpha"] = ignore_unknown(alpha, batch["alpha"], batch["known"] > 0)
             # In float32: the variances of SSIM are differences that half precision loses.
             values = loss_values(alpha, intermediate, batch, weights)
             if state.adversary and weights.get("adversarial"):
@@ -69,13 +66,12 @@ def training_step(
             values["total"] = weighted_sum(values, weights)
             state.scaler.scale(share * values["total"]).backward()
         if state.adversary:
-            values["discriminator"] = state.adversary.learn(
-                batch["image"], alpha, batch["alpha"], share
-            )
+            learned = state.adversary.learn(batch["image"], alpha, batch["alpha"], share)
+            values["discriminator"] = learned
         for name, value in values.items():
             means[name] = means.get(name, 0) + share * value.detach()
 
-    # Every process must come to the same answer, or the others would wait for it for ever.
+    # All processes must come to the same answer, or the others would wait for ever.
     if processes.total([float(not torch.isfinite(means["total"]))])[0]:
         raise not_finite("the loss", state.step + 1)
     _update(state, config)
@@ -115,11 +111,10 @@ def _guidance(
     """Simulate guidance for a batch: one tensor, or none where the network takes none."""
     if not state.network.config.guidance:
         return ()
-    precision = choose_precision(config.precision, processes.device)
 
     @torch.no_grad()
     def coarse(image: Tensor) -> Tensor:
-        with autocast(processes.device, precision):
+        with _autocast(config, processes):
             return state.average.network(_channels_last(image))
 
     seeds = (config.seed, state.step, part, processes.rank)
@@ -133,6 +128,10 @@ def _guidance(
         generator=generator,
     )
     return (_channels_last(guidance),)
+
+
+def _autocast(config: TrainingConfig, processes: Processes) -> contextlib.AbstractContextManager:
+    return autocast(processes.device, choose_precision(config.precision, processes.device))
 
 
 def _channels_last(images: Tensor) -> Tensor:

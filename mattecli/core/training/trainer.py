@@ -102,15 +102,7 @@ def train(
         model = _trainable(state.network, config, processes)
         run = _Run(config, out, processes, state, model, validation_sources, steps_per_epoch)
         stream = batches(dataset, config, state.step, processes, run.skipped)
-        with contextlib.ExitStack() as stack:
-            if processes.first:
-                config.save(out / "config.toml")
-                run.log = RunLog(out, state.step, tensorboard=config.tensorboard)
-                stack.enter_context(run.log)
-            quiet = options.quiet or not processes.first
-            bar = progress(total=config.steps, label="train", unit="step", quiet=quiet)
-            stack.enter_context(bar)
-            bar.update(state.step)
+        with _log_and_bar(run, quiet=options.quiet) as bar:
             _run_steps(run, stream, bar, stopped)
     return out / ("best.safetensors" if validation_sources else "last.safetensors")
 
@@ -132,6 +124,21 @@ def _trainable(network: nn.Module, config: TrainingConfig, processes: Processes)
     if precision is torch.bfloat16 and processes.device.type == "cpu":
         run_depthwise_in_float32(network)
     return processes.wrap(torch.compile(network) if config.compile else network)
+
+
+@contextlib.contextmanager
+def _log_and_bar(run: _Run, *, quiet: bool) -> Iterator[Any]:
+    """Open the log of a run, in the one process that writes files, and the progress bar."""
+    with contextlib.ExitStack() as stack:
+        if run.processes.first:
+            run.config.save(run.out / "config.toml")
+            log = RunLog(run.out, run.state.step, tensorboard=run.config.tensorboard)
+            run.log = stack.enter_context(log)
+        hidden = quiet or not run.processes.first
+        bar = progress(total=run.config.steps, label="train", unit="step", quiet=hidden)
+        stack.enter_context(bar)
+        bar.update(run.state.step)
+        yield bar
 
 
 def _run_steps(
