@@ -69,8 +69,8 @@ class PredictOptions:
     )
     two_pass: bool = option(
         True,
-        "Run the network again, on a larger crop of what is uncertain, in photos of 640 pixels and "
-        "more.",
+        "Run the network again, on a larger crop of what is uncertain, in photos that are large "
+        "enough: from 600 pixels on with the bundled weights.",
         panel=_NETWORK,
         flags=("--two-pass/--single-pass",),
         aliases=("--look-twice/--look-once",),
