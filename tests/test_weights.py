@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from functools import partial
-from http.server import HTTPServer, SimpleHTTPRequestHandler
+from http.server import SimpleHTTPRequestHandler
 
 import pytest
 import torch
+from http_serving import serving
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
@@ -42,13 +42,8 @@ def server(tmp_path):
         def log_message(self, *_):
             pass
 
-    http = HTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}"
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with serving(partial(Quiet, directory=str(tmp_path))) as address:
+        yield address
 
 
 def matte(*arguments: object):

@@ -15,8 +15,8 @@ from mattecli.core.network.blocks import resize
 from mattecli.core.network.config import MULTIPLE
 
 # Shares among the samples that are guided: the network's own alpha of a coarser pass, a spoiled
-# truth, hints alone, and hints over a coarse or spoiled alpha.
-_COARSE, _SPOILT, _HINTS = 0.5, 0.2, 0.15
+# truth, hints alone, and hints over a spoiled alpha; the rest are hints over a coarse one.
+_COARSE, _SPOILED, _HINTS, _HINTS_OVER_SPOILED = 0.5, 0.2, 0.15, 0.05
 # Sizes of the coarse pass, as shares of the sample's.
 _COARSE_SIZES = (0.4, 0.7)
 
@@ -52,8 +52,10 @@ def simulate_guidance(
     draws = torch.rand((count, 2), generator=generator)
     guided = draws[:, 0] < share
     kind = draws[:, 1]
-    both = kind >= _COARSE + _SPOILT + _HINTS
-    from_coarse = guided & ((kind < _COARSE) | (both & (kind < 0.95)))
+    first_hint = _COARSE + _SPOILED
+    over_spoiled = kind >= 1 - _HINTS_OVER_SPOILED
+    over_coarse = ~over_spoiled & (kind >= first_hint + _HINTS)
+    from_coarse = guided & ((kind < _COARSE) | over_coarse)
     if from_coarse.any():
         index = from_coarse.nonzero()[:, 0].to(image.device)
         low, high = _COARSE_SIZES
@@ -67,9 +69,9 @@ def simulate_guidance(
         if not guided[number]:
             continue
         truth, mask = alpha[number, 0], known[number, 0]
-        if (_COARSE <= kind[number] < _COARSE + _SPOILT) or kind[number] >= 0.95:
+        if _COARSE <= kind[number] < first_hint or over_spoiled[number]:
             guidance[number, 0] = 2 * _spoil(truth, generator) - 1
-        if kind[number] >= _COARSE + _SPOILT:
+        if kind[number] >= first_hint:
             guidance[number, 1] = _hint(truth, mask, generator)
     return guidance
 
