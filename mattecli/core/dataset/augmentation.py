@@ -74,7 +74,7 @@ def jitter_color(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarr
     brightness = strength * rng.uniform(-0.12, 0.12)
     saturation = 1 + strength * rng.uniform(-0.4, 0.4)
     # All of it is linear in the colour: grey is a weighted sum, contrast turns around 0.5.
-    saturate = saturation * np.eye(3) + (1 - saturation) * np.float64([0.299, 0.587, 0.114])
+    saturate = saturation * np.eye(3) + (1 - saturation) * np.array([0.299, 0.587, 0.114])
     matrix = np.column_stack(
         [contrast * gain[:, None] * saturate, np.full(3, 0.5 - 0.5 * contrast + brightness)]
     )
@@ -135,9 +135,8 @@ def place_subject(cutout: np.ndarray, size: int, rng: Rng) -> tuple[np.ndarray, 
     cutout = resize_to(cutout, (width, height))
     angle = rng.normal(0, 8) if rng.random() < 0.4 and not any(map(any, cut)) else 0.0
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
-    matrix[:, 2] += [
-        _start(side, size, *cuts, rng) for side, cuts in zip((width, height), cut, strict=True)
-    ]
+    for axis, side in enumerate((width, height)):
+        matrix[axis, 2] += _start(side, size, *cut[axis], rng)
 
     frame = (size, size)
     color = cv2.warpAffine(cutout[..., :3], matrix, frame, borderMode=cv2.BORDER_REPLICATE)

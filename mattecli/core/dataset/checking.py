@@ -282,8 +282,9 @@ def _leaks(looks: list[_Look], records: dict[str, dict], splits: dict[str, str])
             subjects = [layer["color"] for layer in records[look.name]["layers"]]
         else:
             # A blank or simple matte looks like many others.
-            told = look.alpha_hash is not None and (look.alpha_hash > 0).sum() >= 16
-            subjects = [look.alpha_hash.tobytes()] if told else []
+            hashed = look.alpha_hash
+            is_distinctive = hashed is not None and (hashed > 0).sum() >= 16
+            subjects = [hashed.tobytes()] if hashed is not None and is_distinctive else []
         for subject in subjects:
             where[subject][splits[look.name]].append(look.name)
     leaking = {

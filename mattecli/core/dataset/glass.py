@@ -72,7 +72,7 @@ def _bent(background: np.ndarray, where: np.ndarray, rng: Rng) -> np.ndarray:
     strength = size * rng.uniform(0, 0.02) * cv2.GaussianBlur(where, (0, 0), size / 100)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     scale = size * rng.uniform(0.05, 0.3)
-    moved = [
+    moved_x, moved_y = (
         (axis + strength * smooth_noise(size, scale, rng)).astype(np.float32) for axis in (x, y)
-    ]
-    return cv2.remap(background, *moved, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    )
+    return cv2.remap(background, moved_x, moved_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

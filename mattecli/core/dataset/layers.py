@@ -176,4 +176,5 @@ def enlarged_size(
         return size
     whole = math.ceil if rounding == "ceil" else round
     # Rounding must not leave the frame's edge open.
-    return tuple(max(whole(side * ratio), room) for side, room in zip(size, frame, strict=True))
+    width, height = (max(whole(side * ratio), room) for side, room in zip(size, frame, strict=True))
+    return width, height

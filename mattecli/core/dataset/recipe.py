@@ -7,9 +7,10 @@ import functools
 import hashlib
 import json
 import typing
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -22,9 +23,8 @@ OUTPUTS = ("image", "alpha", "fg", "bg", "trimap")
 Range = tuple[float, float]
 
 
-def _one_of(*choices: str, default: str | None = None):
-    extra = {} if default is None else {"default": default}
-    return field(metadata={"choices": choices}, **extra)
+def _one_of(*choices: str, default: Any = MISSING) -> Any:
+    return field(metadata={"choices": choices}, default=default)
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,12 @@ class SampleCache:
         Channels are RGB, alpha, known (255 where `known` is no file), RGB of F. F is estimated
         because a photo's own colours carry its old background into composites.
         """
-        files = [image, alpha] + [known] * (known is not None)
+        files = [image, alpha] if known is None else [image, alpha, known]
         return self._cached("pair", files, lambda: self._read_pair(image, alpha, known))
 
     def photo(self, image: Path, alpha: Path, known: Path | None = None) -> np.ndarray:
         """The first five channels of :meth:`pair`, which are much cheaper to make."""
-        files = [image, alpha] + [known] * (known is not None)
+        files = [image, alpha] if known is None else [image, alpha, known]
         return self._cached("photo", files, lambda: self._read_photo(image, alpha, known))
 
     def cutout(self, path: Path, alpha: Path | None = None) -> np.ndarray:
@@ -121,14 +121,14 @@ class SampleCache:
             rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1
         ]
         # Resized premultiplied: what lies hidden under alpha 0 must not bleed into the edge.
-        alpha = to_unit(trimmed[..., 3:])
-        reduced = self._reduce(np.dstack([to_unit(trimmed[..., :3]) * alpha, alpha]))
-        on_black, alpha = np.ascontiguousarray(reduced[..., :3]), reduced[..., 3]
-        straight = np.clip(on_black / np.maximum(alpha, 1e-6)[..., None], 0, 1)
+        opacity = to_unit(trimmed[..., 3:])
+        reduced = self._reduce(np.dstack([to_unit(trimmed[..., :3]) * opacity, opacity]))
+        on_black, opacity = np.ascontiguousarray(reduced[..., :3]), reduced[..., 3]
+        straight = np.clip(on_black / np.maximum(opacity, 1e-6)[..., None], 0, 1)
         # Nor may the black there bleed when the cutout is resized again.
-        below = estimate_foreground(on_black, alpha)
-        color = np.where(alpha[..., None] > 1 / 255, straight, below)
-        return to_bits(np.dstack([color, alpha]), 8)
+        below = estimate_foreground(on_black, opacity)
+        color = np.where(opacity[..., None] > 1 / 255, straight, below)
+        return to_bits(np.dstack([color, opacity]), 8)
 
 
 def _check_size(image: Path, color: np.ndarray, alpha: Path, matte: np.ndarray) -> None:

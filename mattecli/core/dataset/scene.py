@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def draw(sample: Sample, recipe: Recipe, reader: LayerReader) -> dict:
     -------
     dict
         What `render` needs, fit for JSON: ``size`` (width, height) of the frame, ``background``
-        with its ``file``, the ``size`` it is brought to, ``crop`` (x, y), ``flip`` and ``adjust``;
+        with its ``file``, the ``size`` it is resized to, ``crop`` (x, y), ``flip`` and ``adjust``;
         ``layers``, back to front, each with the files of its foreground, ``adjust`` and, in a
         scene, ``place``; ``trimap`` with its two radii.
     """
@@ -30,21 +31,21 @@ def draw(sample: Sample, recipe: Recipe, reader: LayerReader) -> dict:
     size = (background.shape[1], background.shape[0])
     subjects = [(item, reader.foreground(item)) for item in sample.foregrounds]
     if recipe.placement == "scene":
-        frame, brought, crop = _draw_frame(recipe.scene, size, rng)
+        frame, resized, crop = _draw_frame(recipe.scene, size, rng)
         places = [{"place": _draw_place(recipe.scene, layer, frame, rng)} for _, layer in subjects]
         flip = bool(rng.random() < recipe.scene.flip)
     else:
         alpha = subjects[0][1].alpha
         frame = (alpha.shape[1], alpha.shape[0])
         how = recipe.background
-        brought = enlarged_size(size, frame, how.fit, how.size_rounding)
-        crop = _draw_crop(how.crop, brought, frame, rng)
+        resized = enlarged_size(size, frame, how.fit, how.size_rounding)
+        crop = _draw_crop(how.crop, resized, frame, rng)
         places, flip = [{}], False
     return {
         "size": list(frame),
         "background": {
             "file": sample.background,
-            "size": list(brought),
+            "size": list(resized),
             "crop": list(crop),
             "flip": flip,
             "adjust": _draw_adjustment(recipe, rng, max(frame), is_background=True),
@@ -57,7 +58,7 @@ def draw(sample: Sample, recipe: Recipe, reader: LayerReader) -> dict:
             }
             for (item, _), place in zip(subjects, places, strict=True)
         ],
-        "trimap": [round(_even(recipe.trimap.radius, rng)) for _ in range(2)],
+        "trimap": [round(_uniform(recipe.trimap.radius, rng)) for _ in range(2)],
     }
 
 
@@ -65,14 +66,12 @@ def _draw_frame(
     scene: Scene, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Draw the frame (width, height), the size of the whole background and where the frame lies."""
-    long_side = round(_even(scene.long_side, rng))
-    part = _even(scene.background_part, rng)
-    frame = tuple(max(32, round(long_side * side / max(size))) for side in size)
-    brought = tuple(max(round(side / part), side) for side in frame)
-    crop = tuple(
-        int(rng.integers(whole - side + 1)) for whole, side in zip(brought, frame, strict=True)
-    )
-    return frame, brought, crop
+    long_side = round(_uniform(scene.long_side, rng))
+    part = _uniform(scene.background_part, rng)
+    width, height = (max(32, round(long_side * side / max(size))) for side in size)
+    resized = max(round(width / part), width), max(round(height / part), height)
+    crop = int(rng.integers(resized[0] - width + 1)), int(rng.integers(resized[1] - height + 1))
+    return (width, height), resized, crop
 
 
 def _draw_place(
@@ -87,12 +86,13 @@ def _draw_place(
     cut = cut_sides(layer.alpha)
     if flip:
         cut[0] = cut[0][::-1]
-    tilted = scene.tilt is not None and rng.random() < scene.tilt.chance
-    tilt = _even(scene.tilt.range, rng) if tilted and not any(map(any, cut)) else 0.0
+    tilt = 0.0
+    if scene.tilt is not None and rng.random() < scene.tilt.chance and not any(map(any, cut)):
+        tilt = _uniform(scene.tilt.range, rng)
 
     subject = (layer.alpha.shape[1], layer.alpha.shape[0])
     fitting = min(room / side for room, side in zip(frame, subject, strict=True))
-    factor = min(_even(scene.scale, rng) * fitting, scene.enlarge)
+    factor = min(_uniform(scene.scale, rng) * fitting, scene.enlarge)
     for (near, far), room, side in zip(cut, frame, subject, strict=True):
         if near and far:
             factor = max(factor, room / side)
@@ -150,9 +150,9 @@ def cut_sides(alpha: np.ndarray, share: float = 0.1) -> list[tuple[bool, bool]]:
 
 
 def _draw_crop(
-    how: str, brought: tuple[int, int], frame: tuple[int, int], rng: np.random.Generator
+    how: str, resized: tuple[int, int], frame: tuple[int, int], rng: np.random.Generator
 ) -> tuple[int, int]:
-    free = [whole - side for whole, side in zip(brought, frame, strict=True)]
+    free = [whole - side for whole, side in zip(resized, frame, strict=True)]
     if how == "top-left":
         return 0, 0
     if how == "center":
@@ -163,26 +163,29 @@ def _draw_crop(
 def _draw_adjustment(
     recipe: Recipe, rng: np.random.Generator, long_side: int, is_background: bool
 ) -> dict:
-    augment, drawn = recipe.augment, {}
+    augment = recipe.augment
+    drawn: dict[str, Any] = {}
 
-    def happens(what: Draw | None) -> bool:
-        return what is not None and rng.random() < what.chance
+    def value_of(setting: Draw | None) -> float | None:
+        if setting is None or rng.random() >= setting.chance:
+            return None
+        return _uniform(setting.range, rng)
 
-    if is_background and happens(augment.background_blur):
-        drawn["blur"] = round(_even(augment.background_blur.range, rng) * long_side, 2)
-    if happens(augment.gamma):
-        drawn["gamma"] = round(_even(augment.gamma.range, rng), 3)
-    if happens(augment.gain):
-        drawn["gain"] = [round(_even(augment.gain.range, rng), 3) for _ in range(3)]
-    if happens(augment.saturation):
-        drawn["saturation"] = round(_even(augment.saturation.range, rng), 3)
-    if happens(augment.noise):
-        drawn["noise"] = round(_even(augment.noise.range, rng), 4)
+    if is_background and (blur := value_of(augment.background_blur)) is not None:
+        drawn["blur"] = round(blur * long_side, 2)
+    if (gamma := value_of(augment.gamma)) is not None:
+        drawn["gamma"] = round(gamma, 3)
+    if augment.gain is not None and rng.random() < augment.gain.chance:
+        drawn["gain"] = [round(_uniform(augment.gain.range, rng), 3) for _ in range(3)]
+    if (saturation := value_of(augment.saturation)) is not None:
+        drawn["saturation"] = round(saturation, 3)
+    if (noise := value_of(augment.noise)) is not None:
+        drawn["noise"] = round(noise, 4)
         drawn["noise_seed"] = int(rng.integers(2**32))
-    if happens(augment.jpeg):
-        drawn["jpeg"] = round(_even(augment.jpeg.range, rng))
+    if (jpeg := value_of(augment.jpeg)) is not None:
+        drawn["jpeg"] = round(jpeg)
     return drawn
 
 
-def _even(limits: Range, rng: np.random.Generator) -> float:
+def _uniform(limits: Range, rng: np.random.Generator) -> float:
     return float(rng.uniform(*limits))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Source:
     Attributes
     ----------
     kind : "pairs", "cutouts" or "backgrounds"
-    files : list of (image, alpha) paths; alpha is None where the image file carries it, or has
+    files : sequence of (image, alpha) paths; alpha is None where the image file carries it, or has
         none. The image of cutouts is their foreground.
     weight : float
         How often samples start from here, relative to the other sources.
@@ -43,7 +44,7 @@ class Source:
     """
 
     kind: str
-    files: list[tuple[Path, Path | None]]
+    files: Sequence[tuple[Path, Path | None]]
     weight: float = 1.0
     known: dict[Path, Path] = field(default_factory=dict)
 

@@ -93,9 +93,10 @@ class TrainingSet(Dataset):
         if self.backgrounds is not None and rng.random() < self.mixture.empty:
             return self._empty(size, rng)
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
-        image, alpha = source.files[rng.integers(len(source.files))]
+        image, alpha = source.files[int(rng.integers(len(source.files)))]
         if source.kind == "cutouts":
             return self._composed(self.cache.cutout(image, alpha), size, rng)
+        assert alpha is not None
         known = source.known.get(image)
         if self.crops:
             return self._untouched(self.whole.photo(image, alpha, known), size, rng)
@@ -161,15 +162,17 @@ class TrainingSet(Dataset):
 
     def _any_cutout(self, rng: np.random.Generator) -> np.ndarray:
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
-        image, alpha = source.files[rng.integers(len(source.files))]
+        image, alpha = source.files[int(rng.integers(len(source.files)))]
         if source.kind == "cutouts":
             return self.cache.cutout(image, alpha)
+        assert alpha is not None
         return _trim(self.cache.pair(image, alpha, source.known.get(image))[..., [5, 6, 7, 3]])
 
     def _background(self, size: int, rng: np.random.Generator) -> np.ndarray:
         if rng.random() < 0.12:
             return self._plain_background(size, rng)
-        path, _ = self.backgrounds.files[rng.integers(len(self.backgrounds.files))]
+        assert self.backgrounds is not None
+        path, _ = self.backgrounds.files[int(rng.integers(len(self.backgrounds.files)))]
         crop = augmentation.random_crop(self.cache.background(path), size, rng)
         if rng.random() < 0.35:
             # Depth of field: what is behind a subject is often out of focus.

@@ -162,7 +162,8 @@ def start_worker(spec: BuildSpec) -> None:
 
 def _end_with_parent() -> None:
     """Do not wait for work for ever when the parent was killed."""
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)
 
 

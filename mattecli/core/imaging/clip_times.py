@@ -46,21 +46,21 @@ class Clock:
             Whether each decoding time has to be later than the one before, as muxers want it.
         """
         base = packet.time_base
-        last, expected = self._expected.get(packet.stream.index, (None, None))
+        before = self._expected.get(packet.stream.index)
         given = packet.pts if packet.dts is None else packet.dts
         if given is None:
             # Of video the decoder knows the order, and the reader the times.
-            time = 0 if expected is None else expected
+            time = 0 if before is None else before[1]
             if strictly:
                 packet.pts = packet.dts = time
         else:
             time = given - round(self._offset / base)
-            if expected is not None and abs((time - expected) * base) > self._limit:
-                self._offset += (time - expected) * base
+            if before is not None and abs((time - before[1]) * base) > self._limit:
+                self._offset += (time - before[1]) * base
                 self.jumps += 1
                 time = given - round(self._offset / base)
-            if strictly and last is not None and time <= last:
-                time = max(last + 1, expected)
+            if strictly and before is not None and time <= before[0]:
+                time = max(before[0] + 1, before[1])
             self._shift(packet, time - given)
         self._expected[packet.stream.index] = time, time + (packet.duration or 0)
 

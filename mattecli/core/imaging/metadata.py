@@ -66,14 +66,16 @@ def print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """Turn CMYK or LAB into RGB, through the file's own profile where it has a usable one."""
     with contextlib.suppress(ImageCms.PyCMSError, OSError):
         if image.mode == "LAB":
-            profile = ImageCms.createProfile("LAB")
+            profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         elif icc:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         else:
             return image.convert("RGB")
-        return ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
+        assert converted is not None  # only a conversion in place returns nothing
+        return converted
     return image.convert("RGB")
 
 

@@ -213,5 +213,6 @@ def unsigned(image: Image.Image) -> np.ndarray:
 
 def is_grey(picture: Picture) -> bool:
     """Tell whether a picture with alpha is opaque and grey everywhere."""
+    assert picture.alpha is not None
     opaque = picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
     return bool(opaque and (picture.color == picture.color[..., :1]).all())

@@ -150,6 +150,7 @@ class PassPlanner:
     @staticmethod
     def _guidance(photo: PhotoPasses) -> np.ndarray:
         """Tell the second pass what the first one saw: alpha as -1 to 1, and no hints."""
+        assert photo.first is not None
         alpha = resize(photo.first, *photo.network_input.shape[:2])[photo.box]
         return np.stack([2 * alpha - 1, np.zeros_like(alpha)])
 
@@ -214,18 +215,20 @@ def blend(photo: PhotoPasses) -> np.ndarray:
     float32 ndarray of shape (h, w), in [0, 1]
         Of the size of `photo.network_input`.
     """
+    assert photo.first is not None
     if photo.first_size is None:
         return photo.first
     shape = photo.network_input.shape[:2]
-    if photo.box is None:
+    if photo.box is None or photo.second is None:
         return resize(photo.first, *shape)
     alpha = cv2.resize(photo.first, shape[::-1], interpolation=cv2.INTER_LINEAR)
     weight = cv2.resize(_is_uncertain(photo.first), shape[::-1], interpolation=cv2.INTER_NEAREST)
     # An odd kernel has a middle: weights grow and fade alike on all sides.
     kernel = (BLEND_RADIUS_PX + 1, BLEND_RADIUS_PX + 1)
     weight = cv2.dilate(weight[photo.box], np.ones(kernel, np.uint8))
-    weight = cv2.blur(weight.astype(np.float32), kernel)
-    alpha[photo.box] += weight * (photo.second - alpha[photo.box])
+    share = cv2.blur(weight.astype(np.float32), kernel)
+    inside = alpha[photo.box]
+    np.add(inside, share * (photo.second - inside), out=inside)
     return alpha
 
 

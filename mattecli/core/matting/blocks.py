@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -45,12 +45,17 @@ def grown(block: Block, margin: int, shape: tuple[int, ...]) -> tuple[Block, Blo
     outer : the grown block in the picture
     inner : the block itself within the grown one
     """
-    outer = tuple(
+    outer = _pair(
         slice(max(0, part.start - margin), min(length, part.stop + margin))
         for part, length in zip(block, shape, strict=False)
     )
-    inner = tuple(
+    inner = _pair(
         slice(part.start - wide.start, part.stop - wide.start)
         for part, wide in zip(block, outer, strict=True)
     )
     return outer, inner
+
+
+def _pair(parts: Iterable[slice]) -> Block:
+    rows, columns = parts
+    return rows, columns

@@ -96,13 +96,14 @@ def extend_foreground(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     weight = alpha.astype(np.float32)
     levels = [(color.astype(np.float32) * weight[..., None], weight)]
     while max(levels[-1][1].shape) > 1:
-        levels.append(tuple(_halve(array) for array in levels[-1]))
-    extended = None
+        premultiplied, weight = levels[-1]
+        levels.append((_halve(premultiplied), _halve(weight)))
+    premultiplied, weight = levels.pop()
+    extended = premultiplied / np.maximum(weight, 1e-6)[..., None]
     for premultiplied, weight in reversed(levels):
         mean = premultiplied / np.maximum(weight, 1e-6)[..., None]
-        if extended is not None:
-            enlarged = _double(extended)[: weight.shape[0], : weight.shape[1]]
-            np.copyto(mean, enlarged, where=weight[..., None] <= 1e-6)
+        enlarged = _double(extended)[: weight.shape[0], : weight.shape[1]]
+        np.copyto(mean, enlarged, where=weight[..., None] <= 1e-6)
         extended = mean
     return np.where(visible[..., None], color, np.rint(extended).astype(color.dtype))
 
@@ -112,7 +113,8 @@ def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     whole, dtype = image, image.dtype
     levels = [(image, alpha)]
     while max(levels[-1][1].shape) > _COARSEST_SIZE:
-        levels.append(tuple(_halve(array) for array in levels[-1]))
+        image, alpha = levels[-1]
+        levels.append((_halve(image), _halve(alpha)))
 
     image, alpha = levels.pop()
     image, alpha = _unit(image), _snapped(alpha)
@@ -124,9 +126,11 @@ def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     while levels:
         image, alpha = levels.pop()
         if not levels or alpha.size > _MOST_SOLVED:
-            # The last background is of no use.
             coarse = (foreground, background)
-            foreground, background = _unmix(image, alpha, *coarse, 2 if levels else 1)
+            if not levels:
+                # The last background is of no use.
+                return _unmix(image, alpha, *coarse, 1)[0]
+            foreground, background = _unmix(image, alpha, *coarse, 2)
             continue
         # Rounding leaves means of many ones just below 1.
         alpha = _snapped(alpha)
@@ -146,8 +150,8 @@ def _unmix(
     alpha: np.ndarray,
     foreground: np.ndarray,
     background: np.ndarray,
-    wanted: int = 2,
-) -> list[np.ndarray | None]:
+    wanted: int,
+) -> list[np.ndarray]:
     """Enlarge the colours F' and B' of the level below, and make them add up to this level's image.
 
     Of all F and B with ``αF + (1−α)B = I`` these are nearest to F' and B' ::
@@ -164,8 +168,8 @@ def _unmix(
             continue
         height, width = a.shape
         # Blocks start at even pixels, so halves start at whole ones.
-        half = tuple(slice(part.start // 2, (part.stop + 1) // 2) for part in block)
-        outer, inner = grown(half, 1, foreground.shape)
+        rows, columns = (slice(part.start // 2, (part.stop + 1) // 2) for part in block)
+        outer, inner = grown((rows, columns), 1, foreground.shape)
         top, left = (2 * part.start for part in inner)
         fore, back = (
             _double(_unit(colors[outer]))[top : top + height, left : left + width]
@@ -179,7 +183,7 @@ def _unmix(
             fore, back = fore + a * rest, back + (1 - a) * rest
         for result, colors in zip(results, (fore, back), strict=False):
             result[block] = _stored(np.clip(colors, 0, 1), image.dtype)
-    return [*results, None][:2]
+    return results
 
 
 def _unit(colors: np.ndarray) -> np.ndarray:
@@ -242,9 +246,8 @@ def _relax(
     """
     # Only these pixels and their neighbours are looked at. They are numbered so that those updated
     # together follow one another: they are a slice, and only their neighbours are gathered.
-    height, width = alpha.shape
     pixels = np.flatnonzero(unknown)
-    rows, columns = np.divmod(pixels, width)
+    rows, columns = np.divmod(pixels, alpha.shape[1])
     is_black = ((rows + columns) & 1).astype(bool)
     halves = pixels[is_black], pixels[~is_black]
     rim = np.flatnonzero(_dilate(unknown, 1) != unknown)
@@ -256,27 +259,7 @@ def _relax(
     for i, picture in enumerate((foreground, background, image)):
         colors[3 * i : 3 * i + 3] = picture.reshape(-1, 3).take(active, axis=0).T
     colors, given = colors[:6], colors[6:]
-    active_alpha = alpha.reshape(-1)[active]
-    systems = []
-    start = 0
-    for i in (i for half in halves for i in np.array_split(half, len(half) // _CHUNK + 1)):
-        part = slice(start, start := start + len(i))
-        y, x = np.divmod(i, width)
-        neighbours = [
-            number[j].astype(np.intp)
-            for j in (
-                np.where(x > 0, i - 1, i),
-                np.where(x < width - 1, i + 1, i),
-                np.where(y > 0, i - width, i),
-                np.where(y < height - 1, i + width, i),
-            )
-        ]
-        a = active_alpha[part]
-        weights = [np.abs(a - active_alpha[j]) + _SMOOTHNESS for j in neighbours]
-        total = sum(weights)
-        gain = 1 / (a * a + (1 - a) * (1 - a) + total)
-        systems.append((part, neighbours, [w / total for w in weights], a, gain))
-
+    systems = _systems(halves, number, alpha.reshape(-1)[active], alpha.shape)
     for _ in range(sweeps):
         for part, neighbours, weights, a, gain in systems:
             mean = _weighted_mean(colors, neighbours, weights)
@@ -291,6 +274,48 @@ def _relax(
 
     for picture, solved in ((foreground, colors[:3]), (background, colors[3:])):
         picture.reshape(-1, 3)[active] = solved.T
+
+
+def _systems(
+    halves: tuple[np.ndarray, ...], number: np.ndarray, alpha: np.ndarray, shape: tuple[int, ...]
+) -> list[tuple[slice, list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]]:
+    """Prepare `_relax`, in parts that are updated at once.
+
+    Parameters
+    ----------
+    halves : pair of int ndarray of shape (n,)
+        Flat indices of the pixels to solve, by their color on a chessboard.
+    number : int32 ndarray of shape (H * W,)
+        Numbers of the active pixels; those of `halves` count from 0 in their order.
+    alpha : float32 ndarray
+        Of the active pixels, by number.
+    shape : (H, W)
+
+    Returns
+    -------
+    list of (slice of numbers, numbers of the four neighbors, their relative weights, alpha, gain)
+    """
+    height, width = shape
+    systems = []
+    start = 0
+    for i in (i for half in halves for i in np.array_split(half, len(half) // _CHUNK + 1)):
+        part = slice(start, start := start + len(i))
+        y, x = np.divmod(i, width)
+        neighbors = [
+            number[j].astype(np.intp)
+            for j in (
+                np.where(x > 0, i - 1, i),
+                np.where(x < width - 1, i + 1, i),
+                np.where(y > 0, i - width, i),
+                np.where(y < height - 1, i + width, i),
+            )
+        ]
+        a = alpha[part]
+        weights = [np.abs(a - alpha[j]) + _SMOOTHNESS for j in neighbors]
+        total = weights[0] + weights[1] + weights[2] + weights[3]
+        gain = 1 / (a * a + (1 - a) * (1 - a) + total)
+        systems.append((part, neighbors, [w / total for w in weights], a, gain))
+    return systems
 
 
 def _weighted_mean(

@@ -65,6 +65,7 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
     MatteError
         If the cutout would become too large.
     """
+    assert cutout.alpha is not None
     size = cutout.alpha.shape
     is_color = background.ndim == 1
     frame = size if layout.canvas == "foreground" or is_color else background.shape[:2]

@@ -23,7 +23,7 @@ _TYPICAL = 0.5
 # Difference of color (CIE76 in Lab) between neighbors that a correction does not cross.
 _EDGE = 150.0
 # Steps of the color histograms along L, a and b, and the width of one in Lab's units.
-_BINS, _STEP = (17, 33, 33), np.float32([6.0, 6.0, 6.0])
+_BINS, _STEP = (17, 33, 33), np.array([6.0, 6.0, 6.0], np.float32)
 # Share of a histogram below which a color counts as one that is not there.
 _RARE = 1e-4
 # What is enclosed by a correction and has less than this share of its area is part of it:
@@ -178,7 +178,7 @@ def _smooth_lab(color: np.ndarray) -> np.ndarray:
 
 def _color_numbers(lab: np.ndarray) -> np.ndarray:
     """Give the number of the histogram's bin that each pixel's color falls into."""
-    steps = np.rint((lab - np.float32([0, -96, -96])) / _STEP).astype(np.int32)
+    steps = np.rint((lab - np.array([0, -96, -96], np.float32)) / _STEP).astype(np.int32)
     return np.ravel_multi_index(tuple(np.moveaxis(steps, 2, 0)), _BINS, mode="clip")
 
 
@@ -230,7 +230,9 @@ def _filled(pull: np.ndarray, against: np.ndarray) -> np.ndarray:
     """Let a correction take in small parts that it encloses, unless marks speak against it."""
     taken = pull > 0.9
     area = int(np.count_nonzero(taken))
-    count, pieces, sizes, _ = cv2.connectedComponentsWithStats((~taken).view(np.uint8), None, 4)
+    count, pieces, sizes, _ = cv2.connectedComponentsWithStats(
+        (~taken).view(np.uint8), connectivity=4
+    )
     border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
     small = sizes[:, cv2.CC_STAT_AREA] <= _HOLE * area
     small[0] = False
@@ -248,7 +250,9 @@ def _with_orphans(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarray]) 
     kept = ((first > 0.5) & ~dropped & ~marks[0]).view(np.uint8)
     # Strips a few pixels wide, such as the rim that was left beside an edge, hold nothing.
     cores = cv2.erode(kept, _STRIP)
-    count, pieces, sizes, _ = cv2.connectedComponentsWithStats(cores, None, 8)
+    count, pieces, sizes, _ = cv2.connectedComponentsWithStats(
+        cores.astype(np.uint8), connectivity=8
+    )
     if not dropped.any() or count < 3:
         return pull
     # Cores grow back, and a little more to touch what lies across an edge.

@@ -121,7 +121,8 @@ class ForegroundOutput:
 class CompositeOutput:
     """The subject on a colour, float32 of shape (3,) in [0, 1], or a picture."""
 
-    def __init__(self, background: np.ndarray) -> None:
+    def __init__(self, background: np.ndarray | None) -> None:
+        assert background is not None, "a composite needs a background"
         self.background = background
 
     def render(self, subject: Subject) -> np.ndarray:
@@ -204,15 +205,16 @@ def subject_box(alpha: np.ndarray, margin: int) -> Block:
     rows, columns = visible.any(axis=1).nonzero()[0], visible.any(axis=0).nonzero()[0]
     if rows.size == 0:
         return slice(0, alpha.shape[0]), slice(0, alpha.shape[1])
-    return tuple(
+    down, across = (
         slice(max(0, int(found[0]) - margin), min(length, int(found[-1]) + 1 + margin))
         for found, length in zip((rows, columns), alpha.shape, strict=True)
     )
+    return down, across
 
 
 def _strips(shape: tuple[int, ...]) -> Iterator[Block]:
     """Go through a picture in strips, as no picture of floats need be held whole."""
-    return blocks(shape[:2], _STRIP, shape[1])
+    return blocks((shape[0], shape[1]), _STRIP, shape[1])
 
 
 def extend_to_frame(inner: np.ndarray, box: Block, frame: tuple[int, int]) -> np.ndarray:

@@ -94,14 +94,15 @@ def overlap(
     target, source : pair of slices each
         Where in the frame the visible part lies, and which part of the picture that is.
     """
-    target, source = [], []
+    target: list[slice] = []
+    source: list[slice] = []
     for length, room, share in zip(size, frame, position[::-1], strict=True):
         start = round((room - length) * share)
         first, last = max(start, 0), min(start + length, room)
         last = max(first, last)
         target.append(slice(first, last))
         source.append(slice(first - start, last - start))
-    return tuple(target), tuple(source)
+    return (target[0], target[1]), (source[0], source[1])
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

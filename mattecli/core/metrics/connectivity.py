@@ -27,8 +27,9 @@ def connectivity_error(
     """
     p, t = comparable(prediction, truth)
     differs = p != t
-    if region is not None:
-        differs &= mask_of(region, p).view(bool)
+    mask = mask_of(region, p)
+    if mask is not None:
+        differs &= mask.view(bool)
     # Equal values have equal φ, so only pixels that differ need their l and their φ.
     l_map = steps_survived(p, t)[differs] / np.float64(STEPS)
     phi_p, phi_t = (_phi(matte[differs] / white(matte), l_map) for matte in (p, t))

@@ -66,7 +66,8 @@ def match(
             matching.extra.append(path)
             continue
         for kind, key in keys.items():
-            used[kind].add(key)
+            if key is not None:
+                used[kind].add(key)
         if "trimap" in keys and keys["trimap"] is None:
             matching.without_trimap.append(name)
             continue

@@ -115,7 +115,9 @@ def error_map(
     paper = np.ones((height, width, 3), np.float32)
     if region is not None:
         paper -= 0.12 * (1 - _shrink(region.astype(np.float32), height, width)[..., None])
-    ink = too_opaque * np.float32([0.15, 0.9, 0.95]) + too_clear * np.float32([0.95, 0.65, 0.1])
+    ink = too_opaque * np.array([0.15, 0.9, 0.95], np.float32) + too_clear * np.array(
+        [0.95, 0.65, 0.1], np.float32
+    )
     return np.rint(np.clip(paper - ink, 0, 1) * 255).astype(np.uint8)
 
 
@@ -134,7 +136,9 @@ def _pictures(
     name: str, evaluations: list[Evaluation], predict: Callable[[Entry], np.ndarray] | None
 ) -> dict[str, str | list[str]]:
     """Photo (where there is one), truth, and each method's prediction and error map."""
-    pictures: dict[str, str | list[str]] = {"predictions": [], "errors": []}
+    predictions: list[str] = []
+    errors: list[str] = []
+    pictures: dict[str, str | list[str]] = {"predictions": predictions, "errors": errors}
     for evaluation in evaluations:
         entry = evaluation.entries[name]
         alpha = predict(entry) if predict else None
@@ -142,8 +146,8 @@ def _pictures(
         height, width = truth.shape
         scale = min(1.0, THUMBNAIL / max(height, width))
         size = max(1, round(height * scale)), max(1, round(width * scale))
-        pictures["predictions"].append(_embed(_shrink(prediction, *size)))
-        pictures["errors"].append(_embed(error_map(prediction, truth, region, *size)))
+        predictions.append(_embed(_shrink(prediction, *size)))
+        errors.append(_embed(error_map(prediction, truth, region, *size)))
         if "truth" not in pictures:
             pictures["truth"] = _embed(_shrink(truth, *size))
             photo = _photo(entry.photo, *size)

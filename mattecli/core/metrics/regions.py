@@ -17,6 +17,7 @@ def region_mask(region: str, truth: np.ndarray, trimap: np.ndarray | None) -> np
     `trimap` is needed for ``unknown`` only.
     """
     if region == "unknown":
+        assert trimap is not None
         return unknown_region(trimap)
     return detail_region(truth) if region == "detail" else None
 
@@ -50,8 +51,8 @@ def detail_region(truth: np.ndarray) -> np.ndarray:
     ndarray of bool, shape (H, W)
     """
     square = np.ones((2 * DETAIL_RADIUS + 1,) * 2, np.uint8)
-    sure = [
+    opaque, clear = (
         cv2.erode((truth == value).view(np.uint8), square)  # the border erodes nothing
         for value in (int(white(truth)), 0)
-    ]
-    return (sure[0] | sure[1]) == 0
+    )
+    return (opaque == 0) & (clear == 0)

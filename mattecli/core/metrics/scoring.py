@@ -113,6 +113,7 @@ def read_job_with_notes(
     _check_size(prediction, entry.prediction, truth, entry.truth)
     trimap = None
     if job.region == "unknown":
+        assert entry.trimap is not None
         trimap = read_trimap(entry.trimap)
         _check_size(trimap, entry.trimap, truth, entry.truth)
     said = tuple(f"{path}: {note}" for path, note in notes if note)
