@@ -62,15 +62,7 @@ def from_table(kind: type[Kind], table: dict[str, Any], where: str = "") -> Kind
         raise ValueError(f"'{where.rstrip('.')}' must be a table: got {_short(table)}")
     hints = typing.get_type_hints(kind)
     fields = {item.name: item for item in dataclasses.fields(kind)}
-    for key in table:
-        if key not in fields:
-            raise ValueError(f"unknown key '{where}{key}': {suggest(key, fields)}")
-    for name, item in fields.items():
-        required = (
-            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        )
-        if required and name not in table:
-            raise ValueError(f"'{where}{name}' is missing")
+    _check_keys(table, fields, where)
     values = {}
     for key, value in table.items():
         values[key] = _convert(hints[key], value, where + key)
@@ -80,6 +72,18 @@ def from_table(kind: type[Kind], table: dict[str, Any], where: str = "") -> Kind
                 f"'{where}{key}' must be one of {', '.join(choices)}: got {_short(value)}"
             )
     return kind(**values)
+
+
+def _check_keys(table: dict[str, Any], fields: dict[str, dataclasses.Field], where: str) -> None:
+    for key in table:
+        if key not in fields:
+            raise ValueError(f"unknown key '{where}{key}': {suggest(key, fields)}")
+    for name, item in fields.items():
+        required = (
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        )
+        if required and name not in table:
+            raise ValueError(f"'{where}{name}' is missing")
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -97,6 +101,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return tuple(_convert(arguments[0], item, where) for item in value)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_table(hint, value, f"{where}.")
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is typing.Any:
         return value
     if hint is float and type(value) in (int, float):

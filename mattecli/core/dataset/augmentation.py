@@ -86,7 +86,7 @@ def jitter_color(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarr
 
 
 def degrade(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """What cameras and the web do to a picture: greyscale, dim light, softness, noise, JPEG.
+    """Degrade a picture as cameras and the web do: grey, dim light, softness, noise, JPEG.
 
     Float32 RGB in [0, 1]; each happens now and then.
     """

@@ -47,7 +47,7 @@ class SampleCache:
         return self._cached("pair", files, lambda: self._read_pair(image, alpha, known))
 
     def photo(self, image: Path, alpha: Path, known: Path | None = None) -> np.ndarray:
-        """The first five channels of :meth:`pair`, which are much cheaper to make."""
+        """Give the first five channels of :meth:`pair`, which are much cheaper to make."""
         files = [image, alpha] if known is None else [image, alpha, known]
         return self._cached("photo", files, lambda: self._read_photo(image, alpha, known))
 

@@ -181,7 +181,7 @@ class TrainingSet(Dataset):
         return augmentation.jitter_color(to_unit(crop), rng)
 
     def _plain_background(self, size: int, rng: np.random.Generator) -> np.ndarray:
-        """A studio's wall or a product shot's paper: one colour running softly into another."""
+        """Draw a studio's wall or a product's paper: one color that runs softly into another."""
         corners = rng.uniform(0, 1, 3) + rng.uniform(-0.15, 0.15, (2, 2, 3))
         if rng.random() < 0.5:
             corners = corners.mean(axis=2, keepdims=True).repeat(3, axis=2)
