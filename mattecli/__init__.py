@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from mattecli.version import __version__ as __version__
 
-__all__ = ["MatteError", "Scores", "composite", "cutout", "evaluate", "predict"]
+__all__ = ["MatteError", "Scores", "Session", "composite", "cutout", "evaluate", "predict"]
 
 if TYPE_CHECKING:
-    from mattecli.api import MatteError, Scores, composite, cutout, evaluate, predict
+    from mattecli.api import MatteError, Scores, Session, composite, cutout, evaluate, predict
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -10,11 +9,12 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.accepting import ImageLike, as_mask, as_picture
-from mattecli.core.imaging.pixels import Picture, to_8_bit, to_bits, to_unit
+from mattecli.core.imaging.pixels import Picture, to_bits, to_unit
 from mattecli.core.imaging.trimaps import trimap_of
-from mattecli.core.inference.options import Precision, PredictOptions, Refine
+from mattecli.core.inference.hint_values import HintKeywords
+from mattecli.core.inference.options import Precision, Refine
+from mattecli.core.inference.session import Session
 from mattecli.core.matting.backgrounds import load_background
-from mattecli.core.matting.full_size import fit_trimap, full_size_alpha
 from mattecli.core.matting.layout import Layout, check_transparent, compose
 from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
 from mattecli.core.matting.placing import parse_position
@@ -25,18 +25,24 @@ from mattecli.core.metrics.scores import Scores, score
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from mattecli.core.inference.predictor import Predictor
-
-__all__ = ["ImageLike", "MatteError", "Scores", "composite", "cutout", "evaluate", "predict"]
+__all__ = [
+    "ImageLike",
+    "MatteError",
+    "Scores",
+    "Session",
+    "composite",
+    "cutout",
+    "evaluate",
+    "predict",
+]
 
 _WHITE = np.ones(3, np.float32)
 
 
-class PredictKeywords(TypedDict, total=False):
+class PredictKeywords(HintKeywords, total=False):
     """Keywords of `predict`."""
 
     refine: Refine
-    trimap: ImageLike | None
     size: int | None
     two_pass: bool
     weights: str | Path | None
@@ -59,12 +65,12 @@ def predict(
     image: ImageLike,
     *,
     refine: Refine = "fast",
-    trimap: ImageLike | None = None,
     size: int | None = None,
     two_pass: bool = True,
     weights: str | Path | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    **hints: Unpack[HintKeywords],
 ) -> np.ndarray:
     """Find the alpha matte of a photo.
 
@@ -78,9 +84,6 @@ def predict(
         transparent already stays so.
     refine : {"fast", "best", "none"}
         How the matte is brought to the photo's size; ``best`` takes seconds.
-    trimap : as `image`, optional
-        What is black or white in it is known: see `refine_with_marks`. Labels 0, 1, 2 are
-        understood, too.
     size : int, optional
         Long side in pixels at which the network sees the photo.
     two_pass : bool
@@ -91,6 +94,21 @@ def predict(
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     precision : {"auto", "fp32", "fp16", "bf16", "int8"}
+    box : (x, y, width, height) or list of such, optional
+        The subject lies in one of them, and what is outside of all is background. Numbers are
+        pixels, texts such as ``"12.5%"`` shares of the photo, and one text with commas is a box.
+    points, not_points : list of (x, y), optional
+        Places on the subject, and on what is not subject.
+    keep, drop : as `image`, optional
+        Strokes or masks of what is subject, and of what is not: bool arrays, or any color on black
+        or on a transparent layer.
+    trimap : as `image`, optional
+        What is black or white in it is known: see `refine_with_marks`. Labels 0, 1, 2 are
+        understood, too.
+    guide : as `image`, optional
+        A rough matte of another tool, to be sharpened.
+    subject : {"all", "largest", "center"}
+        Which of several separate subjects is meant.
 
     Returns
     -------
@@ -99,14 +117,19 @@ def predict(
     Raises
     ------
     MatteError
-        If something is no picture, or weights or device are not there.
+        If something is no picture, weights or device are not there, or a hint lies outside of the
+        photo or has not its proportions.
     """
-    path = None if weights is None else Path(weights)
-    options = PredictOptions(refine, size, two_pass, path, device, precision)
-    picture = _opaque(as_picture(image))
-    given = None if trimap is None else fit_trimap(trimap_of(as_picture(trimap)), picture)
-    ((network_input, matte),) = _predictor(options).network_mattes([to_8_bit(picture.color)])
-    return full_size_alpha(picture, matte, options.refine, given, network_input)
+    session = Session(
+        image,
+        refine=refine,
+        size=size,
+        two_pass=two_pass,
+        weights=weights,
+        device=device,
+        precision=precision,
+    )
+    return session.alpha(**hints)
 
 
 def cutout(
@@ -129,8 +152,8 @@ def cutout(
         Crop to the subject and leave room around it, as a share of its longer side.
     bits : {8, 16}
         Depth of the result.
-    refine, trimap, size, two_pass, weights, device, precision
-        See `predict`; they count where `alpha` is not given.
+    **prediction
+        Keywords of `predict`, which count where `alpha` is not given.
 
     Returns
     -------
@@ -246,10 +269,3 @@ def evaluate(
 def _opaque(picture: Picture) -> Picture:
     """Lay what is transparent onto white, as the network knows no transparency."""
     return Picture(flatten(picture, _WHITE), picture.alpha)
-
-
-@lru_cache(maxsize=2)
-def _predictor(options: PredictOptions) -> Predictor:
-    from mattecli.core.inference.run import load_predictor
-
-    return load_predictor(options)

@@ -167,7 +167,7 @@ def pipeline(model, photos: list[np.ndarray], batch_size: int) -> list[Outcome]:
     jobs = [Job(str(number).encode(), {}) for number in range(len(photos))]
     steps = Steps(
         decode=lambda job: Picture(photos[int(job.source)]),
-        finish=lambda item: Outcome(item.job, "ok", preview=item.matte),
+        finish=lambda item: Outcome(item.job, "ok", preview=item.found.matte),
     )
     outcomes = run_pipeline(jobs, Predictor(model), steps, batch_size=batch_size, workers=4)
     return sorted(outcomes, key=lambda outcome: int(outcome.job.source))

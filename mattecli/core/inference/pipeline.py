@@ -20,6 +20,8 @@ from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.assessment import Assessment
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
+from mattecli.core.matting.full_size import NetworkMatte
+from mattecli.core.matting.hints import Hints
 
 # Pixels of photos in memory, beyond what it takes to fill a batch in each pass: some 16 photos of
 # 12 megapixels, or a single larger one.
@@ -48,8 +50,8 @@ class Item:
 
     job: Job
     picture: Picture
-    network_input: np.ndarray
-    matte: np.ndarray
+    found: NetworkMatte
+    hints: Hints | None = None
 
 
 @dataclass
@@ -76,10 +78,13 @@ class Steps:
         Reads one photo.
     finish : callable
         Turns a photo and its matte into files.
+    hints : callable
+        Reads what is said of a photo, if anything is.
     """
 
     decode: Callable[[Job], Picture]
     finish: Callable[[Item], Outcome]
+    hints: Callable[[Job, Picture], Hints | None] = lambda job, picture: None
 
 
 def run_pipeline(
@@ -132,6 +137,7 @@ class _Photo:
     job: Job
     picture: Picture
     passes: PhotoPasses
+    hints: Hints | None
     seconds: float
     error: Exception | None = None
 
@@ -245,8 +251,9 @@ class _Pipeline:
     def _decode(self, job: Job) -> _Photo:
         start = time.perf_counter()
         picture = self._steps.decode(job)
-        passes = self._predictor.planner.start(to_8_bit(picture.color))
-        return _Photo(job, picture, passes, time.perf_counter() - start)
+        hints = self._steps.hints(job, picture)
+        passes = self._predictor.planner.start(to_8_bit(picture.color), hints)
+        return _Photo(job, picture, passes, hints, time.perf_counter() - start)
 
     def _infer(self, batch: list[_Photo]) -> None:
         """Take every photo of a batch through its next pass, or note its error."""
@@ -272,7 +279,8 @@ class _Pipeline:
         start = time.perf_counter()
         try:
             passes = photo.passes
-            item = Item(photo.job, photo.picture, passes.network_input, blend(passes))
+            found = NetworkMatte(blend(passes), passes.network_input, passes.frame)
+            item = Item(photo.job, photo.picture, found, photo.hints)
             outcome = self._steps.finish(item)
         except OutputUnusable:
             raise

@@ -69,7 +69,12 @@ class Predictor:
             The photo at the network's size, uint8 h×w×3, and its matte, float32 h×w in [0, 1].
         """
         photos = [self.planner.start(image) for image in images]
-        waiting = photos
+        self.complete(photos)
+        return [(photo.network_input, blend(photo)) for photo in photos]
+
+    def complete(self, photos: list[PhotoPasses]) -> None:
+        """Take photos through all passes that are left; crops of one size share a batch."""
+        waiting = [photo for photo in photos if not photo.is_done]
         while waiting:
             by_size: dict[tuple[int, ...], list[PhotoPasses]] = defaultdict(list)
             for photo in waiting:
@@ -79,7 +84,6 @@ class Predictor:
                 for photo, matte in zip(batch, mattes, strict=True):
                     self.planner.advance(photo, matte)
             waiting = [photo for photo in waiting if not photo.is_done]
-        return [(photo.network_input, blend(photo)) for photo in photos]
 
     def predict(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Predict the mattes of uint8 H×W×3 photos, refined to the size of each photo.

@@ -23,7 +23,8 @@ from mattecli.core.inference.options import PredictOptions, RunOptions
 from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.matting.full_size import fit_trimap, full_size_alpha
+from mattecli.core.matting.full_size import fit_to_photo, full_size_alpha
+from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
 from mattecli.core.ranks import rank_and_world
 
@@ -167,7 +168,11 @@ def predict_all(
         yield from run_pipeline(
             jobs,
             predictor,
-            Steps(lambda job: decode(job, settings), lambda item: finish(item, settings)),
+            Steps(
+                lambda job: decode(job, settings),
+                lambda item: finish(item, settings),
+                lambda job, picture: hints_for(job, picture, settings),
+            ),
             batch_size=run.batch_size_on(predictor.device_type),
             workers=workers,
             stopped=stopped,
@@ -197,13 +202,19 @@ def decode(job: Job, settings: Settings) -> Picture:
     return picture
 
 
+def hints_for(job: Job, picture: Picture, settings: Settings) -> Hints | None:
+    """Read what is said of a photo beside it, if anything is."""
+    shape = picture.color.shape[:2]
+    if path := settings.trimaps.get(job.source):
+        trimap = fit_to_photo(read_trimap(path, settings.max_pixels), shape, str(path))
+        return Hints(shape, trimap=trimap)
+    return None
+
+
 def finish(item: Item, settings: Settings) -> Outcome:
     """Bring the matte to full size, make what is wanted, and write it."""
     picture = item.picture
-    trimap = None
-    if path := settings.trimaps.get(item.job.source):
-        trimap = fit_trimap(read_trimap(path, settings.max_pixels), picture, str(path))
-    alpha = full_size_alpha(picture, item.matte, settings.refine, trimap, item.network_input)
+    alpha = full_size_alpha(picture, item.found, settings.refine, item.hints)
     results = render_outputs(picture.color, alpha, settings.outputs)
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
     for kind, path in item.job.outputs.items():
@@ -218,6 +229,6 @@ def finish(item: Item, settings: Settings) -> Outcome:
         )
         write_result(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None
-    assessment = assess(alpha, item.matte.shape)
+    assessment = assess(alpha, item.found.matte.shape)
     status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")
     return Outcome(item.job, status, reason, assessment=assessment, preview=preview)

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mattecli.core.inference.hinting import (
+    box_frame,
+    known_map,
+    marked_map,
+    merged,
+    reduced_map,
+    within_guide,
+)
 from mattecli.core.matting.blocks import Block
+from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.placing import resize
+from mattecli.core.matting.subjects import chosen_subject
 from mattecli.core.runtime.model import MattingModel
 from mattecli.core.runtime.sizing import Sizing, resized_size
 
@@ -57,15 +67,28 @@ class PhotoPasses:
         Mattes of the passes that are done; the second one is of `box`.
     box : pair of slices or None
         Part of `network_input` that the second pass takes.
+    hints : Hints or None
+        What is said of the part of the photo that `network_input` shows.
+    frame : pair of slices or None
+        That part, in the photo's own pixels, where it is not the whole photo.
+    known : float32 ndarray of shape (2, h, w) or None
+        What the network is told in all passes, at the size of `network_input`.
+    unmarked : float32 ndarray of shape (h, w) or None
+        The matte without points and strokes, once it is there. Photos that have some, and a network
+        that takes guidance, go through all passes a second time.
     """
 
     network_input: np.ndarray
-    crop: np.ndarray | None
+    crop: np.ndarray | None = None
     first_size: tuple[int, int] | None = None
     first: np.ndarray | None = None
     box: Block | None = None
     second: np.ndarray | None = None
     guidance: np.ndarray | None = None
+    hints: Hints | None = None
+    frame: Block | None = None
+    known: np.ndarray | None = None
+    unmarked: np.ndarray | None = None
 
     @property
     def is_done(self) -> bool:
@@ -120,45 +143,72 @@ class PassPlanner:
             return size, resized_size(*size, scale, sizing.multiple)
         return sizing.input_size(height, width, self.scale), None
 
-    def start(self, image: np.ndarray) -> PhotoPasses:
-        """Prepare the first pass of a uint8 H×W×3 photo."""
+    def start(self, image: np.ndarray, hints: Hints | None = None) -> PhotoPasses:
+        """Prepare the first pass of a uint8 H×W×3 photo, of which only the boxes are looked at."""
+        frame = None
+        if hints is not None and hints.boxes:
+            frame = box_frame(hints)
+            image, hints = image[frame], hints.cropped(frame)
         size, first_size = self.input_sizes(*image.shape[:2])
         prepared = self.model.prepare(image, size)
-        return PhotoPasses(
-            prepared, resize(prepared, *first_size) if first_size else prepared, first_size
-        )
+        photo = PhotoPasses(prepared, first_size=first_size, hints=hints, frame=frame)
+        if hints is not None and self.model.takes_guidance:
+            photo.known = known_map(hints, prepared.shape[:2])
+        self._begin(photo)
+        return photo
+
+    @staticmethod
+    def _begin(photo: PhotoPasses) -> None:
+        """Plan the first pass."""
+        size = photo.first_size or photo.network_input.shape[:2]
+        photo.first = photo.box = photo.second = None
+        photo.crop = resize(photo.network_input, *size)
+        photo.guidance = None if photo.known is None else reduced_map(photo.known, size)
 
     def advance(self, photo: PhotoPasses, matte: np.ndarray) -> None:
         """Take the matte of `photo.crop`, and set `photo.crop` to the next crop, or to None."""
         photo.crop = None
         if photo.first is not None:
             photo.second = matte
-            return
-        photo.first = matte
-        if photo.first_size is None:
-            return
-        uncertain = _is_uncertain(matte)
-        if uncertain.any():
-            steps = CROP_STEPS if self.model.device_type != "cpu" else None
-            photo.box = crop_box(
-                uncertain, photo.network_input.shape[:2], self.model.sizing.multiple, steps
-            )
-            photo.crop = photo.network_input[photo.box]
-            if self.model.takes_guidance:
-                photo.guidance = self._guidance(photo)
+        else:
+            photo.first = matte
+            if photo.first_size is not None and (uncertain := _is_uncertain(matte)).any():
+                self._plan_second(photo, uncertain)
+                return
+        self.mark(photo)
 
-    @staticmethod
-    def _guidance(photo: PhotoPasses) -> np.ndarray:
-        """Tell the second pass what the first one saw: alpha as -1 to 1, and no hints."""
-        assert photo.first is not None
-        alpha = resize(photo.first, *photo.network_input.shape[:2])[photo.box]
-        return np.stack([2 * alpha - 1, np.zeros_like(alpha)])
+    def mark(self, photo: PhotoPasses) -> None:
+        """Let a photo whose passes are done go through them again, told of points and strokes."""
+        hints = photo.hints
+        if hints is None or not hints.has_marks or photo.unmarked is not None:
+            return
+        if not self.model.takes_guidance:
+            return
+        photo.unmarked = blend(photo)
+        photo.known = marked_map(hints, photo.unmarked)
+        self._begin(photo)
+
+    def _plan_second(self, photo: PhotoPasses, uncertain: np.ndarray) -> None:
+        """Plan the second pass, which is told what the first one saw: alpha as -1 to 1."""
+        steps = CROP_STEPS if self.model.device_type != "cpu" else None
+        shape = photo.network_input.shape[:2]
+        photo.box = crop_box(uncertain, shape, self.model.sizing.multiple, steps)
+        photo.crop = photo.network_input[photo.box]
+        if self.model.takes_guidance:
+            assert photo.first is not None
+            alpha = resize(photo.first, *shape)[photo.box]
+            marks = np.zeros_like(alpha) if photo.known is None else photo.known[1][photo.box]
+            photo.guidance = np.stack([2 * alpha - 1, marks])
 
 
 def infer_batch(model: MattingModel, photos: list[PhotoPasses]) -> list[np.ndarray]:
     """Run the network on the next crops of photos, which have one size and are in one pass."""
-    guidance = [photo.guidance for photo in photos if photo.guidance is not None]
-    return model.infer([photo.next_crop for photo in photos], guidance or None)
+    guidance = None
+    if any(photo.guidance is not None for photo in photos):
+        # A map of zeros is the same as no guidance.
+        blank = np.zeros((2, *photos[0].next_crop.shape[:2]), np.float32)
+        guidance = [blank if photo.guidance is None else photo.guidance for photo in photos]
+    return model.infer([photo.next_crop for photo in photos], guidance)
 
 
 def second_pass_size(sizing: Sizing, height: int, width: int) -> tuple[int, int] | None:
@@ -215,6 +265,18 @@ def blend(photo: PhotoPasses) -> np.ndarray:
     float32 ndarray of shape (h, w), in [0, 1]
         Of the size of `photo.network_input`.
     """
+    alpha, hints = _blended(photo), photo.hints
+    if hints is None:
+        return alpha
+    if photo.unmarked is not None:
+        return merged(photo.unmarked, alpha, hints)
+    if hints.guide is not None:
+        alpha = within_guide(alpha, hints.guide)
+    alpha[hints.outside(alpha.shape)] = 0
+    return chosen_subject(alpha, hints.subject)
+
+
+def _blended(photo: PhotoPasses) -> np.ndarray:
     assert photo.first is not None
     if photo.first_size is None:
         return photo.first

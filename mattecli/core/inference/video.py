@@ -22,7 +22,7 @@ from mattecli.core.inference.pipeline import Item, Job
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, finish
 from mattecli.core.inference.smoothing import Matted, smooth
-from mattecli.core.matting.full_size import full_size_alpha
+from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
 from mattecli.core.matting.outputs import flatten, render_outputs
 from mattecli.core.storage import whole_file
 
@@ -148,7 +148,7 @@ class _IntoClip:
 
     def make(self, _: int, seen: Matted[Frame]) -> Any:
         picture = Picture(seen.of.color, seen.of.alpha)
-        alpha = full_size_alpha(picture, seen.matte, self._refine, network_input=seen.image)
+        alpha = full_size_alpha(picture, NetworkMatte(seen.matte, seen.image), self._refine)
         result = render_outputs(seen.of.color, alpha, self._spec)[self._kind]
         return self._writer.convert(result, seen.of)
 
@@ -168,10 +168,8 @@ class _IntoPictures:
         }
         if self._overwrite or not all(path.exists() for path in outputs.values()):
             job = Job(self._job.source, outputs)
-            finish(
-                Item(job, Picture(seen.of.color, seen.of.alpha), seen.image, seen.matte),
-                self._settings,
-            )
+            found = NetworkMatte(seen.matte, seen.image)
+            finish(Item(job, Picture(seen.of.color, seen.of.alpha), found), self._settings)
 
     def take(self, _: None) -> None:
         """There is nothing left to do."""

@@ -45,17 +45,29 @@ def grown(block: Block, margin: int, shape: tuple[int, ...]) -> tuple[Block, Blo
     outer : the grown block in the picture
     inner : the block itself within the grown one
     """
-    outer = _pair(
+    outer = pair(
         slice(max(0, part.start - margin), min(length, part.stop + margin))
         for part, length in zip(block, shape, strict=False)
     )
-    inner = _pair(
+    inner = pair(
         slice(part.start - wide.start, part.stop - wide.start)
         for part, wide in zip(block, outer, strict=True)
     )
     return outer, inner
 
 
-def _pair(parts: Iterable[slice]) -> Block:
+def scaled(block: Block, shape: tuple[int, int], of: tuple[int, int]) -> Block:
+    """Give the same block, of a picture of the shape `of`, in its copy of `shape`."""
+    return pair(
+        slice(
+            min(length - 1, round(part.start * length / whole)),
+            max(1, round(part.stop * length / whole)),
+        )
+        for part, length, whole in zip(block, shape, of, strict=True)
+    )
+
+
+def pair(parts: Iterable[slice]) -> Block:
+    """Give a block of its rows and columns."""
     rows, columns = parts
     return rows, columns

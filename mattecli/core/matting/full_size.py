@@ -2,68 +2,124 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.pixels import Picture, to_unit
-from mattecli.core.matting.refinement import refine, refine_in_trimap
+from mattecli.core.imaging.trimaps import BACKGROUND, SUBJECT
+from mattecli.core.matting.blocks import Block
+from mattecli.core.matting.hints import Hints
+from mattecli.core.matting.refinement import refine, refine_with_marks
+
+
+@dataclass
+class NetworkMatte:
+    """What the network gave for a photo.
+
+    Attributes
+    ----------
+    matte : float32 ndarray of shape (h, w), in [0, 1]
+    network_input : uint8 ndarray of shape (h, w, 3), optional
+        The photo as the network saw it.
+    frame : pair of slices, optional
+        The part of the photo that both show; by default all of it. The rest is background.
+    """
+
+    matte: np.ndarray
+    network_input: np.ndarray | None = None
+    frame: Block | None = None
 
 
 def full_size_alpha(
-    picture: Picture,
-    matte: np.ndarray,
-    level: str = "fast",
-    trimap: np.ndarray | None = None,
-    network_input: np.ndarray | None = None,
+    picture: Picture, found: NetworkMatte, level: str = "fast", hints: Hints | None = None
 ) -> np.ndarray:
-    """Bring the network's matte of a photo to the photo.
+    """Bring the network's matte of a photo to the photo, and let hints be obeyed exactly.
 
     Parameters
     ----------
     picture : Picture
         Where it has an alpha channel, its colours are those that `flatten` gave it.
-    matte : float32 ndarray of shape (h, w), in [0, 1]
-        As the network gave it.
-    level, network_input
+    found : NetworkMatte
+    level
         See `refine`.
-    trimap : uint8 ndarray of shape (H, W), optional
-        As `trimap_of` gives it; `refine_in_trimap` then takes the place of `refine`.
+    hints : Hints, optional
+        See `refine_with_marks` for what a trimap, points and strokes do; outside of boxes alpha
+        is 0.
 
     Returns
     -------
     float32 ndarray of shape (H, W), in [0, 1]
     """
-    if trimap is None:
-        alpha = refine(picture.color, matte, level, network_input)
-    else:
-        alpha = refine_in_trimap(picture.color, matte, trimap, level, network_input)
+    alpha = refined(picture.color, found, level)
+    if hints is not None:
+        alpha = obeyed(picture.color, alpha, hints, found)
     if picture.alpha is not None:
         alpha *= to_unit(picture.alpha)
     return alpha
 
 
-def fit_trimap(trimap: np.ndarray, picture: Picture, name: str = "the trimap") -> np.ndarray:
-    """Give a trimap the photo's size; another size is well, another shape is a mistake.
+def refined(color: np.ndarray, found: NetworkMatte, level: str = "fast") -> np.ndarray:
+    """Bring the network's matte to the size of a photo, H×W×3."""
+    if found.frame is None:
+        return refine(color, found.matte, level, found.network_input)
+    alpha = np.zeros(color.shape[:2], np.float32)
+    alpha[found.frame] = refine(color[found.frame], found.matte, level, found.network_input)
+    return alpha
+
+
+def obeyed(
+    color: np.ndarray, alpha: np.ndarray, hints: Hints, found: NetworkMatte | None = None
+) -> np.ndarray:
+    """Let hints be obeyed exactly by a full-size matte, float32 H×W, which is not changed."""
+    if hints.trimap is not None:
+        plain = found.matte if found is not None and found.frame is None else None
+        known = hints.trimap == SUBJECT, hints.trimap == BACKGROUND
+        alpha = refine_with_marks(color, alpha, *known, plain)
+    if hints.has_marks:
+        alpha = refine_with_marks(color, alpha, *hints.marks())
+    if hints.boxes:
+        alpha = np.where(hints.outside(), np.float32(0), alpha)
+    return alpha
+
+
+def fit_to_photo(
+    picture: np.ndarray,
+    shape: tuple[int, int],
+    name: str = "the trimap",
+    kind: str = "a trimap",
+    interpolation: int = cv2.INTER_NEAREST,
+) -> np.ndarray:
+    """Give a trimap, mask or matte the photo's size; another shape is a mistake.
 
     Parameters
     ----------
-    trimap : uint8 ndarray of shape (h, w)
+    picture : ndarray of shape (h, w)
+    shape : (height, width)
+        Of the photo.
+    name, kind : str
+        What errors call it, and what it is.
+    interpolation : int
+        OpenCV's.
 
     Returns
     -------
-    uint8 ndarray of shape (H, W)
+    ndarray of shape (H, W), dtype of `picture`
 
     Raises
     ------
     MatteError
         If the proportions differ.
     """
-    height, width = picture.color.shape[:2]
+    height, width = shape
     proportions = width / height
-    if abs(trimap.shape[1] / trimap.shape[0] - proportions) > 0.02 * proportions:
+    if abs(picture.shape[1] / picture.shape[0] - proportions) > 0.02 * proportions:
         raise MatteError(
-            f"{name} is {trimap.shape[1]}x{trimap.shape[0]} but its photo {width}x{height}: "
-            "a trimap has the proportions of its photo"
+            f"{name} is {picture.shape[1]}x{picture.shape[0]} but its photo {width}x{height}: "
+            f"{kind} has the proportions of its photo"
         )
-    return cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)
+    if picture.shape == shape:
+        return picture
+    return cv2.resize(picture, (width, height), interpolation=interpolation)

@@ -35,6 +35,8 @@ _HOLE = 0.04
 _NARROW, _WIDE, _BAND = 0.1, 0.2, 0.3
 # Around the end of a correction the photo is asked where exactly that is.
 _AROUND_END = np.ones((9, 9), np.uint8)
+# Marks on less than this share of the photo are points and strokes.
+_STROKE = 0.02
 # What is thinner than this holds nothing together.
 _STRIP = np.ones((5, 5), np.uint8)
 
@@ -54,6 +56,25 @@ class Spread:
 
     matte: np.ndarray
     open: np.ndarray
+
+
+def fit_marks(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring marks to another size: of a trimap the borders are kept, of strokes every pixel.
+
+    Parameters
+    ----------
+    mask : bool ndarray
+    shape : (height, width)
+
+    Returns
+    -------
+    bool ndarray of `shape`
+    """
+    if mask.shape == shape:
+        return mask
+    covered = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    is_stroke = np.count_nonzero(mask) < _STROKE * mask.size
+    return covered > (0 if is_stroke else 0.5)
 
 
 def spread_marks(

@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 
 from mattecli.core.imaging.pixels import to_8_bit, to_unit
-from mattecli.core.imaging.trimaps import BACKGROUND, SUBJECT
 from mattecli.core.matting.blocks import busy_blocks, grown
 from mattecli.core.matting.closed_form import solve_closed_form
 from mattecli.core.matting.color_windows import ColorWindows
-from mattecli.core.matting.marks import spread_marks
+from mattecli.core.matting.marks import fit_marks, spread_marks
 from mattecli.core.matting.placing import resize
 
 # Radius of windows at half the network's size, and the contrast (squared) below which one is flat.
@@ -25,8 +24,6 @@ _SOLVED_PIXELS = 1_000_000
 # Rows of the full-size photo that are worked on at once, and the side of blocks that are left out
 # where all is sure.
 _STRIP, _BLOCK = 32, 32
-# Marks on less than this share of the photo are points and strokes.
-_STROKE = 0.02
 # Around what marks changed at that size, the full-size matte is made anew.
 _AROUND_CHANGE = np.ones((9, 9), np.uint8)
 
@@ -67,33 +64,6 @@ def refine(
     return _guided_upsample(color, matte, network_input)
 
 
-def refine_in_trimap(
-    color: np.ndarray,
-    matte: np.ndarray,
-    trimap: np.ndarray,
-    level: str = "fast",
-    network_input: np.ndarray | None = None,
-) -> np.ndarray:
-    """Solve what a trimap leaves open, from the network's matte and the photo.
-
-    Parameters
-    ----------
-    color : ndarray of shape (H, W, 3), uint8 or uint16
-    matte : float32 ndarray of shape (h, w), in [0, 1]
-    trimap : uint8 ndarray of shape (H, W)
-        `SUBJECT`, `BACKGROUND` or `UNKNOWN`, as `read_trimap` gives it.
-    level, network_input
-        See `refine`, which brings the matte to the photo's size beforehand.
-
-    Returns
-    -------
-    float32 ndarray of shape (H, W), in [0, 1]
-        0 or 1 where the trimap says so.
-    """
-    first = refine(color, matte, level, network_input)
-    return refine_with_marks(color, first, trimap == SUBJECT, trimap == BACKGROUND, matte)
-
-
 def refine_with_marks(
     color: np.ndarray,
     first: np.ndarray,
@@ -128,7 +98,7 @@ def refine_with_marks(
     small = _to_solve(color)
     size = small.shape[:2]
     start = resize(first, *size)
-    inside, outside = (_fit_marks(mask, size) for mask in (subject, background))
+    inside, outside = (fit_marks(mask, size) for mask in (subject, background))
     inside, outside = inside & ~outside, outside & ~inside
     plain = None if plain is None else resize(plain, *size)
     spread = spread_marks(to_8_bit(small), start, inside, outside, plain)
@@ -149,13 +119,6 @@ def _brought_back(
     changed = cv2.dilate(changed, _AROUND_CHANGE).astype(np.float32)
     share = cv2.resize(changed, first.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return first + share * (_guided_upsample(color, solved) - first)
-
-
-def _fit_marks(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Reduce marks; of a trimap the borders are kept, of points and strokes every pixel."""
-    covered = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-    is_stroke = np.count_nonzero(mask) < _STROKE * mask.size
-    return covered > (0 if is_stroke else 0.5)
 
 
 def _to_solve(color: np.ndarray) -> np.ndarray:
