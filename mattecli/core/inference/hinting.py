@@ -99,9 +99,9 @@ def merged(before: np.ndarray, after: np.ndarray, hints: Hints) -> np.ndarray:
 def within_guide(alpha: np.ndarray, guide: np.ndarray) -> np.ndarray:
     """Hold a matte to a rough one of any size, except near that one's borders."""
     guide = resize(guide, *alpha.shape)
-    border = ((guide > _UNSURE[0]) & (guide < _UNSURE[1])).astype(np.uint8)
-    border += cv2.morphologyEx((guide > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, _GAP)
+    edge = cv2.morphologyEx((guide > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, _GAP)
+    sure = (edge == 0) & ((guide <= _UNSURE[0]) | (guide >= _UNSURE[1]))
     reach = max(1, round(_GUIDE_BAND * max(alpha.shape)))
-    distance = cv2.distanceTransform((border == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    distance = cv2.distanceTransform(sure.astype(np.uint8), cv2.DIST_L2, 5)
     weight = np.clip(2 - 2 * distance / reach, 0, 1)
     return guide + weight * (alpha - guide)
