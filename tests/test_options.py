@@ -18,7 +18,8 @@ from mattecli.core.matting.layout import Layout
 
 def test_the_api_has_the_keywords_that_are_declared():
     declared = {field.name for field in dataclasses.fields(PredictOptions)}
-    assert set(api.PredictKeywords.__annotations__) == declared | {"trimap"}
+    hints = {"box", "points", "not_points", "keep", "drop", "trimap", "guide", "subject"}
+    assert set(api.PredictKeywords.__annotations__) == declared | hints
     layout = {field.name for field in dataclasses.fields(Layout)}
     assert set(api.LayoutKeywords.__annotations__) | {"position"} == layout
 
