@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from mattecli.cli import build_dataset, composite, doctor, evaluate, export, predict, train, weights
+from mattecli.cli import (
+    build_dataset,
+    composite,
+    doctor,
+    evaluate,
+    export,
+    predict,
+    serve,
+    train,
+    weights,
+)
 from mattecli.cli.commands import Command, Group
 from mattecli.cli.defaults import read_defaults
 from mattecli.cli.status import ExitStatus
@@ -50,6 +60,7 @@ def _options(
 
 app.command("predict", cls=Command, rich_help_panel=_PICTURES)(predict.predict)
 app.command("composite", cls=Command, rich_help_panel=_PICTURES)(composite.composite)
+app.command("serve", cls=Command, rich_help_panel=_PICTURES)(serve.serve)
 app.command("train", cls=Command, rich_help_panel=_NETWORKS)(train.train)
 app.command("build-dataset", cls=Command, rich_help_panel=_NETWORKS)(build_dataset.build_dataset)
 app.command("evaluate", cls=Command, rich_help_panel=_NETWORKS)(evaluate.evaluate)

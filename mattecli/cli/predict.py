@@ -99,22 +99,15 @@ def _settings(
     inputs: SourceOptions,
     run: RunOptions,
 ) -> Settings:
-    from mattecli.core.imaging.colors import parse_color
-    from mattecli.core.inference.run import Settings
+    from mattecli.core.inference.run import settings_of
     from mattecli.core.matting.backgrounds import load_background
-    from mattecli.core.matting.outputs import OutputSpec
     from mattecli.core.ranks import is_main_process
 
-    behind = load_background(output.background) if output.background else None
-    crop = output.margin if output.crop else None
-    return Settings(
-        outputs=OutputSpec(output.kinds, output.bits, behind, crop),
-        refine=prediction.refine,
-        suffix=suffix,
-        compression=output.compression,
-        quality=output.quality,
-        keep_metadata=output.keep_metadata,
-        matte_color=parse_color(output.matte_color),
-        max_pixels=int(inputs.max_megapixels * 1e6),
+    return settings_of(
+        output,
+        prediction.refine,
+        suffix,
+        load_background(output.background) if output.background else None,
+        int(inputs.max_megapixels * 1e6),
         preview=run.preview is not None and is_main_process(),
     )

@@ -27,12 +27,14 @@ _PACKAGES = {
     "onnx": True,
     "pillow_heif": True,
     "av": True,
+    "starlette": True,
 }
 _DISTRIBUTIONS = {"cv2": ("opencv-python", "opencv-python-headless"), "PIL": ("pillow",)}
 _WHAT_EXTRAS_DO = {
     "onnx": "matte export: pip install 'mattecli[onnx]'",
     "pillow_heif": "HEIC photos: pip install pillow-heif",
     "av": "clips: pip install 'mattecli[video]'",
+    "starlette": "matte serve: pip install 'mattecli[serve]'",
 }
 
 

@@ -45,13 +45,27 @@ _PLUGINS = {
 }
 
 
+class NamedBytes(bytes):
+    """The bytes of a file that came by another way than standard input, and its name."""
+
+    name: str
+
+    def __new__(cls, data: bytes, name: str) -> NamedBytes:
+        """Give `data` a name."""
+        named = super().__new__(cls, data)
+        named.name = name
+        return named
+
+
 def max_bytes(max_pixels: int) -> int:
     """Give the size of the largest file that a picture of so many pixels can need."""
     return _BYTES_PER_PIXEL * max_pixels + _BYTES_BESIDE
 
 
 def name_of(source: Path | bytes) -> str:
-    """Name a source in messages; bytes have come through standard input."""
+    """Name a source in messages; bytes without a name have come through standard input."""
+    if isinstance(source, NamedBytes):
+        return source.name
     return "standard input" if isinstance(source, bytes) else str(source)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from mattecli.core.errors import MatteError, OutputUnusable, reason_of
 from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.assessment import Assessment
+from mattecli.core.inference.jobs import Job, JobQueue
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
 from mattecli.core.matting.full_size import NetworkMatte
@@ -29,19 +30,6 @@ _PIXELS_IN_MEMORY = 200_000_000
 # Batches whose photos are in memory, on an accelerator: crops of the second pass come in several
 # sizes, and each size fills a batch of its own.
 _BATCHES_IN_MEMORY = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One photo to cut, and where its results go: a path for each kind, ``-`` is stdout."""
-
-    source: Path | bytes
-    outputs: dict[str, Path]
-
-    @property
-    def name(self) -> str:
-        """Name of the photo for reports; ``-`` is standard input."""
-        return str(self.source) if isinstance(self.source, Path) else "-"
 
 
 @dataclass
@@ -88,7 +76,7 @@ class Steps:
 
 
 def run_pipeline(
-    jobs: Iterable[Job],
+    jobs: Iterable[Job] | JobQueue,
     predictor: Predictor,
     steps: Steps,
     *,
@@ -104,6 +92,8 @@ def run_pipeline(
 
     Parameters
     ----------
+    jobs : iterable of Job, or JobQueue
+        Of a queue all jobs are done that come until it is closed.
     batch_size : int
         Most crops that the network takes at once.
     workers : int
@@ -170,17 +160,27 @@ class _Pipeline:
         self._finishing: dict[Future, Job] = {}
 
     def run(
-        self, jobs: Iterable[Job], decoders: Executor, network: Executor, finishers: Executor
+        self,
+        jobs: Iterable[Job] | JobQueue,
+        decoders: Executor,
+        network: Executor,
+        finishers: Executor,
     ) -> Iterator[Outcome]:
         """Take every job through all steps."""
-        waiting = ((job, _pixels(job)) for job in jobs)
+        queue = jobs if isinstance(jobs, JobQueue) else None
+        listed = iter(()) if isinstance(jobs, JobQueue) else iter(jobs)
+        take = queue.take if queue else partial(next, listed, None)
         try:
             while True:
-                self._start_decoding(waiting, decoders)
-                if not self._pixels:
+                # Asked for before jobs are taken, so that none comes unseen in between.
+                arrival = queue.arrival() if queue else None
+                self._start_decoding(take, decoders)
+                if not self._pixels and arrival is None:
                     return
                 self._start_network(network)
                 futures = [*self._decoding, *self._running, *self._finishing]
+                if arrival is not None:
+                    futures.append(arrival)
                 wait(futures, return_when=FIRST_COMPLETED)
                 for outcome in chain(
                     self._take_decoded(), self._take_inferred(finishers), self._take_finished()
@@ -193,9 +193,13 @@ class _Pipeline:
             for future in [*self._decoding, *self._running, *self._finishing]:
                 future.cancel()
 
-    def _start_decoding(self, waiting: Iterator[tuple[Job, int]], decoders: Executor) -> None:
+    def _start_decoding(self, take: Callable[[], Job | None], decoders: Executor) -> None:
         while len(self._decoding) < self._most_decoding and len(self._pixels) < self._most_photos:
-            self._upcoming = None if self._stopped() else self._upcoming or next(waiting, None)
+            if self._stopped():
+                self._upcoming = None
+                return
+            if self._upcoming is None and (following := take()):
+                self._upcoming = (following, _pixels(following))
             if self._upcoming is None:
                 return
             job, pixels = self._upcoming

@@ -11,6 +11,7 @@ import numpy as np
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clips import is_clip
+from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
@@ -19,7 +20,7 @@ from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.imaging.walking import by_stem, check_apart, relative_stem, scan, without_results
 from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.assessment import assess
-from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
 from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
@@ -45,6 +46,43 @@ class Settings:
     max_pixels: int = MAX_PIXELS
     preview: bool = False
     trimaps: dict[Path | bytes, Path] = field(default_factory=dict)
+
+
+def settings_of(
+    output: OutputOptions,
+    refine: str,
+    suffix: str,
+    background: np.ndarray | None,
+    max_pixels: int,
+    *,
+    preview: bool = False,
+) -> Settings:
+    """Put options together.
+
+    Parameters
+    ----------
+    suffix : str
+        Format of the results, with its dot.
+    background : ndarray, optional
+        What `output` names, see `OutputSpec`.
+
+    Raises
+    ------
+    MatteError
+        If a color is none.
+    """
+    crop = output.margin if output.crop else None
+    return Settings(
+        outputs=OutputSpec(output.kinds, output.bits, background, crop),
+        refine=refine,
+        suffix=suffix,
+        compression=output.compression,
+        quality=output.quality,
+        keep_metadata=output.keep_metadata,
+        matte_color=parse_color(output.matte_color),
+        max_pixels=max_pixels,
+        preview=preview,
+    )
 
 
 def plan_jobs(
@@ -211,8 +249,16 @@ def hints_for(job: Job, picture: Picture, settings: Settings) -> Hints | None:
     return None
 
 
-def finish(item: Item, settings: Settings) -> Outcome:
-    """Bring the matte to full size, make what is wanted, and write it."""
+def finish(
+    item: Item, settings: Settings, write: Callable[[Path, bytes], None] | None = None
+) -> Outcome:
+    """Bring the matte to full size, make what is wanted, and write it.
+
+    Parameters
+    ----------
+    write : callable, optional
+        Takes the path and the content of each file; `write_result` by default.
+    """
     picture = item.picture
     alpha = full_size_alpha(picture, item.found, settings.refine, item.hints)
     results = render_outputs(picture.color, alpha, settings.outputs)
@@ -227,7 +273,7 @@ def finish(item: Item, settings: Settings) -> Outcome:
             exif=kept[1],
             dpi=picture.dpi,
         )
-        write_result(path, data)
+        (write or write_result)(path, data)
     preview = preview_row(picture.color, alpha) if settings.preview else None
     assessment = assess(alpha, item.found.matte.shape)
     status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")

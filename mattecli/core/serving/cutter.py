@@ -1,0 +1,167 @@
+"""Photos of requests on their way through the one pipeline, which runs as long as the server."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.imaging.pixels import Picture
+from mattecli.core.inference.jobs import Job, JobQueue
+from mattecli.core.inference.pipeline import Item, Outcome, Steps, run_pipeline
+from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.run import Settings, decode, finish
+
+
+@dataclass(eq=False)
+class Cutting:
+    """A photo that is being cut.
+
+    Attributes
+    ----------
+    files : dict of bytes
+        The results by kind, if they stay in memory.
+    outcome : Future of Outcome
+        How it ended, once it has.
+    is_refused : bool
+        Whether it failed because of what it is, and would do so again.
+    """
+
+    job: Job
+    settings: Settings
+    in_memory: bool
+    files: dict[str, bytes] = field(default_factory=dict)
+    outcome: Future[Outcome] = field(default_factory=Future)
+    is_refused: bool = False
+    is_abandoned: bool = False
+
+
+class Cutter:
+    """Cuts photos that come one by one; those that wait go through the network together.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    batch_size, workers : int
+        See `run_pipeline`.
+    """
+
+    def __init__(self, predictor: Predictor, *, batch_size: int, workers: int) -> None:
+        self.predictor = predictor
+        self._batch_size, self._workers = batch_size, workers
+        self._queue = JobQueue()
+        self._cuttings: dict[Job, Cutting] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="cutter", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether photos are taken."""
+        return self._thread.is_alive() and not self._queue.is_closed
+
+    def submit(
+        self,
+        source: Path | bytes,
+        settings: Settings,
+        outputs: dict[str, Path] | None = None,
+        *,
+        urgent: bool = True,
+    ) -> Cutting:
+        """Take a photo.
+
+        Parameters
+        ----------
+        outputs : dict of Path, optional
+            Files to write, by kind; without them results stay in memory.
+        urgent : bool
+            Whether somebody waits for it; others are done when nothing urgent waits.
+
+        Raises
+        ------
+        MatteError
+            If the server is being stopped.
+        """
+        paths = outputs or {kind: Path(kind) for kind in settings.outputs.kinds}
+        cutting = Cutting(Job(source, paths), settings, in_memory=outputs is None)
+        with self._lock:
+            self._cuttings[cutting.job] = cutting
+        try:
+            self._queue.put(cutting.job, urgent=urgent)
+        except MatteError:
+            del self._cuttings[cutting.job]
+            raise
+        return cutting
+
+    def abandon(self, cutting: Cutting) -> None:
+        """Spare what is left to do of a photo that nobody waits for any more."""
+        cutting.is_abandoned = True
+        if self._queue.drop(cutting.job):
+            self._end(Outcome(cutting.job, "failed", _ABANDONED))
+
+    def close(self) -> None:
+        """Finish what somebody waits for, and stop."""
+        self._queue.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        steps = Steps(self._decode, self._finish)
+        try:
+            for outcome in run_pipeline(
+                self._queue,
+                self.predictor,
+                steps,
+                batch_size=self._batch_size,
+                workers=self._workers,
+            ):
+                self._end(outcome)
+        finally:
+            # Nobody shall wait for what will not come, also after an error in the pipeline itself.
+            self._queue.close()
+            for job in list(self._cuttings):
+                self._end(Outcome(job, "failed", "the server is being stopped"))
+
+    def _end(self, outcome: Outcome) -> None:
+        with self._lock:
+            cutting = self._cuttings.pop(outcome.job, None)
+        if cutting is not None:
+            cutting.outcome.set_result(outcome)
+
+    def _decode(self, job: Job) -> Picture:
+        cutting = self._cuttings[job]
+        _check_wanted(cutting)
+        try:
+            return decode(job, cutting.settings)
+        except MatteError:
+            cutting.is_refused = True
+            raise
+
+    def _finish(self, item: Item) -> Outcome:
+        cutting = self._cuttings[item.job]
+        _check_wanted(cutting)
+        if not cutting.in_memory:
+            try:
+                return finish(item, cutting.settings)
+            except OutputUnusable as error:
+                # A run ends where it cannot write; a server has other requests.
+                raise MatteError(str(error)) from None
+        try:
+            return finish(item, cutting.settings, lambda path, data: _keep(cutting, path, data))
+        except MatteError:
+            # Such as a picture too large for its format.
+            cutting.is_refused = True
+            raise
+
+
+_ABANDONED = "nobody waits for it any more"
+
+
+def _check_wanted(cutting: Cutting) -> None:
+    if cutting.is_abandoned:
+        raise MatteError(_ABANDONED)
+
+
+def _keep(cutting: Cutting, path: Path, data: bytes) -> None:
+    cutting.files[str(path)] = data

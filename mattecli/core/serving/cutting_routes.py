@@ -1,0 +1,117 @@
+"""``/v1/cutout`` and ``/v1/alpha``: one photo in, one result out."""
+
+from __future__ import annotations
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.opening import NamedBytes
+from mattecli.core.imaging.pixels import to_8_bit
+from mattecli.core.imaging.reading import read_picture, to_srgb
+from mattecli.core.inference.options import Kind
+from mattecli.core.inference.run import Settings
+from mattecli.core.matting.outputs import flatten
+from mattecli.core.serving.bodies import Body, named
+from mattecli.core.serving.photo_options import settings_for
+from mattecli.core.serving.refusals import Refusal
+from mattecli.core.serving.service import Cut, Service, check_photo
+
+#: Media types by suffix.
+MEDIA_TYPES = {
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".jpg": "image/jpeg",
+    ".tiff": "image/tiff",
+}
+#: Names of the field of a form that holds the photo; a body that is no form has none.
+PHOTO_FIELDS = ("", "image", "photo", "file", "image_file")
+
+
+def cutting_routes(service: Service) -> list[Route]:
+    """Give the routes."""
+
+    async def answer(request: Request, kind: Kind) -> Response:
+        cut = await service.cut(request, lambda body: _understand(service, kind, request, body))
+        return image_response(cut)
+
+    async def cutout(request: Request) -> Response:
+        return await answer(request, Kind.cutout)
+
+    async def alpha(request: Request) -> Response:
+        return await answer(request, Kind.alpha)
+
+    return [
+        Route("/v1/cutout", cutout, methods=["POST"]),
+        Route("/v1/alpha", alpha, methods=["POST"]),
+    ]
+
+
+async def _understand(
+    service: Service, kind: Kind, request: Request, body: Body
+) -> tuple[NamedBytes, Settings]:
+    given = options_of(request, body)
+    url = given.pop("url", None)
+    unknown = body.files.keys() - {*PHOTO_FIELDS, "background"}
+    if unknown:
+        raise Refusal(400, f"no file field '{min(unknown)}': use image and background")
+    photo = body.file(*PHOTO_FIELDS) or (await service.fetch(url) if url else None)
+    photo = named(photo, "send it as the body, or as the field 'image' of a form")
+    behind = body.file("background")
+    background = None
+    if behind is not None:
+        background = await run_in_threadpool(read_background, behind, service.options.max_pixels)
+    try:
+        given.setdefault("refine", service.refine)
+        return photo, settings_for(kind, given, service.options.max_pixels, background)
+    except MatteError as error:
+        raise Refusal(400, str(error)) from None
+
+
+def options_of(request: Request, body: Body) -> dict[str, str]:
+    """Give the options, which come in the query or as fields of a form.
+
+    Raises
+    ------
+    Refusal
+        If one is there twice.
+    """
+    pairs = [*request.query_params.multi_items(), *body.fields.items()]
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Refusal(400, f"'{twice}' is there twice")
+    return given
+
+
+def read_background(data: NamedBytes, max_pixels: int) -> np.ndarray:
+    """Read a picture to lay the subject on, uint8 H×W×3.
+
+    Raises
+    ------
+    Refusal
+        If it is no picture, or too large.
+    """
+    check_photo(data, max_pixels)
+    try:
+        picture = to_srgb(read_picture(data, max_pixels))
+    except MatteError as error:
+        raise Refusal(422, str(error)) from None
+    return to_8_bit(flatten(picture, np.ones(3, np.float32)))
+
+
+def image_response(cut: Cut) -> Response:
+    """Give the file, and in headers how it ended."""
+    outcome = cut.outcome
+    headers = {
+        "X-Matte-Status": outcome.status,
+        "Server-Timing": f"cut;dur={1000 * outcome.seconds:.0f}",
+    }
+    if outcome.assessment is not None:
+        headers["X-Matte-Confidence"] = f"{outcome.assessment.confidence:.3f}"
+        headers["X-Matte-Subject"] = f"{outcome.assessment.subject:.4f}"
+    return Response(cut.data, media_type=MEDIA_TYPES[cut.suffix], headers=headers)

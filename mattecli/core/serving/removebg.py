@@ -1,0 +1,165 @@
+"""``/v1.0/removebg``: what clients of remove.bg ask, so that they can be pointed here.
+
+What would change the result and is not known here is refused, and never left out in silence.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.opening import NamedBytes
+from mattecli.core.imaging.reading import image_size
+from mattecli.core.inference.options import Kind
+from mattecli.core.inference.run import Settings
+from mattecli.core.serving.bodies import Body, decoded_base64, named
+from mattecli.core.serving.cutting_routes import MEDIA_TYPES, options_of, read_background
+from mattecli.core.serving.photo_options import settings_for
+from mattecli.core.serving.refusals import CODES, Refusal
+from mattecli.core.serving.service import Cut, Service
+
+# What changes nothing here: results have the photo's size, and any kind of subject is cut.
+_IGNORED = ("size", "type", "type_level", "semitransparency")
+# Values of what is not done here that ask for nothing.
+_HARMLESS = {
+    "scale": ("", "original"),
+    "position": ("", "original", "center"),
+    "add_shadow": ("", "false"),
+    "shadow_type": ("", "none"),
+    "roi": ("", "0% 0% 100% 100%"),
+    "semitransparency": ("", "true"),
+}
+_FORMATS = {"auto": "png", "png": "png", "jpg": "jpg", "webp": "webp"}
+_KNOWN = {
+    *_IGNORED,
+    *_HARMLESS,
+    "image_url",
+    "image_file_b64",
+    "format",
+    "channels",
+    "bg_color",
+    "bg_image_url",
+    "crop",
+    "crop_margin",
+}
+
+
+def removebg_routes(service: Service) -> list[Route]:
+    """Give the routes."""
+
+    async def remove(request: Request) -> Response:
+        try:
+            cut = await service.cut(request, lambda body: _understand(service, request, body))
+            if cut.outcome.status == "empty":
+                raise Refusal(400, "Could not identify foreground in image.")
+        except Refusal as error:
+            return _errors(error)
+        return _answer(cut, as_json=_wants_json(request))
+
+    async def account(request: Request) -> Response:
+        credits = {"total": 0, "subscription": 0, "payg": 0, "enterprise": 0}
+        api = {"free_calls": 0, "sizes": "all"}
+        return JSONResponse({"data": {"attributes": {"credits": credits, "api": api}}})
+
+    return [
+        Route("/v1.0/removebg", remove, methods=["POST"]),
+        Route("/v1.0/account", account, methods=["GET"]),
+    ]
+
+
+async def _understand(
+    service: Service, request: Request, body: Body
+) -> tuple[NamedBytes, Settings]:
+    given = {name: text for name, text in options_of(request, body).items() if text != "undefined"}
+    for name, text in given.items():
+        if name not in _KNOWN:
+            raise Refusal(400, f"Unknown parameter: {name}")
+        if name in _HARMLESS and text.lower() not in _HARMLESS[name]:
+            raise Refusal(400, f"{name} is not supported here")
+    photo = named(await _photo(service, body, given), "image_file, image_file_b64 or image_url")
+    background = await _background(service, body, given)
+    channels = given.get("channels") or "rgba"
+    if channels not in ("rgba", "alpha"):
+        raise Refusal(400, f"channels is rgba or alpha, not '{channels}'")
+    kind = Kind.alpha if channels == "alpha" else Kind.cutout
+    options = _options(given) | {"refine": service.refine}
+    try:
+        return photo, settings_for(kind, options, service.options.max_pixels, background)
+    except MatteError as error:
+        raise Refusal(400, str(error)) from None
+
+
+async def _photo(service: Service, body: Body, given: dict[str, str]) -> NamedBytes | None:
+    if photo := body.file("image_file", ""):
+        return photo
+    if text := given.get("image_file_b64"):
+        return decoded_base64(text, "image_file_b64")
+    url = given.get("image_url")
+    return await service.fetch(url) if url else None
+
+
+async def _background(service: Service, body: Body, given: dict[str, str]) -> np.ndarray | None:
+    data = body.file("bg_image_file")
+    if url := given.get("bg_image_url"):
+        data = await service.fetch(url)
+    if data is None:
+        return None
+    return await run_in_threadpool(read_background, data, service.options.max_pixels)
+
+
+def _options(given: dict[str, str]) -> dict[str, str]:
+    """Translate options to ours."""
+    wanted = given.get("format") or "auto"
+    if wanted not in _FORMATS:
+        raise Refusal(400, f"format is {', '.join(_FORMATS)}, not '{wanted}'")
+    options = {"format": _FORMATS[wanted]}
+    if color := given.get("bg_color"):
+        is_hex = re.fullmatch(r"[0-9a-fA-F]{3,8}", color)
+        options["background"] = f"#{color}" if is_hex else color
+    elif wanted == "jpg" and given.get("channels") != "alpha":
+        # As their JPEG files, which cannot be transparent.
+        options["background"] = "white"
+    if given.get("crop", "").lower() in ("1", "true"):
+        options |= {"crop": "true", "margin": _margin(given.get("crop_margin") or "0")}
+    return options
+
+
+def _margin(text: str) -> str:
+    """Turn ``10%`` into a share of the subject's size."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if text in ("0", "0px"):
+        return "0"
+    if found is None:
+        raise Refusal(400, f"crop_margin is supported as one number of percent, not as '{text}'")
+    return str(float(found[1]) / 100)
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "").lower()
+
+
+def _answer(cut: Cut, *, as_json: bool) -> Response:
+    width, height = image_size(cut.data)
+    headers = {
+        "X-Type": "other",
+        "X-Width": str(width),
+        "X-Height": str(height),
+        "X-Credits-Charged": "0",
+    }
+    if as_json:
+        result = {"result_b64": base64.b64encode(cut.data).decode()}
+        return JSONResponse({"data": result}, headers=headers)
+    return Response(cut.data, media_type=MEDIA_TYPES[cut.suffix], headers=headers)
+
+
+def _errors(error: Refusal) -> JSONResponse:
+    """Give an error as their clients read it."""
+    content = {"title": str(error), "code": CODES.get(error.status, "error")}
+    return JSONResponse({"errors": [content]}, error.status, headers=error.headers)

@@ -1,0 +1,168 @@
+"""Listening, and stopping once what has begun is done."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+import uvicorn
+
+from mattecli.core.device import usable_cores
+from mattecli.core.errors import MatteError
+from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.run import load_predictor
+from mattecli.core.serving.application import make_application
+from mattecli.core.serving.cutter import Cutter
+from mattecli.core.serving.guard import Access, is_loopback
+from mattecli.core.serving.options import ServeOptions
+from mattecli.core.serving.service import Service
+
+# Seconds between two looks at whether to stop.
+_INTERVAL = 0.1
+# Seconds that a connection may rest between two requests.
+_KEEP_ALIVE = 20
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where the server is reached."""
+
+    address: str
+    token: str | None
+
+    @property
+    def link(self) -> str:
+        """The address of the page, with the token that lets a browser in."""
+        return f"{self.address}/?token={self.token}" if self.token else f"{self.address}/"
+
+
+def access_of(options: ServeOptions) -> Access:
+    """Tell who may ask: only this machine, or whoever shows a token.
+
+    Raises
+    ------
+    MatteError
+        If the token is empty.
+    """
+    token = options.token
+    if token is not None and not token.strip():
+        raise MatteError("the token is empty: give another one, or none to have one made")
+    is_local = options.host == "localhost" or is_loopback(options.host)
+    if token is None and not is_local:
+        token = secrets.token_urlsafe(24)
+    return Access(token, tuple(name.lower() for name in options.allow_host))
+
+
+def serve(
+    options: ServeOptions,
+    prediction: PredictOptions,
+    run: RunOptions,
+    *,
+    started: Callable[[Listening], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Serve until `stopped`; requests that are in the works then are still answered.
+
+    Parameters
+    ----------
+    started : callable
+        Is told once where the server listens.
+
+    Raises
+    ------
+    MatteError
+        If the address cannot be listened on, or see `load_model`.
+    """
+    access = access_of(options)
+    workers = run.workers or min(usable_cores(), 8)
+    with closing(_listen(options.host, options.port)) as sock:
+        predictor = load_predictor(prediction, max_concurrency=workers)
+        cutter = Cutter(
+            predictor, batch_size=run.batch_size_on(predictor.device_type), workers=workers
+        )
+        try:
+            application = make_application(Service(cutter, options, prediction.refine), access)
+            host = f"[{options.host}]" if ":" in options.host else options.host
+            listening = Listening(f"http://{host}:{sock.getsockname()[1]}", access.token)
+            _run(_server(application, options), sock, stopped, lambda: started(listening))
+        finally:
+            cutter.close()
+
+
+def _server(application, options: ServeOptions) -> uvicorn.Server:
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE,
+        # Requests end within their own time, reading and cutting; this is for what does not.
+        timeout_graceful_shutdown=int(2 * options.timeout) + 1,
+    )
+    return uvicorn.Server(config)
+
+
+def _run(
+    server: uvicorn.Server,
+    sock: socket.socket,
+    stopped: Callable[[], bool],
+    started: Callable[[], None],
+) -> None:
+    """Run a server in a thread of its own: in the main one it would take over the signals."""
+    ended = threading.Event()
+    errors: list[BaseException] = []
+
+    def listen() -> None:
+        try:
+            asyncio.run(server.serve(sockets=[sock]))
+        # SystemExit is how uvicorn ends where it cannot start.
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=listen, name="http")
+    thread.start()
+    told = False
+    try:
+        while not ended.wait(_INTERVAL):
+            if server.started and not told:
+                started()
+                told = True
+            if stopped():
+                server.should_exit = True
+    except BaseException:
+        # A second Ctrl-C waits for nothing.
+        server.should_exit = server.force_exit = True
+        raise
+    finally:
+        thread.join()
+    if errors:
+        raise MatteError(f"the server ended: {errors[0] or type(errors[0]).__name__}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(128)
+        except BaseException:
+            sock.close()
+            raise
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MatteError(
+            f"cannot listen on {host} port {port}: {reason}: choose another one with --port"
+        ) from None
+    return sock

@@ -1,0 +1,48 @@
+"""A server of ours on this machine's loopback address, in a thread of the tests."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.serving.options import ServeOptions
+from mattecli.core.serving.running import Listening, serve
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@contextmanager
+def matte_serving(
+    *, run: RunOptions | None = None, refine: str = "fast", **options: Any
+) -> Iterator[Listening]:
+    """Serve on a free port until the block ends, and give where."""
+    listening: queue.Queue[Listening | BaseException] = queue.Queue()
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            serve(
+                ServeOptions(**{"port": 0, **options}),
+                PredictOptions(refine=refine, device="cpu"),
+                run or RunOptions(),
+                started=listening.put,
+                stopped=stop.is_set,
+            )
+        except BaseException as error:
+            listening.put(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        started = listening.get(timeout=60)
+        if isinstance(started, BaseException):
+            raise started
+        yield started
+    finally:
+        stop.set()
+        thread.join()

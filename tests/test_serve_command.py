@@ -1,0 +1,38 @@
+"""``matte serve`` as a process: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from typer.testing import CliRunner
+
+from mattecli.cli.app import app
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_well(number):
+    command = [sys.executable, "-m", "mattecli", "serve", "--port", "0", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stderr.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
+        with urllib.request.urlopen(f"{address}v1/health", timeout=10) as answer:
+            assert answer.status == 200
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--queue", "0"], ["--timeout", "nan"]])
+def test_wrong_limits_are_refused(arguments):
+    assert CliRunner().invoke(app, ["serve", *arguments]).exit_code == 2
+
+
+def test_an_address_that_is_not_here_is_said():
+    result = CliRunner().invoke(app, ["serve", "--host", "192.0.2.1", "--token", "x"])
+    assert result.exit_code == 1
+    assert "cannot listen on 192.0.2.1" in str(result.exception)
