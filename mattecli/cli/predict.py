@@ -20,6 +20,7 @@ from mattecli.core.inference.options import (
 )
 
 if TYPE_CHECKING:
+    from mattecli.core.inference.photo_hints import RunHints
     from mattecli.core.inference.pipeline import Job
     from mattecli.core.inference.run import Settings
 
@@ -52,6 +53,7 @@ def predict(
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
     from mattecli.core.errors import MatteError
+    from mattecli.core.inference.hint_planning import plan_hints
     from mattecli.core.inference.run import plan_jobs
 
     of_clip, suffix, into_folder = usage_of(
@@ -65,6 +67,14 @@ def predict(
         inputs.trimap,
         inputs.watch,
         run.preview,
+        inputs.box,
+        inputs.point,
+        inputs.not_point,
+        inputs.keep,
+        inputs.drop,
+        inputs.hints,
+        inputs.guide,
+        inputs.subject,
     )
     # Wrong in itself, and so none of what only does not go with something else.
     if output.bits not in (8, 16):
@@ -80,14 +90,11 @@ def predict(
     preview = run.preview
     if preview is not None and preview.resolve() in {Path(job.name).resolve() for job in jobs}:
         raise MatteError(f"{preview} would overwrite a photo: choose another place for the preview")
-    settings = _settings(output, prediction, suffix, inputs, run)
+    hints = plan_hints(inputs, Path(source), jobs)
+    settings = _settings(output, prediction, suffix, inputs, run, hints)
     if of_clip:
         predict_clip(Path(source), Path(out), settings, prediction, run, smooth=inputs.smooth)
         return
-    if inputs.trimap:
-        from mattecli.core.inference.run import find_trimaps
-
-        settings.trimaps.update(find_trimaps(inputs.trimap, Path(source), jobs))
     rescan = (lambda: plan()[0]) if inputs.watch else None
     predict_photos(jobs, settings, prediction, run, ignored=ignored, rescan=rescan)
 
@@ -98,6 +105,7 @@ def _settings(
     suffix: str,
     inputs: SourceOptions,
     run: RunOptions,
+    hints: RunHints,
 ) -> Settings:
     from mattecli.core.inference.run import settings_of
     from mattecli.core.matting.backgrounds import load_background
@@ -110,4 +118,5 @@ def _settings(
         load_background(output.background) if output.background else None,
         int(inputs.max_megapixels * 1e6),
         preview=run.preview is not None and is_main_process(),
+        hints=hints,
     )

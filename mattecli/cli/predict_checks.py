@@ -8,7 +8,13 @@ from typing import NamedTuple
 import typer
 
 from mattecli.cli.destination import clip_suffix, is_folder, result_suffix
-from mattecli.core.inference.options import Format, Kind, OutputOptions, SourceOptions
+from mattecli.core.inference.options import (
+    Format,
+    Kind,
+    OutputOptions,
+    SourceOptions,
+    SubjectChoice,
+)
 
 
 class Usage(NamedTuple):
@@ -30,6 +36,14 @@ def usage_of(
     trimap: Path | None,
     watch: bool,
     preview: Path | None,
+    box: list[str],
+    point: list[str],
+    not_point: list[str],
+    keep: Path | None,
+    drop: Path | None,
+    hints: Path | None,
+    guide: Path | None,
+    subject: SubjectChoice,
 ) -> Usage:
     """Understand what is wanted, or refuse at once what could only fail later.
 
@@ -51,7 +65,18 @@ def usage_of(
     kinds = [Kind(kind) for kind in save]
     output = OutputOptions(kinds, image_format, bits, background=background, crop=crop)
     check_usage(output, suffix, preview and Path(preview), into_folder)
-    inputs = SourceOptions(trimap=trimap, watch=watch)
+    inputs = SourceOptions(
+        box=box,
+        point=point,
+        not_point=not_point,
+        keep=keep,
+        drop=drop,
+        hints=hints,
+        trimap=trimap,
+        guide=guide,
+        subject=subject,
+        watch=watch,
+    )
     check_source(Path(source), of_clip, inputs, crop or preview is not None)
     return Usage(of_clip, suffix, into_folder)
 
@@ -99,12 +124,26 @@ def check_source(source: Path, of_clip: bool, options: SourceOptions, photos_onl
     typer.BadParameter
         If there is any.
     """
+    from mattecli.core.errors import MatteError
+    from mattecli.core.inference.hint_values import check_places
     from mattecli.core.ranks import rank_and_world
 
     several = rank_and_world()[1] > 1
-    if of_clip and (photos_only or options.trimap or options.watch or several):
+    named = ("keep", "drop", "hints", "trimap", "guide")
+    beside = [f"--{name}" for name in named if getattr(options, name) is not None]
+    places = options.box or options.point or options.not_point
+    hinted = beside or places or options.subject != "all"
+    if of_clip and (photos_only or hinted or options.watch or several):
         raise typer.BadParameter(
-            "a clip is cut without --crop, --trimap, --watch and --preview, by a single process"
+            "a clip is cut without --crop, --watch, --preview and hints such as --trimap, by a "
+            "single process"
         )
-    if options.watch and (options.trimap or not source.is_dir() or several):
-        raise typer.BadParameter("--watch takes a folder, no --trimap, and a single process")
+    if options.watch and (beside or not source.is_dir() or several):
+        raise typer.BadParameter(
+            f"--watch takes a folder, no {beside[0] if beside else '--trimap'}, and a single "
+            "process"
+        )
+    try:
+        check_places(options.box, options.point, options.not_point)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -14,9 +14,10 @@ from mattecli.core.imaging.accepting import ImageLike, as_mask, as_picture
 from mattecli.core.imaging.pixels import to_unit
 from mattecli.core.imaging.strokes import strokes_of
 from mattecli.core.imaging.trimaps import trimap_of
+from mattecli.core.inference.options import SubjectChoice
 from mattecli.core.matting.blocks import Block
 from mattecli.core.matting.full_size import fit_to_photo
-from mattecli.core.matting.hints import Hints, SubjectChoice
+from mattecli.core.matting.hints import Hints
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -178,6 +179,35 @@ def lengths_of(values: Place, wholes: tuple[int, ...], name: str, form: str) -> 
             raise MatteError(f"the {name} '{_text(values)}' has {text}: percent are 0 to 100")
         found.append(value * whole / 100 if percent else value)
     return tuple(found)
+
+
+def check_places(
+    box: Sequence[Place] = (), points: Sequence[Place] = (), not_points: Sequence[Place] = ()
+) -> None:
+    """Raise `MatteError` if places are none, whatever the size of their photo."""
+    for places, count, name, form in (
+        (box, 4, "box", "x,y,width,height"),
+        (points, 2, "point", "x,y"),
+        (not_points, 2, "not-point", "x,y"),
+    ):
+        for place in places:
+            lengths_of(place, (100,) * count, name, form)
+
+
+def places_of(value: object) -> tuple[str, ...]:
+    """Understand one or several places as texts.
+
+    Raises
+    ------
+    MatteError
+        If it is neither a text nor a list.
+    """
+    if not isinstance(value, (str, list)):
+        raise MatteError(f"'{value}' is no place: use a text or a list")
+    try:
+        return tuple(_text(place) for place in _listed(value))
+    except TypeError:
+        raise MatteError(f"'{value}' is no list of places") from None
 
 
 def _listed(places: Any) -> list[Place]:

@@ -15,6 +15,7 @@ from mattecli.core.errors import MatteError
 Format = Literal["png", "webp", "tiff", "jpg"]
 Refine = Literal["none", "fast", "best"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+SubjectChoice = Literal["all", "largest", "center"]
 
 
 class Kind(str, Enum):
@@ -26,7 +27,7 @@ class Kind(str, Enum):
     composite = "composite"
 
 
-_RESULTS, _MATTE, _NETWORK, _RUN = "Results", "Matte", "Network", "Run"
+_RESULTS, _MATTE, _HINTS, _NETWORK, _RUN = "Results", "Matte", "Hints", "Network", "Run"
 
 
 def option(default: Any, help: str, *, panel: str = "", flags: tuple[str, ...] = (), **more: Any):
@@ -167,12 +168,54 @@ class OutputOptions:
 class SourceOptions:
     """What is read beside the photos, and which of them."""
 
+    box: list[str] = option(
+        [],
+        "The subject lies in this box, in pixels or percent; outside of it is background. Repeat "
+        "for several.",
+        panel=_HINTS,
+        metavar="X,Y,W,H",
+    )
+    point: list[str] = option(
+        [], "This place is subject. Repeat for several.", panel=_HINTS, metavar="X,Y"
+    )
+    not_point: list[str] = option(
+        [], "This place is background. Repeat for several.", panel=_HINTS, metavar="X,Y"
+    )
+    keep: Path | None = option(
+        None,
+        "Strokes or masks of what is subject, by the photos' names: any color on black or on a "
+        "transparent layer.",
+        panel=_HINTS,
+        metavar="FILE|DIR",
+    )
+    drop: Path | None = option(
+        None, "The same for what is background.", panel=_HINTS, metavar="FILE|DIR"
+    )
+    hints: Path | None = option(
+        None,
+        "A list of hints, a line or object for each photo: photo, box, points, not_points, keep, "
+        "drop, trimap, guide, subject.",
+        panel=_HINTS,
+        metavar="FILE.csv|json",
+    )
     trimap: Path | None = option(
         None,
         "Trimaps by the photos' names: what is black or white in one is taken as known, the rest "
         "is solved. Photos without one are done as usual.",
-        panel=_MATTE,
+        panel=_HINTS,
         metavar="FILE|DIR",
+    )
+    guide: Path | None = option(
+        None,
+        "Rough mattes by the photos' names, as of another tool, to be sharpened.",
+        panel=_HINTS,
+        metavar="FILE|DIR",
+    )
+    subject: SubjectChoice = option(
+        "all",
+        "Which of several separate subjects is meant: the one with the largest area, or nearest to "
+        "the middle of the photo.",
+        panel=_HINTS,
     )
     smooth: bool = option(
         True, "Average the mattes of a clip's frames as far as they show the same.", panel=_MATTE

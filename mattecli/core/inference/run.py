@@ -16,15 +16,15 @@ from mattecli.core.imaging.naming import name_outputs
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.imaging.trimaps import read_trimap
-from mattecli.core.imaging.walking import by_stem, check_apart, relative_stem, scan, without_results
+from mattecli.core.imaging.walking import check_apart, scan, without_results
 from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.assessment import assess
 from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
+from mattecli.core.inference.photo_hints import RunHints
 from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.matting.full_size import fit_to_photo, full_size_alpha
+from mattecli.core.matting.full_size import full_size_alpha
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
 from mattecli.core.ranks import rank_and_world
@@ -45,7 +45,7 @@ class Settings:
     matte_color: np.ndarray = field(default_factory=lambda: np.ones(3, np.float32))
     max_pixels: int = MAX_PIXELS
     preview: bool = False
-    trimaps: dict[Path | bytes, Path] = field(default_factory=dict)
+    hints: RunHints = field(default_factory=RunHints)
 
 
 def settings_of(
@@ -56,6 +56,7 @@ def settings_of(
     max_pixels: int,
     *,
     preview: bool = False,
+    hints: RunHints | None = None,
 ) -> Settings:
     """Put options together.
 
@@ -82,6 +83,7 @@ def settings_of(
         matte_color=parse_color(output.matte_color),
         max_pixels=max_pixels,
         preview=preview,
+        hints=hints or RunHints(),
     )
 
 
@@ -139,26 +141,6 @@ def plan_jobs(
         check_apart((path for paths in outputs for path in paths.values()), source, out)
     jobs = [Job(image, paths) for image, paths in zip(images, outputs, strict=True)]
     return jobs, ignored
-
-
-def find_trimaps(trimaps: Path, source: Path, jobs: list[Job]) -> dict[Path | bytes, Path]:
-    """Find the trimaps of photos: the same name in the same place below `trimaps`.
-
-    Raises
-    ------
-    MatteError
-        If no photo has one.
-    """
-    if trimaps.is_file():
-        return {job.source: trimaps for job in jobs}
-    named = by_stem(trimaps)
-    photos = [job.source for job in jobs if isinstance(job.source, Path)]
-    stems = {photo: relative_stem(photo, source) for photo in photos}
-    found: dict[Path | bytes, Path]
-    found = {photo: named[stem] for photo, stem in stems.items() if stem in named}
-    if not found:
-        raise MatteError(f"no trimap in {trimaps} has the name of a photo in {source}")
-    return found
 
 
 def shard_jobs(jobs: list[Job]) -> list[Job]:
@@ -241,12 +223,9 @@ def decode(job: Job, settings: Settings) -> Picture:
 
 
 def hints_for(job: Job, picture: Picture, settings: Settings) -> Hints | None:
-    """Read what is said of a photo beside it, if anything is."""
-    shape = picture.color.shape[:2]
-    if path := settings.trimaps.get(job.source):
-        trimap = fit_to_photo(read_trimap(path, settings.max_pixels), shape, str(path))
-        return Hints(shape, trimap=trimap)
-    return None
+    """Read what is said of a photo, if anything is."""
+    said = settings.hints.of(job.source)
+    return None if said.is_empty else said.read(picture.color.shape[:2], settings.max_pixels)
 
 
 def finish(

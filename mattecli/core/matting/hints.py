@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,8 +10,6 @@ import numpy as np
 from mattecli.core.errors import MatteError
 from mattecli.core.matting.blocks import Block, pair, scaled
 from mattecli.core.matting.marks import fit_marks
-
-SubjectChoice = Literal["all", "largest", "center"]
 
 #: Radius of what a point marks, as a share of the photo's long side.
 POINT_RADIUS = 0.003
@@ -53,7 +50,7 @@ class Hints:
     drop: np.ndarray | None = None
     trimap: np.ndarray | None = None
     guide: np.ndarray | None = None
-    subject: SubjectChoice = "all"
+    subject: str = "all"
 
     def __post_init__(self) -> None:
         """Refuse a point on the subject that no box holds."""

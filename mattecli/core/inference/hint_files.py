@@ -1,0 +1,138 @@
+"""Lists of hints for a folder: a CSV file with a line for each photo, or JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from mattecli.core.errors import MatteError, suggest
+from mattecli.core.inference.hint_values import check_places, places_of
+from mattecli.core.inference.options import SubjectChoice
+from mattecli.core.inference.photo_hints import PICTURES, PhotoHints
+
+_PHOTO = "photo"
+_PLACES = ("box", "points", "not_points")
+_KEYS = (_PHOTO, *_PLACES, *PICTURES, "subject")
+# A list is text; larger files are something else.
+_MOST_BYTES = 50_000_000
+
+
+class Line(NamedTuple):
+    """What a list says of one photo, and where it says so."""
+
+    photo: str
+    where: str
+    hints: PhotoHints
+
+
+def read_hint_file(path: Path) -> list[Line]:
+    """Read a list of hints.
+
+    CSV has a header with some of the columns ``photo``, ``box``, ``points``, ``not_points``,
+    ``keep``, ``drop``, ``trimap``, ``guide`` and ``subject``; several places in one cell are
+    separated by semicolons. JSON is a list of objects with these keys, or an object of such objects
+    by the photo's name; several places are a list. Names of pictures are relative to the list.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read or understood; the line is named.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise MatteError(f"{path} is too large for a list of hints")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise MatteError(f"cannot read {path}: {reason}") from None
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".json"):
+        raise MatteError(f"{path}: a list of hints is a .csv or a .json file")
+    rows = _rows_of_json(path, text) if suffix == ".json" else _rows_of_csv(path, text)
+    lines: list[Line] = []
+    seen: dict[str, str] = {}
+    for where, row in rows:
+        line = _line(path, where, row)
+        if line.photo in seen:
+            raise MatteError(f"{where}: {line.photo} has hints at {seen[line.photo]} already")
+        seen[line.photo] = where
+        lines.append(line)
+    if not lines:
+        raise MatteError(f"{path} holds no hints")
+    return lines
+
+
+def _rows_of_csv(path: Path, text: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    try:
+        reader = csv.DictReader(text.splitlines(), strict=True)
+        for key in reader.fieldnames or ():
+            _check_key(str(path), key.strip())
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise MatteError(
+                    f"{where} has not as many cells as the header: put what has commas in quotes"
+                )
+            yield where, {key.strip(): value.strip() for key, value in row.items()}
+    except csv.Error as error:
+        raise MatteError(f"{path}: not valid CSV ({error})") from None
+
+
+def _rows_of_json(path: Path, text: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MatteError(f"{path}: not valid JSON ({error})") from None
+    if isinstance(content, dict):
+        rows = [
+            {_PHOTO: name, **row} if isinstance(row, dict) else row for name, row in content.items()
+        ]
+    elif isinstance(content, list):
+        rows = content
+    else:
+        rows = [None]
+    for number, row in enumerate(rows, 1):
+        where = f"{path}, photo {number}"
+        if not isinstance(row, dict):
+            raise MatteError(f'{where}: hints are an object such as {{"box": "10,10,50,50"}}')
+        for key in row:
+            _check_key(where, key)
+        yield where, row
+
+
+def _check_key(where: str, key: str) -> None:
+    if key not in _KEYS:
+        raise MatteError(f"{where}: there is no hint '{key}': {suggest(key, _KEYS)}")
+
+
+def _line(path: Path, where: str, row: dict[str, Any]) -> Line:
+    """Understand a row; texts that are empty say nothing."""
+    photo = row.get(_PHOTO)
+    if not isinstance(photo, str) or not photo:
+        raise MatteError(f"{where} names no photo")
+    said: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == _PHOTO or value in (None, "", []):
+            continue
+        if key in _PLACES:
+            try:
+                said[key] = places_of(value)
+                check_places(**{key: said[key]})
+            except MatteError as error:
+                raise MatteError(f"{where}: {error}") from None
+        elif not isinstance(value, str):
+            raise MatteError(f"{where}: '{key}' must be a text")
+        elif key in PICTURES:
+            said[key] = path.parent / value
+            if not said[key].is_file():
+                raise MatteError(f"{where}: there is no file {said[key]}")
+        elif value not in get_args(SubjectChoice):
+            raise MatteError(
+                f"{where}: no subject '{value}': {suggest(value, get_args(SubjectChoice))}"
+            )
+        else:
+            said[key] = value
+    return Line(photo, where, PhotoHints(**said))

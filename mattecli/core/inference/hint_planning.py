@@ -1,0 +1,110 @@
+"""Which hints each photo of a run has: of the options, of files beside it, of a list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.walking import by_stem, relative_stem
+from mattecli.core.inference.hint_files import Line, read_hint_file
+from mattecli.core.inference.options import SourceOptions
+from mattecli.core.inference.photo_hints import PICTURES, PhotoHints, RunHints
+from mattecli.core.inference.pipeline import Job
+
+
+def plan_hints(options: SourceOptions, source: Path, jobs: list[Job]) -> RunHints:
+    """Find what options say of each photo of a run.
+
+    Raises
+    ------
+    MatteError
+        If files or a list have hints for no photo of the run, or cannot be read.
+    """
+    of_all = PhotoHints(
+        tuple(options.box),
+        tuple(options.point),
+        tuple(options.not_point),
+        subject=options.subject,
+    )
+    own: dict[Path | bytes, PhotoHints] = {job.source: of_all for job in jobs}
+    for key, kind in PICTURES.items():
+        place = getattr(options, key)
+        if place is None:
+            continue
+        for photo, path in beside(place, source, jobs, kind, strict=key != "trimap").items():
+            own[photo] = replace(own[photo], **cast(dict[str, Any], {key: path}))
+    if options.hints is not None:
+        for photo, line in match_lines(read_hint_file(options.hints), source, jobs).items():
+            own[photo] = line.over(own[photo])
+    return RunHints(of_all, own)
+
+
+def beside(
+    place: Path, source: Path, jobs: list[Job], kind: str, *, strict: bool
+) -> dict[Path | bytes, Path]:
+    """Find the pictures that go with photos: the same name in the same place below a folder.
+
+    Parameters
+    ----------
+    place : Path
+        A folder, or one file for all photos.
+    kind : str
+        What errors call such a picture.
+    strict : bool
+        Whether every one of them must go with a photo.
+
+    Raises
+    ------
+    MatteError
+        If none goes with a photo, or, if `strict`, one does not.
+    """
+    if place.is_file():
+        return {job.source: place for job in jobs}
+    named = by_stem(place)
+    photos = [job.source for job in jobs if isinstance(job.source, Path)]
+    stems = {relative_stem(photo, source): photo for photo in photos}
+    found: dict[Path | bytes, Path] = {
+        photo: named[stem] for stem, photo in stems.items() if stem in named
+    }
+    if not found:
+        raise MatteError(f"no {kind} in {place} has the name of a photo in {source}")
+    if strict and (left := [path for stem, path in named.items() if stem not in stems]):
+        more = f", and {len(left) - 1} more are like it" if len(left) > 1 else ""
+        raise MatteError(f"{left[0]} has the name of no photo in {source}{more}")
+    return found
+
+
+def match_lines(lines: list[Line], source: Path, jobs: list[Job]) -> dict[Path | bytes, PhotoHints]:
+    """Find the photos that lines are about, by their path below `source`, or that without suffix.
+
+    Raises
+    ------
+    MatteError
+        If there is no such photo, or more than one.
+    """
+    names: dict[str, list[Path | bytes]] = {}
+    for job in jobs:
+        for name in _names(job, source):
+            names.setdefault(name, []).append(job.source)
+    found: dict[Path | bytes, PhotoHints] = {}
+    for line in lines:
+        photos = names.get(line.photo.removeprefix("./"), [])
+        if not photos:
+            raise MatteError(f"{line.where}: {source} has no photo {line.photo}")
+        if len(photos) > 1:
+            raise MatteError(
+                f"{line.where}: {line.photo} is the name of several photos: add the suffix"
+            )
+        if photos[0] in found:
+            raise MatteError(f"{line.where}: {line.photo} has hints already")
+        found[photos[0]] = line.hints
+    return found
+
+
+def _names(job: Job, source: Path) -> set[str]:
+    if not isinstance(job.source, Path):
+        return {"-"}
+    stem = relative_stem(job.source, source)
+    return {stem, stem + job.source.suffix}
