@@ -94,21 +94,9 @@ def predict(
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     precision : {"auto", "fp32", "fp16", "bf16", "int8"}
-    box : (x, y, width, height) or list of such, optional
-        The subject lies in one of them, and what is outside of all is background. Numbers are
-        pixels, texts such as ``"12.5%"`` shares of the photo, and one text with commas is a box.
-    points, not_points : list of (x, y), optional
-        Places on the subject, and on what is not subject.
-    keep, drop : as `image`, optional
-        Strokes or masks of what is subject, and of what is not: bool arrays, or any color on black
-        or on a transparent layer.
-    trimap : as `image`, optional
-        What is black or white in it is known: see `refine_with_marks`. Labels 0, 1, 2 are
-        understood, too.
-    guide : as `image`, optional
-        A rough matte of another tool, to be sharpened.
-    subject : {"all", "largest", "center"}
-        Which of several separate subjects is meant.
+    **hints
+        ``box``, ``points``, ``not_points``, ``keep``, ``drop``, ``trimap``, ``guide`` and
+        ``subject``: see `Session.alpha`.
 
     Returns
     -------

@@ -103,8 +103,21 @@ class Session:
         long_side : int, optional
             Give a smaller matte, with this long side in pixels, for a quick look; hints are still
             in the photo's own pixels.
-        box, points, not_points, keep, drop, trimap, guide, subject
-            See `predict`.
+        box : (x, y, width, height) or list of such, optional
+            The subject lies in one of them, and what is outside of all is background. Numbers are
+            pixels, texts such as ``"12.5%"`` shares of the photo, and a text with commas is a box.
+        points, not_points : list of (x, y), optional
+            Places on the subject, and on what is not subject.
+        keep, drop : picture as `predict` takes it, optional
+            Strokes or masks of what is subject, and of what is not: bool arrays, or any color on
+            black or on a transparent layer.
+        trimap : picture as `predict` takes it, optional
+            What is black or white in it is known: see `refine_with_marks`. Labels 0, 1, 2 are
+            understood, too.
+        guide : picture as `predict` takes it, optional
+            A rough matte of another tool, to be sharpened.
+        subject : {"all", "largest", "center"}
+            Which of several separate subjects is meant.
 
         Returns
         -------
