@@ -27,6 +27,9 @@ class NetworkConfig:
     #: "hattmatting" or "late-fusion" (Zhang et al., CVPR 2019), which has no attention.
     architecture: str = "hattmatting"
     encoder: str = "resnext101_32x8d"
+    #: Whether the encoder's stem pools, which brings block 1 to stride 4. Of two readings of the
+    #: paper this is ours; without it, as in public ports, block 1 is at stride 2.
+    stem_pool: bool = True
     #: Stride of the deepest feature; 16 is reached by dilation, where the encoder allows it.
     output_stride: int = 16
     aspp_rates: tuple[int, ...] = (6, 12, 18)

@@ -15,6 +15,14 @@ from mattecli.core.errors import MatteError
 class Encoder(nn.Module):
     """Any timm CNN as a feature pyramid.
 
+    Parameters
+    ----------
+    output_stride : int
+        Stride of the deepest feature, by dilation where the encoder would have a greater one.
+    stem_pool : bool
+        Whether to keep the pooling of the stem; without it all features behind it are twice as
+        fine.
+
     Attributes
     ----------
     channels : dict[int, int]
@@ -23,19 +31,30 @@ class Encoder(nn.Module):
         Normalization the encoder was trained with; applied here, to images in [0, 1].
     """
 
-    def __init__(self, name: str, *, output_stride: int = 32, pretrained: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        output_stride: int = 32,
+        stem_pool: bool = True,
+        pretrained: bool = False,
+    ) -> None:
         super().__init__()
+        # What timm takes for the stride, as it does not know of the missing pooling.
+        nominal = output_stride if stem_pool else 2 * output_stride
         try:
             # Dilation is only named where it is wanted: not every encoder knows the argument.
-            dilation: dict[str, Any] = (
-                {} if output_stride == 32 else {"output_stride": output_stride}
-            )
+            dilation: dict[str, Any] = {} if nominal == 32 else {"output_stride": nominal}
             self.body = timm.create_model(
                 name, features_only=True, pretrained=pretrained, **dilation
             )
         except (RuntimeError, AssertionError, TypeError) as error:
             raise MatteError(f"encoder '{name}' cannot be built by timm: {error}") from None
         self.strides = self.body.feature_info.reduction()
+        if not stem_pool:
+            _drop_stem_pool(self.body, name)
+            # The first feature is the stem's own, before its pooling.
+            self.strides = [min(2, self.strides[0]), *(stride // 2 for stride in self.strides[1:])]
         self.channels = dict(zip(self.strides, self.body.feature_info.channels(), strict=True))
         if len(self.channels) < 3:
             raise MatteError(f"encoder '{name}' has no feature pyramid (strides {self.strides})")
@@ -57,6 +76,23 @@ class Encoder(nn.Module):
     def deepest(self) -> int:
         """Stride of the last feature."""
         return self.strides[-1]
+
+
+def _drop_stem_pool(body: nn.Module, name: str) -> None:
+    """Replace the pooling of an encoder's stem by nothing.
+
+    Raises
+    ------
+    MatteError
+        If it has none.
+    """
+    for part, module in body.named_children():
+        if isinstance(module, nn.MaxPool2d) or part == "maxpool":
+            setattr(body, part, nn.Identity())
+            return
+    raise MatteError(
+        f"encoder '{name}' has no pooling in its stem that stem_pool = false could drop"
+    )
 
 
 def load_encoder_weights(encoder: Encoder, name: str, path: Path) -> None:

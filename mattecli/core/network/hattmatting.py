@@ -63,7 +63,7 @@ class DetailHead(nn.Module):
 
 
 class HAttMatting(nn.Module):
-    """Alpha from a photo alone (Qiao et al., CVPR 2020; HAttMatting++, ACM TOMM 2022).
+    """Alpha from a photo alone (Qiao et al., CVPR 2020; HAttMatting++, ACM TOMM 2023).
 
     encoder -> ASPP -> channel attention distills the pyramidal features -> level by level, coarse
     to fine, spatial attention filters appearance cues, which are fused with the semantics -> alpha.
@@ -74,7 +74,10 @@ class HAttMatting(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(
-            config.encoder, output_stride=config.output_stride, pretrained=pretrained_encoder
+            config.encoder,
+            output_stride=config.output_stride,
+            stem_pool=config.stem_pool,
+            pretrained=pretrained_encoder,
         )
         if config.low_level:
             check_strides(config, self.encoder.channels)

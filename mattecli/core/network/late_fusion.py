@@ -58,7 +58,10 @@ class LateFusion(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(
-            config.encoder, output_stride=config.output_stride, pretrained=pretrained_encoder
+            config.encoder,
+            output_stride=config.output_stride,
+            stem_pool=config.stem_pool,
+            pretrained=pretrained_encoder,
         )
         check_strides(config, self.encoder.channels)
         channels, deepest = self.encoder.channels, self.encoder.deepest

@@ -6,7 +6,6 @@ They give configurations, which need no PyTorch; `build_network` makes networks 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from mattecli.core.errors import MatteError
@@ -16,11 +15,14 @@ from mattecli.core.network.config import NetworkConfig
 def hattmatting() -> NetworkConfig:
     """HAttMatting as in its paper (Qiao et al., CVPR 2020).
 
-    The widths of ASPP and decoder are ours, as the paper's public text does not give them.
+    Ours, as the paper's public text does not give them: the widths of ASPP and decoder, the 1x1
+    projections before the attention, one attention map for all channels, and one of two readings of
+    block 1, see ``stem_pool``. The encoder's weights are named, as timm's default ones may change.
     """
     return NetworkConfig(
         architecture="hattmatting",
-        encoder="resnext101_32x8d",
+        encoder="resnext101_32x8d.tv_in1k",
+        stem_pool=True,
         output_stride=16,
         aspp_rates=(6, 12, 18),
         pyramid_channels=256,
@@ -40,10 +42,11 @@ def hattmatting() -> NetworkConfig:
 
 
 def hattmatting_plus_plus() -> NetworkConfig:
-    """HAttMatting++ (Qiao et al., ACM TOMM 2022): cues of two levels, and sentry supervision."""
+    """HAttMatting++ (Qiao et al., ACM TOMM 2023): cues of two levels, and sentry supervision."""
     return NetworkConfig(
         architecture="hattmatting",
-        encoder="resnext101_32x8d",
+        encoder="resnext101_32x8d.tv_in1k",
+        stem_pool=True,
         output_stride=16,
         aspp_rates=(6, 12, 18),
         pyramid_channels=256,
@@ -71,6 +74,7 @@ def matte() -> NetworkConfig:
     return NetworkConfig(
         architecture="hattmatting",
         encoder="tf_efficientnet_lite0",
+        stem_pool=True,
         output_stride=32,
         aspp_rates=(6, 12, 2),
         pyramid_channels=128,
@@ -93,7 +97,8 @@ def late_fusion() -> NetworkConfig:
     """Late Fusion (Zhang et al., CVPR 2019), a trimap-free baseline, with its authors' encoder."""
     return NetworkConfig(
         architecture="late-fusion",
-        encoder="densenet201",
+        encoder="densenet201.tv_in1k",
+        stem_pool=True,
         output_stride=32,
         aspp_rates=(6, 12, 18),
         pyramid_channels=256,
@@ -127,7 +132,8 @@ def network_config(name: str, **changes: Any) -> NetworkConfig:
     Parameters
     ----------
     **changes
-        Fields of `NetworkConfig`; None leaves a field as it is.
+        Fields of `NetworkConfig`; None leaves a field as it is. ``stem_pool=False`` halves every
+        stride that is not among them: all features of the encoder are twice as fine then.
 
     Raises
     ------
@@ -136,4 +142,13 @@ def network_config(name: str, **changes: Any) -> NetworkConfig:
     """
     if name not in NETWORKS:
         raise MatteError(f"unknown network '{name}': choose from {', '.join(NETWORKS)}")
-    return replace(NETWORKS[name](), **{k: v for k, v in changes.items() if v is not None})
+    named = NETWORKS[name]()
+    changes = {k: v for k, v in changes.items() if v is not None}
+    if changes.get("stem_pool") is False:
+        halved = {
+            "output_stride": named.output_stride // 2,
+            "cue_strides": tuple(stride // 2 for stride in named.cue_strides),
+            "guided_strides": tuple(stride // 2 for stride in named.guided_strides),
+        }
+        changes = halved | changes
+    return NetworkConfig.from_dict(named.to_dict() | changes)
