@@ -71,3 +71,22 @@ def test_drawn_subjects_are_cutouts_one_sees_through(tmp_path):
         assert max(box.shape) > 0.9 * max(alpha.shape), "it fills its picture"
         assert (box == 255).mean() > 0.02 and (box == 0).mean() > 0.02, path
         assert ((box > 0) & (box < 255)).any(), "edges are soft"
+
+
+def test_the_ablation_prints_the_papers_table_with_what_each_row_switches():
+    ablation = runpy.run_path(str(EXAMPLES / "ablation" / "ablation.py"))
+    names = ["+".join(["Basic", *row]) for row in ablation["ROWS"]]
+    assert names[0] == "Basic" and names[-1] == "Basic+Low+CA+SA+SSIM+Adv"
+    metrics = {"sad": 50.0, "mse": 0.01, "grad": 30.0, "conn": 40.0}
+    means = {name: metrics for name in names}
+    for name in (names[0], names[-1]):
+        means[f"{name} seed 1"] = {**metrics, "sad": 60.0}
+    head, _, first, *rows = ablation["table"](means, 2)
+    assert head.startswith("| row | Low | CA | SA | SSIM | Adv |")
+    assert "| 55.0 (50.0 to 60.0) |" in first and "| 55.0 (50.0 to 60.0) |" in rows[-1]
+    assert len(rows) == 8
+    (row,) = (row for row in rows if row.startswith("| Basic+Low+SA |"))
+    assert row == (
+        "| Basic+Low+SA | ✓ |  | ✓ |  |  | appearance cues of block 1, spatial attention on the "
+        "cues | 50.0 | 0.0100 | 30.0 | 40.0 |"
+    )

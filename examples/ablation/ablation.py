@@ -1,15 +1,17 @@
-"""Train the paper's ablation, one run per row, and print the table.
+"""Train the paper's ablation, one run per row, and print its table.
 
     python examples/ablation/ablation.py DATA VAL --out runs/ablation [options of `matte train`]
 
-DATA and VAL are folders with image/ and alpha/. Every row is one `matte train` command, which is
-printed; a finished row is not trained again. Further options are passed on to `matte train`, such
-as `--recipe hattmatting`, `--steps 1000` or `--encoder-weights FILE`.
+DATA and VAL are folders with image/ and alpha/. Every run is one `matte train` command, which is
+printed; a finished one is not trained again. `--seeds 3` trains the first and the last row three
+times. Further options are passed on to `matte train`, such as `--recipe hattmatting`,
+`--steps 1000` or `--encoder-weights FILE`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
@@ -33,6 +35,14 @@ ROWS = [
     ["Low", "CA", "SA", "SSIM"],
     ["Low", "CA", "SA", "SSIM", "Adv"],
 ]
+MEANINGS = {
+    "Low": "appearance cues of block 1",
+    "CA": "channel attention on the pyramidal features",
+    "SA": "spatial attention on the cues",
+    "SSIM": "the SSIM loss",
+    "Adv": "the adversarial loss",
+}
+METRICS = ("sad", "mse", "grad", "conn")
 
 
 def run(*command: object) -> None:
@@ -43,35 +53,86 @@ def run(*command: object) -> None:
         sys.exit(code)
 
 
+def train_and_predict(
+    parts: list[str], seed: int, options: argparse.Namespace, passed_on: list[str]
+) -> Path:
+    """Train one row with one seed, and give the folder of its mattes of VAL."""
+    name = "+".join(["Basic", *parts]) + (f" seed {seed}" if seed else "")
+    folder, mattes = options.out / "runs" / name, options.out / "mattes" / name
+    left_out = [word for part, words in WITHOUT.items() if part not in parts for word in words]
+    adversarial = ["--loss", "adversarial=0.05"] if "Adv" in parts else []
+    if not (folder / "finished").exists():
+        resume = ["--resume"] if (folder / "last" / "checkpoint.pt").exists() else []
+        run(
+            *("train", options.data, "--val", options.val, "--out", folder, "--seed", seed),
+            *("--recipe", options.recipe, "--cache", options.out / "cache"),
+            *(*left_out, *adversarial, *resume, *passed_on),
+        )
+        (folder / "finished").touch()
+    run(
+        *("predict", options.val / "image", mattes, "--save", "alpha", "--skip-existing"),
+        *("--refine", "none", "--weights", folder / "last.safetensors", "--quiet"),
+    )
+    return mattes
+
+
+def table(means: dict[str, dict[str, float]], seeds: int) -> list[str]:
+    """Lines of the paper's table in Markdown: which parts a row has, and its errors.
+
+    Parameters
+    ----------
+    means : dict
+        By name of a run, every metric by name.
+    """
+    parts = list(WITHOUT)
+    lines = [
+        f"| row | {' | '.join(parts)} | what it adds to Basic | SAD | MSE | Grad | Conn |",
+        f"|---|{'---|' * (len(parts) + 5)}",
+    ]
+    for row in ROWS:
+        name = "+".join(["Basic", *row])
+        runs = [means[name]]
+        runs += [means[f"{name} seed {seed}"] for seed in seeds_of(row, seeds) if seed]
+        marks = " | ".join("✓" if part in row else "" for part in parts)
+        added = ", ".join(MEANINGS[part] for part in row) or "nothing: ASPP features and MSE alone"
+        cells = [_cell([found[metric] for found in runs], metric) for metric in METRICS]
+        lines.append(f"| {name} | {marks} | {added} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(values: list[float], metric: str) -> str:
+    digits = 4 if metric == "mse" else 1
+    mean = f"{sum(values) / len(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def seeds_of(row: list[str], seeds: int) -> range:
+    """Seeds that a row is trained with: several for the first and the last one."""
+    return range(seeds if row in (ROWS[0], ROWS[-1]) else 1)
+
+
 def main() -> None:
-    """Run the table."""
+    """Train what is not trained yet and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("val", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--recipe", default=str(Path(__file__).with_name("small.toml")))
+    parser.add_argument("--seeds", type=int, default=1, help="of the first and the last row")
     options, passed_on = parser.parse_known_args()
 
-    mattes = []
-    for parts in ROWS:
-        name = "+".join(["Basic", *parts])
-        folder = options.out / "runs" / name
-        left_out = [word for part, words in WITHOUT.items() if part not in parts for word in words]
-        adversarial = ["--loss", "adversarial=0.05"] if "Adv" in parts else []
-        if not (folder / "finished").exists():
-            resume = ["--resume"] if (folder / "last" / "checkpoint.pt").exists() else []
-            run(
-                *("train", options.data, "--val", options.val, "--out", folder),
-                *("--recipe", options.recipe, "--cache", options.out / "cache"),
-                *(*left_out, *adversarial, *resume, *passed_on),
-            )
-            (folder / "finished").touch()
-        mattes.append(options.out / "mattes" / name)
-        run(
-            *("predict", options.val / "image", mattes[-1], "--save", "alpha", "--skip-existing"),
-            *("--refine", "none", "--weights", folder / "last.safetensors", "--quiet"),
-        )
-    run("evaluate", *mattes, "--gt", options.val / "alpha")
+    mattes = [
+        train_and_predict(row, seed, options, passed_on)
+        for row in ROWS
+        for seed in seeds_of(row, options.seeds)
+    ]
+    scores = options.out / "scores.json"
+    run("evaluate", *mattes, "--gt", options.val / "alpha", "--json", scores)
+    methods = json.loads(scores.read_text(encoding="utf-8"))["methods"]
+    means = {method["method"]: method["mean"] for method in methods}
+    print("\n".join(table(means, options.seeds)))
 
 
 if __name__ == "__main__":
