@@ -131,7 +131,7 @@ def test_the_papers_encoder_has_the_papers_strides():
     encoder = Encoder(config.encoder, output_stride=config.output_stride).eval()
     with torch.inference_mode():
         features = encoder(torch.rand(1, 3, 64, 64))
-    assert config.encoder == "resnext101_32x8d"
+    assert config.encoder == "resnext101_32x8d.tv_in1k", "its weights are named, too"
     assert features[16].shape == (1, 2048, 4, 4), "block 4 stays at stride 16 by dilation"
     assert features[4].shape == (1, 256, 16, 16), "block 1 gives the appearance cues"
 

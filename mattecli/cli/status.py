@@ -14,5 +14,7 @@ class ExitStatus(IntEnum):
     FAILURE = 1
     #: The command line is wrong: Typer's own number for it.
     USAGE = 2
-    #: Ctrl-C or SIGTERM: 128 and the number of SIGINT, as shells report it.
+    #: Ctrl-C, and outside of training SIGTERM: 128 and the number of SIGINT, as shells report it.
     INTERRUPTED = 130
+    #: SIGTERM in training: 128 and its number, which schedulers tell from a failure.
+    TERMINATED = 143

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mattecli.cli.commands import yields_to_what_is_typed
-from mattecli.cli.interruption import graceful_shutdown
+from mattecli.cli.interruption import GracefulShutdown
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
@@ -50,9 +50,23 @@ def _loss(text: str) -> tuple[str, float]:
     return name, value
 
 
-def _check(steps: int | None, epochs: float | None) -> None:
+def _check(
+    steps: int | None,
+    epochs: float | None,
+    encoder_weights: Path | None,
+    start_from: Path | None,
+    pretrained: bool,
+) -> None:
     if steps and epochs:
         raise typer.BadParameter("give --steps or --epochs, not both")
+    if encoder_weights and not pretrained:
+        raise typer.BadParameter(
+            "--encoder-weights and --no-pretrained contradict one another: leave one of them out"
+        )
+    if encoder_weights and start_from:
+        raise typer.BadParameter(
+            "--start-from brings the encoder's weights along: leave --encoder-weights out"
+        )
 
 
 @yields_to_what_is_typed(_check)
@@ -155,7 +169,7 @@ def train(
         ),
     ] = None,
     gan: Annotated[
-        str | None, _of_recipe("gan", "Objective of the adversarial loss: lsgan or bce.")
+        str | None, _of_recipe("gan", "Objective of the adversarial loss: lsgan, bce or minimax.")
     ] = None,
     train_only: Annotated[
         str | None,
@@ -188,6 +202,10 @@ def train(
     precision: Annotated[
         str | None, _of_recipe("precision", "auto, fp32, fp16 or bf16.", MACHINE_PANEL)
     ] = None,
+    augment_on: Annotated[
+        str | None,
+        _of_recipe("augment_on", "Where colors are varied: host or device.", MACHINE_PANEL),
+    ] = None,
     compiled: Annotated[
         bool | None,
         typer.Option(
@@ -219,7 +237,7 @@ def train(
 
     Under torchrun the processes share every step: torchrun --nproc-per-node 8 -m mattecli train ...
     """
-    _check(steps, epochs)
+    _check(steps, epochs, start.encoder_weights, start.start_from, start.pretrained)
     losses = dict(_loss(text) for text in loss or [])
     settled = out / "config.toml"
     if recipe is None:
@@ -257,6 +275,7 @@ def train(
         freeze=freeze or None,
         freeze_batch_norm=freeze_batch_norm,
         seed=seed,
+        augment_on=augment_on,
         compile=compiled,
         tensorboard=tensorboard,
         workers=workers,
@@ -269,12 +288,12 @@ def train(
     first = rank_and_world()[0] == 0
     if first:
         _say_how_masks_are_read([*config.data, *config.validation])
-    with graceful_shutdown() as stopped:
-        weights = run_training(config, out, start=start, options=run, stopped=stopped)
-        if stopped():
-            if first:
-                say(f"{out}: everything so far is kept; --resume goes on")
-            raise KeyboardInterrupt
+    shutdown = GracefulShutdown()
+    weights = run_training(config, out, start=start, options=run, shutdown=shutdown)
+    if shutdown.number:
+        if first:
+            say(f"{out}: everything so far is kept; --resume goes on")
+        raise typer.Exit(shutdown.status())
     if first:
         say(f"weights: {weights}", err=False)
 

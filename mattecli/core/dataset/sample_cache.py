@@ -16,8 +16,8 @@ from mattecli.core.imaging.reading import read_color, read_picture, to_srgb
 from mattecli.core.matting.foreground import estimate_foreground
 from mattecli.core.storage import clear_errors, whole_file
 
-# Share of the disk that is left to checkpoints and to others.
-_LEAVE = 0.05
+# Bytes of the disk that are left to others.
+_LEAVE = 2**28
 
 
 class SampleCache:
@@ -31,11 +31,17 @@ class SampleCache:
         Where arrays are kept; None decodes every time.
     long_side : int
         Larger pictures are reduced to this long side (area resampling) when first read.
+
+    Attributes
+    ----------
+    reserved : int
+        Bytes of the disk that the run itself is going to write.
     """
 
     def __init__(self, folder: Path | None, long_side: int) -> None:
         self.folder = folder
         self.long_side = long_side
+        self.reserved = 0
 
     def pair(self, image: Path, alpha: Path, known: Path | None = None) -> np.ndarray:
         """Photo, matte, what of it is known and estimated foreground, HxWx8 uint8.
@@ -70,12 +76,17 @@ class SampleCache:
             array = read()
             with clear_errors(path):
                 self.folder.mkdir(parents=True, exist_ok=True)
-            disk = shutil.disk_usage(self.folder)
-            if disk.free < _LEAVE * disk.total:
+            if self.lacks_room(array.nbytes):
                 return array
             with whole_file(path, durable=False) as partial, partial.open("wb") as file:
                 np.save(file, array)
         return np.load(path, mmap_mode="r")
+
+    def lacks_room(self, wanted: int = 0) -> bool:
+        """Tell whether the disk has no room for so many bytes more."""
+        if self.folder is None or not self.folder.is_dir():
+            return False
+        return shutil.disk_usage(self.folder).free < wanted + self.reserved + _LEAVE
 
     def _reduce(self, array: np.ndarray) -> np.ndarray:
         height, width = array.shape[:2]
@@ -87,13 +98,13 @@ class SampleCache:
 
     def _read_photo(self, image: Path, alpha: Path, known: Path | None) -> np.ndarray:
         color, matte = read_color(image), read_mask(alpha).alpha
-        _check_size(image, color, alpha, matte)
+        check_size(image, color, alpha, matte)
         layers = [self._reduce(color), self._reduce(to_bits(to_unit(matte), 8))]
         if known is None:
             layers.append(np.full_like(layers[1], 255))
         else:
             mask = read_mask(known).alpha
-            _check_size(image, color, known, mask)
+            check_size(image, color, known, mask)
             layers.append(self._reduce(to_bits(to_unit(mask), 8)))
         return np.dstack(layers)
 
@@ -108,7 +119,7 @@ class SampleCache:
         if alpha is not None:
             bits = 8 * picture.color.dtype.itemsize
             picture.alpha = to_bits(to_unit(read_mask(alpha).alpha), bits)
-            _check_size(path, picture.color, alpha, picture.alpha)
+            check_size(path, picture.color, alpha, picture.alpha)
         if picture.alpha is None:
             raise MatteError(
                 f"{path}: no alpha channel; training on cutouts needs RGBA files, "
@@ -131,7 +142,13 @@ class SampleCache:
         return to_bits(np.dstack([color, opacity]), 8)
 
 
-def _check_size(image: Path, color: np.ndarray, alpha: Path, matte: np.ndarray) -> None:
+def check_size(image: Path, color: np.ndarray, alpha: Path, matte: np.ndarray) -> None:
+    """Refuse a matte of another size than its photo.
+
+    Raises
+    ------
+    MatteError
+    """
     if color.shape[:2] != matte.shape:
         raise MatteError(
             f"{image} is {color.shape[1]}x{color.shape[0]} but {alpha} is "

@@ -158,20 +158,39 @@ def _read_known(folders: dict[str, Path], pairs: list[tuple[Path, Path]]) -> dic
 
 
 def _check_headers(root: Path, sources: list[Source]) -> None:
-    """Refuse mattes of another size than their pictures, and cutouts that carry no alpha."""
+    """Refuse mattes of another size than their pictures, and cutouts that carry no alpha.
+
+    Files that cannot be read are left to `mattecli.core.dataset.probing`.
+    """
     files = [pair for source in sources for pair in source.files]
     wrong = []
     for image, alpha in files[:: -(-len(files) // _LOOKS)]:
-        if alpha is None:
-            if not _has_alpha(image):
-                wrong.append(f"{image} (no alpha channel)")
-        elif (size := _size(image)) != (other := _size(alpha)):
-            wrong.append(f"{image} ({size[0]}x{size[1]}, its matte {other[0]}x{other[1]})")
+        with contextlib.suppress(MatteError):
+            if trouble := header_trouble(image, alpha, cutout=alpha is None):
+                wrong.append(trouble)
     if wrong:
         raise MatteError(
             f"{root}: {len(wrong)} file(s) cannot be trained on: photos need mattes of their size "
             f"in image/ and alpha/, cutouts an alpha channel; first: {_first(wrong)}"
         )
+
+
+def header_trouble(image: Path, alpha: Path | None = None, *, cutout: bool = False) -> str | None:
+    """Say what does not fit together by the headers alone, None if all does.
+
+    Raises
+    ------
+    MatteError
+        If a file cannot be read.
+    """
+    if alpha is None:
+        if cutout and not _has_alpha(image):
+            return f"{image} (no alpha channel)"
+        if not cutout:
+            _size(image)
+    elif (size := _size(image)) != (other := _size(alpha)):
+        return f"{image} ({size[0]}x{size[1]}, its matte {other[0]}x{other[1]})"
+    return None
 
 
 def _first(names: list) -> str:

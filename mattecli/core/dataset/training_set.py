@@ -57,6 +57,11 @@ class TrainingSet(Dataset):
 
     S is one of `sizes`, drawn once for `batch_group_size` samples in a row, which are a batch.
     With `crops`, pairs are cut at their own size: see :func:`augmentation.square_crop`.
+
+    Attributes
+    ----------
+    varies_colors : bool
+        Whether colors, sharpness and noise vary here; else that is left to the device.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class TrainingSet(Dataset):
         self.crops = crops
         self.cache = cache or SampleCache(None, 2 * max(sizes))
         self.whole = SampleCache(None, 2**31)
+        self.varies_colors = True
         self.files = sum(len(source.files) for source in sources)
         weights = np.array([source.weight for source in sources], float)
         self.shares = weights / weights.sum()
@@ -107,6 +113,13 @@ class TrainingSet(Dataset):
             return self._composed(_trim(sample[..., [5, 6, 7, 3]]), size, rng)
         return self._photo(sample[..., :5], size, rng)
 
+    def composes(self) -> bool:
+        """Tell whether some samples are composites whose layers are known."""
+        if self.backgrounds is None:
+            return False
+        cutouts = any(source.kind == "cutouts" for source in self.sources)
+        return cutouts or bool(self.mixture.recompose and not self.crops)
+
     def size_of(self, number: int) -> int:
         """Give the side of a sample, which all of its batch have."""
         # One more number than the samples' own generators have, so that none of them is this one.
@@ -124,13 +137,12 @@ class TrainingSet(Dataset):
     def _photo(self, sample: np.ndarray, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
         sample = augmentation.random_crop(sample, size, rng)
         unit = sample.astype(np.float32) / 255
-        image = augmentation.jitter_color(unit[..., :3], rng)
-        image = augmentation.degrade(image, rng)
+        image = self._degrade(self._jitter(unit[..., :3], rng), rng)
         return _item(image, unit[..., 3], image, image, composed=False, known=unit[..., 4])
 
     def _empty(self, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
         background = self._background(size, rng)
-        image = augmentation.degrade(background, rng)
+        image = self._degrade(background, rng)
         alpha = np.zeros((size, size), np.float32)
         return _item(image, alpha, background, background, composed=False)
 
@@ -141,9 +153,9 @@ class TrainingSet(Dataset):
         second = rng.random() < self.mixture.second_subject
         if second:
             color, behind = augmentation.place_subject(self._any_cutout(rng), size, rng)
-            color = augmentation.jitter_color(color, rng, 0.6)
+            color = self._jitter(color, rng, 0.6)
         foreground, alpha = augmentation.place_subject(cutout, size, rng)
-        foreground = augmentation.jitter_color(foreground, rng, 0.6)
+        foreground = self._jitter(foreground, rng, 0.6)
         if rng.random() < self.mixture.glass:
             foreground, alpha, background = turn_to_glass(foreground, alpha, background, rng)
         elif rng.random() < self.mixture.openwork:
@@ -157,8 +169,16 @@ class TrainingSet(Dataset):
             foreground = composite(own / np.maximum(alpha, 1e-6), foreground, color)
         image = composite(alpha, foreground, background).astype(np.float32, copy=False)
         np.clip(image, 0, 1, out=image)
-        degraded = augmentation.degrade(image, rng)
+        degraded = self._degrade(image, rng)
         return _item(degraded, alpha, foreground, background, composed=degraded is image)
+
+    def _jitter(
+        self, image: np.ndarray, rng: np.random.Generator, strength: float = 1.0
+    ) -> np.ndarray:
+        return augmentation.jitter_color(image, rng, strength) if self.varies_colors else image
+
+    def _degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return augmentation.degrade(image, rng) if self.varies_colors else image
 
     def _any_cutout(self, rng: np.random.Generator) -> np.ndarray:
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
@@ -178,7 +198,7 @@ class TrainingSet(Dataset):
             # Depth of field: what is behind a subject is often out of focus.
             sigma = size * np.exp(rng.uniform(np.log(0.003), np.log(0.03)))
             crop = cv2.GaussianBlur(crop, (0, 0), sigma)
-        return augmentation.jitter_color(to_unit(crop), rng)
+        return self._jitter(to_unit(crop), rng)
 
     def _plain_background(self, size: int, rng: np.random.Generator) -> np.ndarray:
         """Draw a studio's wall or a product's paper: one color that runs softly into another."""

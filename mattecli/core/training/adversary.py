@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -9,20 +10,34 @@ from torch import Tensor
 from torch.nn import functional
 
 from mattecli.core.network.discriminator import PatchDiscriminator
+from mattecli.core.training.optimization import load_moments
 from mattecli.core.training.processes import Processes
 
 
 def adversarial_loss(logits: Tensor, real: bool, objective: str) -> Tensor:
     """Loss of a discriminator's logits against the label `real`: mean over patches, 0 at best.
 
-    "bce" is the cross entropy of the original GAN (Goodfellow et al., NeurIPS 2014; of
-    HAttMatting's formula), which the generator minimizes in its non-saturating form; "lsgan" the
+    "minimax" and "bce" are the cross entropy of the original GAN (Goodfellow et al., NeurIPS 2014),
+    which for the discriminator D is -log D of real and -log(1 - D) of generated mattes; "lsgan" the
     squared distance to 0 or 1 (Mao et al., ICCV 2017), steadier and our default.
     """
     target = torch.full_like(logits, float(real))
-    if objective == "bce":
+    if objective in ("minimax", "bce"):
         return functional.binary_cross_entropy_with_logits(logits, target)
     return functional.mse_loss(logits, target)
+
+
+def deception_loss(logits: Tensor, objective: str) -> Tensor:
+    """Loss of the network by what the discriminator makes of its mattes.
+
+    With "minimax" log(1 - D), to the letter of L_adv = E[log D(I, A)] + E[log(1 - D(I, G(I)))] of
+    HAttMatting, of which the network sees only the second term; below 0, and nearly flat where the
+    discriminator is sure. With "bce" its usual, non-saturating form, -log D; with "lsgan" the
+    squared distance to 1.
+    """
+    if objective == "minimax":
+        return -adversarial_loss(logits, False, objective)
+    return adversarial_loss(logits, True, objective)
 
 
 class Adversary:
@@ -39,11 +54,13 @@ class Adversary:
     def generator_loss(self, image: Tensor, alpha: Tensor) -> Tensor:
         """Compute the network's loss, low where the discriminator takes `alpha` for real."""
         self.discriminator.requires_grad_(False)
-        loss = adversarial_loss(self.discriminator(image, alpha), True, self.objective)
+        loss = deception_loss(self.discriminator(image, alpha), self.objective)
         self.discriminator.requires_grad_(True)
         return loss
 
-    def learn(self, image: Tensor, alpha: Tensor, truth: Tensor, share: float) -> Tensor:
+    def learn(
+        self, image: Tensor, alpha: Tensor, truth: Tensor, share: float, *, reduced: bool = True
+    ) -> Tensor:
         """Accumulate the discriminator's gradients.
 
         Parameters
@@ -52,6 +69,8 @@ class Adversary:
             In [0, 1]; `alpha` is the network's.
         share : float
             Weight of this part of the batch.
+        reduced : bool
+            Whether to reduce gradients over the processes, as with the last part of a step.
 
         Returns
         -------
@@ -59,11 +78,13 @@ class Adversary:
             The discriminator's loss, a scalar: mean of those on real and on generated mattes.
         """
         both = torch.cat([truth, alpha.detach()])
-        real, generated = self.parallel(image.repeat(2, 1, 1, 1), both).chunk(2)
-        loss = adversarial_loss(real, True, self.objective) + adversarial_loss(
-            generated, False, self.objective
-        )
-        (share * loss / 2).backward()
+        alone = self.parallel is self.discriminator
+        with contextlib.nullcontext() if reduced or alone else self.parallel.no_sync():
+            real, generated = self.parallel(image.repeat(2, 1, 1, 1), both).chunk(2)
+            loss = adversarial_loss(real, True, self.objective) + adversarial_loss(
+                generated, False, self.objective
+            )
+            (share * loss / 2).backward()
         return loss.detach() / 2
 
     def step(self) -> None:
@@ -82,4 +103,4 @@ class Adversary:
         """Inverse of :meth:`state_dict`."""
         # Checkpoints of earlier versions call it the critic.
         self.discriminator.load_state_dict(state.get("discriminator", state.get("critic")))
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_moments(self.optimizer, state["optimizer"])

@@ -91,7 +91,7 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
     if not backgrounds and any(source.kind == "cutouts" for source in sources):
         raise MatteError("training on cutouts needs --backgrounds to put them on")
     sizes = tuple(config.sides or [config.crop_size])
-    return TrainingSet(
+    dataset = TrainingSet(
         sources,
         Source("backgrounds", backgrounds) if backgrounds else None,
         sizes=sizes,
@@ -101,6 +101,8 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
         crops=tuple(config.crops),
         cache=SampleCache(cache, max(640, 3 * max(sizes) // 2)),
     )
+    dataset.varies_colors = config.augment_on == "host"
+    return dataset
 
 
 def check_shares(config: TrainingConfig, processes: Processes) -> None:
@@ -143,7 +145,7 @@ def batches(
         batch_size=config.batch_size // (processes.world * config.accumulate),
         sampler=range(first + processes.rank, end, processes.world),
         num_workers=_workers(processes) if config.workers < 0 else config.workers,
-        collate_fn=partial(_collate, layers=config.uses("composition")),
+        collate_fn=partial(_collate, layers=_wants_layers(config)),
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
     )
@@ -159,6 +161,11 @@ def batches(
             yield batch
     finally:
         cv2.setNumThreads(threads)
+
+
+def _wants_layers(config: TrainingConfig) -> bool:
+    """Tell whether batches need the layers that their images are composed of."""
+    return config.uses("composition") or config.augment_on == "device"
 
 
 def _workers(processes: Processes) -> int:

@@ -66,8 +66,13 @@ def _bytes(state: Any) -> int:
     return sum(map(_bytes, state)) if isinstance(state, list) else 0
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """Read what :func:`save_checkpoint` wrote.
+
+    Parameters
+    ----------
+    mapped : bool
+        Read tensors where they are used only; for a look at what else is stored.
 
     Raises
     ------
@@ -77,7 +82,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MatteError(f"{path}: nothing to resume from; start without --resume")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise MatteError(f"{path}: cannot be read as a checkpoint ({reason})") from None

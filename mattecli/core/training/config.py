@@ -21,7 +21,8 @@ _OLD_KEYS = {"only": "train_only"}
 _CHOICES = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "poly"),
-    "gan": ("lsgan", "bce"),
+    "gan": ("lsgan", "bce", "minimax"),
+    "augment_on": ("host", "device"),
 }
 _POSITIVE = (
     *("steps", "batch_size", "accumulate", "crop_size"),
@@ -77,8 +78,15 @@ class TrainingConfig:
         Share of the samples that come with guidance, where the network takes it.
     loss, first_epoch_loss : dict
         Weight of each loss by name, and what is different during the first epoch.
-    gan, gan_lr : "lsgan" or "bce", float
-        Objective and learning rate of the discriminator, where the adversarial loss has a weight.
+    optional_losses : list of str
+        Losses of a recipe that are left out, and said to be, where the data cannot serve them. One
+        that is asked for besides the recipe is not optional.
+    gan, gan_lr : "minimax", "bce" or "lsgan", float
+        Objective and learning rate of the discriminator, where the adversarial loss has a weight;
+        see :func:`mattecli.core.training.adversary.adversarial_loss`.
+    augment_on : "host" or "device"
+        Where colors, sharpness and noise are varied: with the samples, or for whole batches where
+        the network runs, for cores too few to feed a fast GPU. There is no JPEG on a device.
     compile : bool
         Run the network through ``torch.compile``.
     tensorboard : bool
@@ -115,6 +123,7 @@ class TrainingConfig:
     guided: float = 0.65
     gan: str = "lsgan"
     gan_lr: float = 2e-4
+    augment_on: str = "host"
     precision: str = "auto"
     compile: bool = False
     tensorboard: bool = False
@@ -125,6 +134,7 @@ class TrainingConfig:
     checkpoint_every: int = 100
     loss: dict[str, float] = field(default_factory=dict)
     first_epoch_loss: dict[str, float] = field(default_factory=dict)
+    optional_losses: list[str] = field(default_factory=list)
     mixture: dict[str, float] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -150,6 +160,8 @@ class TrainingConfig:
         if not 0 <= self.guided <= 1:
             raise MatteError(f"guided must be from 0 to 1, not {self.guided}")
         self._check_sides()
+        if self.crops and self.augment_on == "device":
+            raise MatteError("with crops no colors are varied: leave augment_on = 'device' out")
 
     def _check_choices(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -214,6 +226,8 @@ def load_config(recipe: str, **overrides: Any) -> TrainingConfig:
     # A weight that is asked for holds from the first step on.
     for loss in overrides.get("loss", {}):
         values.get("first_epoch_loss", {}).pop(loss, None)
+        if loss in values.get("optional_losses", []):
+            values["optional_losses"].remove(loss)
     for name, value in overrides.items():
         if isinstance(value, dict):
             values[name] = {**values.get(name, {}), **value}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mattecli.core.device import choose_device
+from mattecli.core.device import choose_device, choose_precision
 from mattecli.core.ranks import rank_and_world
 
 
@@ -70,3 +70,14 @@ def join_processes(device: str) -> Iterator[Processes]:
         yield Processes(rank, world, target)
     finally:
         distributed.destroy_process_group()
+
+
+def training_precision(name: str, device: torch.device) -> torch.dtype:
+    """Turn ``auto``, ``fp32``, ``fp16`` or ``bf16`` into a dtype to train in.
+
+    ``auto`` is float32 on a CPU; on a GPU bfloat16 if it computes in it, as gradients then need no
+    scaling, else float16.
+    """
+    if name == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
+        name = "bf16"
+    return choose_precision(name, device)

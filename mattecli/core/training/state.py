@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
-from mattecli.core.device import choose_precision
 from mattecli.core.errors import MatteError
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import NetworkConfig
@@ -20,9 +19,10 @@ from mattecli.core.network.weights import fill_network, load_network, read_heade
 from mattecli.core.training.adversary import Adversary
 from mattecli.core.training.checkpoint import AveragedNetwork
 from mattecli.core.training.config import TrainingConfig
-from mattecli.core.training.optimization import build_optimizer, build_schedule
+from mattecli.core.training.fitting import with_sentries
+from mattecli.core.training.optimization import build_optimizer, load_moments
 from mattecli.core.training.options import StartOptions
-from mattecli.core.training.processes import Processes
+from mattecli.core.training.processes import Processes, training_precision
 
 
 @dataclass
@@ -35,6 +35,10 @@ class TrainingState:
         Steps done.
     best : float
         Lowest validation SAD so far.
+    validated : int
+        The step of the last validation, which a stop may have left out.
+    chunks : int
+        Pieces that a part of a batch goes through the network in, since memory ran out.
     adversary : Adversary or None
         Only where the adversarial loss has a weight.
     started_from : dict or None
@@ -44,22 +48,23 @@ class TrainingState:
     network: nn.Module
     average: AveragedNetwork
     optimizer: torch.optim.Optimizer
-    schedule: LambdaLR
     scaler: torch.amp.GradScaler
     adversary: Adversary | None = None
     started_from: dict[str, Any] | None = None
     step: int = 0
     best: float = math.inf
+    validated: int = 0
+    chunks: int = 1
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only, random state included."""
         return {
             "step": self.step,
             "best": self.best,
+            "validated": self.validated,
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "adversary": self.adversary.state_dict() if self.adversary else None,
             "started_from": self.started_from,
@@ -86,13 +91,13 @@ class TrainingState:
             reason = str(error).splitlines()[1].strip()
             raise MatteError(f"the checkpoint holds another network ({reason})") from None
         self.average.network.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        load_moments(self.optimizer, state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.adversary:
             self.adversary.load_state_dict(state["adversary"])
-        torch.set_rng_state(state["random"])
+        torch.set_rng_state(state["random"].clone())
         self.step, self.best = state["step"], state["best"]
+        self.validated = state.get("validated", self.step)
         self.started_from = state.get("started_from")
 
 
@@ -116,7 +121,7 @@ def build_state(
         If the network cannot be built, or the weights to start from do not fit it.
     """
     torch.manual_seed(config.seed)
-    network = _start_network(config, replace(start, pretrained=start.pretrained and not resume))
+    network = _start_network(config, StartOptions(pretrained=False) if resume else start)
     if config.train_only:
         network.requires_grad_(False)
         _part(network, config.train_only).requires_grad_(True)
@@ -124,12 +129,11 @@ def build_state(
         _part(network, name).requires_grad_(False)
     network = processes.synced(network).to(processes.device, memory_format=torch.channels_last)
     optimizer = build_optimizer(network, config)
-    half = choose_precision(config.precision, processes.device) is torch.float16
+    half = training_precision(config.precision, processes.device) is torch.float16
     return TrainingState(
         network,
         AveragedNetwork(network, config.ema),
         optimizer,
-        build_schedule(optimizer, config),
         torch.amp.GradScaler(processes.device.type, enabled=half),
         Adversary(config.gan, config.gan_lr, processes) if config.uses("adversarial") else None,
         read_header(start.start_from)[1] if start.start_from else None,
@@ -138,23 +142,20 @@ def build_state(
 
 def _start_network(config: TrainingConfig, start: StartOptions) -> nn.Module:
     encoder_weights, start_from = start.encoder_weights, start.start_from
-    settings = dict(config.network)
-    name = settings.pop("name")
-    # Heads without a loss would only cost time, and have processes wait for their gradients.
-    settings["sentry"] = config.uses("sentry")
+    if encoder_weights is not None and (start_from is not None or not start.pretrained):
+        raise MatteError(
+            f"{encoder_weights}: encoder weights go together neither with weights to start from "
+            "nor with a start from scratch"
+        )
     if start_from is not None:
         before = load_network(start_from)
-        chosen = NetworkConfig.from_dict(before.config.to_dict() | settings)
-        if chosen.encoder != before.config.encoder:
-            raise MatteError(
-                f"{start_from} has the encoder '{before.config.encoder}', not '{chosen.encoder}': "
-                "leave one of the two out"
-            )
+        chosen = _started_config(config, start_from, before.config)
         network = build_network(chosen)
         fill_network(network, before.state_dict(), start_from, strict=False)
         return network
-    named = network_config(name)
-    chosen = NetworkConfig.from_dict(named.to_dict() | settings)
+    settings = {key: value for key, value in config.network.items() if key != "name"}
+    named = network_config(config.network["name"], **settings)
+    chosen = with_sentries(named, config)
     download = start.pretrained and encoder_weights is None
     try:
         network = build_network(chosen, pretrained_encoder=download)
@@ -164,9 +165,24 @@ def _start_network(config: TrainingConfig, start: StartOptions) -> nn.Module:
             f"({type(error).__name__}); give a local file with --encoder-weights, or train from "
             "scratch with --no-pretrained"
         ) from None
-    if encoder_weights is not None and start.pretrained:
+    if encoder_weights is not None:
         load_encoder_weights(network.encoder, chosen.encoder, encoder_weights)
     return network
+
+
+def _started_config(
+    config: TrainingConfig, start_from: Path, before: NetworkConfig
+) -> NetworkConfig:
+    """Change the configuration of weights to start from as the recipe says."""
+    settings = {key: value for key, value in config.network.items() if key != "name"}
+    chosen = NetworkConfig.from_dict(before.to_dict() | settings)
+    # Tags name weights, which are not fetched here.
+    if chosen.encoder.partition(".")[0] != before.encoder.partition(".")[0]:
+        raise MatteError(
+            f"{start_from} has the encoder '{before.encoder}', not '{chosen.encoder}': "
+            "leave one of the two out"
+        )
+    return with_sentries(chosen, config)
 
 
 def _part(network: nn.Module, name: str) -> nn.Module:

@@ -8,21 +8,30 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from mattecli.core.device import autocast, choose_precision
+from mattecli.core.device import autocast, is_out_of_memory
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import TrainingConfig
+from mattecli.core.training.device_augmentation import augment
 from mattecli.core.training.guidance import simulate_guidance
 from mattecli.core.training.losses import ignore_unknown, loss_values, weighted_sum
-from mattecli.core.training.processes import Processes
+from mattecli.core.training.optimization import set_rates
+from mattecli.core.training.processes import Processes, training_precision
+from mattecli.core.training.saving import not_finite
 from mattecli.core.training.state import TrainingState
+from mattecli.core.training.stopping import Stop
+
+Batch = dict[str, Tensor]
+
+# Tells the draws of colors from those of guidance.
+_COLORS = 1
 
 
 def training_step(
     state: TrainingState,
     model: nn.Module,
-    stream: Iterator[dict[str, Tensor]],
+    stream: Iterator[Batch],
     config: TrainingConfig,
-    processes: Processes,
+    stop: Stop,
     weights: dict[str, float],
 ) -> dict[str, Tensor]:
     """Train on the next batch.
@@ -34,56 +43,191 @@ def training_step(
     stream : iterator
         Gives the ``config.accumulate`` parts of the batch.
     weights : dict of float
-        Weight of every loss by name.
+        By name of the loss.
 
     Returns
     -------
     dict of Tensor
-        Every loss by name, a scalar, and their weighted sum as ``total``.
+        Every loss by name, a scalar, and their sum by weight as ``total``.
 
     Raises
     ------
     MatteError
-        If the loss is not finite; the network is unchanged then.
+        If the loss is not finite, or memory does not suffice for a single sample; the network is
+        unchanged then.
+    Stopped
+        If a stop was asked for before the update; the network is unchanged then, too.
     """
-    share = 1 / config.accumulate
+    processes = stop.processes
+    set_rates(state.optimizer, config, state.step)
     model.train()
     _freeze_batch_norm(state.network, everywhere=config.freeze_batch_norm)
-    means: dict[str, Tensor] = {}
-    for part in range(config.accumulate):
-        batch = {k: v.to(processes.device, non_blocking=True) for k, v in next(stream).items()}
-        guidance = _guidance(state, batch, config, part, processes)
-        # Gradients are reduced over processes once a step, with the last part.
-        waits = part + 1 < config.accumulate and processes.world > 1
-        with model.no_sync() if waits else contextlib.nullcontext():
-            with _autocast(config, processes):
-                alpha, intermediate = model(_channels_last(batch["image"]), *guidance)
+    before = _Before(state)
+    step = _Step(state, model, config, stop, weights)
+    parts: list[Batch] = []
+    while True:
+        try:
+            means = step.gradients(_remembered(parts, stream, config.accumulate))
+            break
+        except Exception as error:
+            before.undo()
+            if isinstance(error, MatteError) or not is_out_of_memory(error):
+                raise
+            smaller = _halved(state, parts, processes)
+        except BaseException:
+            before.undo()
+            raise
+        # Outside of `except`, whose exception holds on to the tensors of the pass that failed.
+        state.chunks = smaller
+        if processes.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    _refuse_not_finite(means["total"], state, before, processes)
+    _update(state, config)
+    return means
+
+
+class _Before:
+    """What forward and backward passes change of a state, to take a step back."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+        self.buffers = [buffer.clone() for buffer in state.network.buffers()]
+        self.random = torch.get_rng_state()
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        for buffer, value in zip(self.state.network.buffers(), self.buffers, strict=True):
+            buffer.copy_(value)
+        torch.set_rng_state(self.random)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        if self.state.adversary:
+            self.state.adversary.optimizer.zero_grad(set_to_none=True)
+            self.state.adversary.discriminator.requires_grad_(True)
+
+
+def _refuse_not_finite(
+    total: Tensor, state: TrainingState, before: _Before, processes: Processes
+) -> None:
+    # All processes must come to the same answer, or the others would wait for ever.
+    if processes.total([float(not torch.isfinite(total))])[0]:
+        before.undo()
+        raise not_finite("the loss", state.step + 1)
+
+
+def _remembered(parts: list[Batch], stream: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """Give the parts of a step, and keep them for another try."""
+    for number in range(count):
+        if number == len(parts):
+            parts.append(next(stream))
+        yield parts[number]
+
+
+def _halved(state: TrainingState, parts: list[Batch], processes: Processes) -> int:
+    """Give the number of chunks to try next, since memory did not suffice."""
+    size = len(parts[0]["image"]) if parts else 1
+    side = parts[0]["image"].shape[-1] if parts else 0
+    if processes.world > 1:
+        # The others are waiting for this one's gradients by now, and would for ever.
+        raise MatteError(
+            f"out of memory in process {processes.rank} with {size} samples at {side} px: "
+            "double --accumulate, or choose a smaller --batch-size or --crop-size"
+        )
+    if state.chunks >= size:
+        raise MatteError(
+            f"out of memory with a single sample at {side} px: choose a smaller --crop-size"
+        )
+    return 2 * state.chunks
+
+
+class _Step:
+    """The passes of one step."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        model: nn.Module,
+        config: TrainingConfig,
+        stop: Stop,
+        weights: dict[str, float],
+    ) -> None:
+        self.state, self.model, self.config = state, model, config
+        self.stop, self.weights = stop, weights
+        self.processes = stop.processes
+        self.means: dict[str, Tensor] = {}
+
+    def gradients(self, parts: Iterator[Batch]) -> dict[str, Tensor]:
+        """Accumulate the gradients of all parts, and give the mean of every loss."""
+        self.means = {}
+        accumulate, chunks = self.config.accumulate, self.state.chunks
+        for part, batch in enumerate(parts):
+            batch = {k: v.to(self.processes.device, non_blocking=True) for k, v in batch.items()}
+            if self.config.augment_on == "device":
+                batch = augment(batch, self._generator(part, _COLORS))
+            batch |= self._guidance(batch, part)
+            pieces = list(_split(batch, chunks))
+            for number, piece in enumerate(pieces):
+                self.stop.between_parts(accumulate * len(pieces))
+                # Gradients are reduced over processes once a step, with the last piece.
+                last = part + 1 == accumulate and number + 1 == len(pieces)
+                share = len(piece["image"]) / (len(batch["image"]) * accumulate)
+                self._pass(piece, share, last)
+        return self.means
+
+    def _pass(self, batch: Batch, share: float, last: bool) -> None:
+        state, weights = self.state, self.weights
+        waits = not last and self.processes.world > 1
+        guidance = [_channels_last(batch["guidance"])] if "guidance" in batch else []
+        with self.model.no_sync() if waits else contextlib.nullcontext():
+            with _autocast(self.config, self.processes):
+                alpha, intermediate = self.model(_channels_last(batch["image"]), *guidance)
             alpha, batch["alpha"] = ignore_unknown(alpha, batch["alpha"], batch["known"] > 0)
             # In float32: the variances of SSIM are differences that half precision loses.
             values = loss_values(alpha, intermediate, batch, weights)
             if state.adversary and weights.get("adversarial"):
                 values["adversarial"] = state.adversary.generator_loss(batch["image"], alpha)
             values["total"] = weighted_sum(values, weights)
+            self.stop.between_parts(1)
             state.scaler.scale(share * values["total"]).backward()
         if state.adversary:
-            learned = state.adversary.learn(batch["image"], alpha, batch["alpha"], share)
-            values["discriminator"] = learned
+            values["discriminator"] = state.adversary.learn(
+                batch["image"], alpha, batch["alpha"], share, reduced=last
+            )
         for name, value in values.items():
-            means[name] = means.get(name, 0) + share * value.detach()
+            self.means[name] = self.means.get(name, 0) + share * value.detach()
 
-    # All processes must come to the same answer, or the others would wait for ever.
-    if processes.total([float(not torch.isfinite(means["total"]))])[0]:
-        raise not_finite("the loss", state.step + 1)
-    _update(state, config)
-    return means
+    def _guidance(self, batch: Batch, part: int) -> Batch:
+        """Simulate guidance for a batch, where the network takes any."""
+        state, config = self.state, self.config
+        if not state.network.config.guidance:
+            return {}
+
+        @torch.no_grad()
+        def coarse(image: Tensor) -> Tensor:
+            with _autocast(config, self.processes):
+                return state.average.network(_channels_last(image))
+
+        guidance = simulate_guidance(
+            batch["image"],
+            batch["alpha"],
+            batch["known"],
+            share=config.guided,
+            coarse=coarse,
+            generator=self._generator(part),
+        )
+        return {"guidance": guidance}
+
+    def _generator(self, *purpose: int) -> torch.Generator:
+        """Make a generator on the CPU for one purpose in this step and process."""
+        seeds = (self.config.seed, self.state.step, *purpose, self.processes.rank)
+        return torch.Generator().manual_seed(hash(seeds) % 2**63)
 
 
-def not_finite(what: str, step: int) -> MatteError:
-    """Make the error for a loss or weight that is NaN or infinite."""
-    return MatteError(
-        f"{what} is not finite at step {step}; the last good checkpoint stays: "
-        "add --resume and a smaller --lr"
-    )
+def _split(batch: Batch, chunks: int) -> Iterator[Batch]:
+    """Cut a batch into at most so many pieces, all of which hold a sample."""
+    names = list(batch)
+    for values in zip(*(batch[name].chunk(chunks) for name in names), strict=True):
+        yield dict(zip(names, values, strict=True))
 
 
 def _update(state: TrainingState, config: TrainingConfig) -> None:
@@ -96,42 +240,12 @@ def _update(state: TrainingState, config: TrainingConfig) -> None:
     state.optimizer.zero_grad(set_to_none=True)
     if state.adversary:
         state.adversary.step()
-    state.schedule.step()
     state.average.update(state.network, state.step)
     state.step += 1
 
 
-def _guidance(
-    state: TrainingState,
-    batch: dict[str, Tensor],
-    config: TrainingConfig,
-    part: int,
-    processes: Processes,
-) -> tuple[Tensor, ...]:
-    """Simulate guidance for a batch: one tensor, or none where the network takes none."""
-    if not state.network.config.guidance:
-        return ()
-
-    @torch.no_grad()
-    def coarse(image: Tensor) -> Tensor:
-        with _autocast(config, processes):
-            return state.average.network(_channels_last(image))
-
-    seeds = (config.seed, state.step, part, processes.rank)
-    generator = torch.Generator().manual_seed(hash(seeds) % 2**63)
-    guidance = simulate_guidance(
-        batch["image"],
-        batch["alpha"],
-        batch["known"],
-        share=config.guided,
-        coarse=coarse,
-        generator=generator,
-    )
-    return (_channels_last(guidance),)
-
-
 def _autocast(config: TrainingConfig, processes: Processes) -> contextlib.AbstractContextManager:
-    return autocast(processes.device, choose_precision(config.precision, processes.device))
+    return autocast(processes.device, training_precision(config.precision, processes.device))
 
 
 def _channels_last(images: Tensor) -> Tensor:

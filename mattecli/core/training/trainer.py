@@ -3,50 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-import time
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mattecli.core.dataset.sources import Source, find_sources
-from mattecli.core.device import choose_precision
-from mattecli.core.errors import MatteError
-from mattecli.core.network.weights import save_network
 from mattecli.core.progress import progress
-from mattecli.core.training.batches import Skipped, batches, build_dataset, check_shares
-from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
+from mattecli.core.training.accelerating import compiled, fast_backends, prefetched
+from mattecli.core.training.batches import batches, build_dataset
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.depthwise import run_depthwise_in_float32
+from mattecli.core.training.fitting import check_losses_count
 from mattecli.core.training.losses import check_losses
+from mattecli.core.training.meter import Lines, Meter, TimedStream, memory_gb, rounded
+from mattecli.core.training.optimization import learning_rate
 from mattecli.core.training.options import RunOptions, StartOptions
-from mattecli.core.training.processes import Processes, join_processes
+from mattecli.core.training.preparing import Run, prepare, say
+from mattecli.core.training.processes import Processes, join_processes, training_precision
+from mattecli.core.training.resuming import is_restarted
 from mattecli.core.training.run_log import RunLog
-from mattecli.core.training.state import TrainingState, build_state
-from mattecli.core.training.step import not_finite, training_step
+from mattecli.core.training.saving import (
+    checkpoint_of,
+    refuse_to_overwrite,
+    save_run,
+    save_weights,
+)
+from mattecli.core.training.state import TrainingState
+from mattecli.core.training.step import training_step
+from mattecli.core.training.stopping import Stop, Stopped
 from mattecli.core.training.validation import validate
 
 _PREVIEWS = 4
 
-
-@dataclass
-class _Run:
-    """What the parts of the loop share."""
-
-    config: TrainingConfig
-    out: Path
-    processes: Processes
-    state: TrainingState
-    model: nn.Module
-    validation_sources: list[Source]
-    steps_per_epoch: int
-    skipped: Skipped = field(default_factory=Skipped)
-    #: None in processes that write no files.
-    log: RunLog | None = None
+#: Gives a function that tells whether training is to end, while it is entered.
+Shutdown = AbstractContextManager[Callable[[], bool]]
 
 
 def train(
@@ -55,20 +49,21 @@ def train(
     *,
     start: StartOptions = StartOptions(),
     options: RunOptions = RunOptions(),
-    stopped: Callable[[], bool] = lambda: False,
+    shutdown: Shutdown = nullcontext(lambda: False),
 ) -> Path:
     """Train a network and leave its weights in `out`.
 
-    `out` receives ``config.toml``, ``log.jsonl`` (a line a logged step: step, lr, images/s and
-    every loss by name), ``last/checkpoint.pt`` to resume from, ``last.safetensors`` and, with
-    validation, ``best.safetensors``. Under torchrun the processes share every step. Samples whose
-    files are damaged are skipped, named on standard error and counted in the log (``skipped``,
-    since the run was started or resumed).
+    `out` receives ``config.toml``, ``log.jsonl`` (a line a logged step: step, lr, images/s, seconds
+    a step and of them waiting for data, memory, and every loss by name), ``last/checkpoint.pt`` to
+    resume from, ``last.safetensors`` and, with validation, ``best.safetensors``. Under torchrun the
+    processes share every step. Samples whose files are damaged are skipped, named on standard error
+    and counted in the log (``skipped``, since the run was started or resumed).
 
     Parameters
     ----------
-    stopped : callable
-        Called after every step; once it returns True the run is saved and ends.
+    shutdown : context manager
+        Entered before the first step; once the function it gives returns True the run is saved and
+        ends, in the middle of a step if need be, which is then done again by a resumed run.
 
     Returns
     -------
@@ -78,158 +73,151 @@ def train(
     Raises
     ------
     MatteError
-        On data that does not fit together, a run that is already there, or a loss that is not
-        finite (the last good checkpoint stays).
+        On data that does not fit together or is damaged by more than 1%, a run that is already
+        there, a setting that a resumed run cannot change, a disk without room, or a loss that is
+        not finite (the last good checkpoint stays).
     """
     check_losses(config.loss | config.first_epoch_loss)
-    checkpoint = _checkpoint(out)
-    if not options.resume and checkpoint.exists():
-        raise MatteError(f"{out} already holds a run: add --resume, or choose another --out")
+    resume = options.resume or is_restarted(checkpoint_of(out))
+    if not resume:
+        refuse_to_overwrite(out)
     cache = options.cache or out / "cache"
     dataset = build_dataset(config, None if cache.name == "none" else cache)
-    validation_sources = _find_validation_sources(config)
+    left_out = check_losses_count(config, dataset)
     steps_per_epoch = -(-dataset.files // config.batch_size)
     if config.epochs:
         config.steps = max(1, round(config.epochs * steps_per_epoch))
 
-    with join_processes(options.device) as processes:
-        check_shares(config, processes)
-        state = build_state(config, processes, start, resume=options.resume)
-        if options.resume:
-            state.load_state_dict(load_checkpoint(checkpoint))
-        # What the run was built with, for config.toml.
-        config.network = {"name": config.network["name"], **state.network.config.to_dict()}
-        model = _trainable(state.network, config, processes)
-        run = _Run(config, out, processes, state, model, validation_sources, steps_per_epoch)
+    with join_processes(options.device) as processes, fast_backends(processes.device, config):
+        run = Run(config, out, processes, dataset, steps_per_epoch)
+        for line in left_out:
+            run.say(line)
+        state = prepare(run, start, quiet=options.quiet, resume=resume)
         stream = batches(dataset, config, state.step, processes, run.skipped)
-        with _log_and_bar(run, quiet=options.quiet) as bar:
-            _run_steps(run, stream, bar, stopped)
-    return out / ("best.safetensors" if validation_sources else "last.safetensors")
-
-
-def _checkpoint(out: Path) -> Path:
-    return out / "last" / "checkpoint.pt"
-
-
-def _find_validation_sources(config: TrainingConfig) -> list[Source]:
-    sources = [source for folder in config.validation for source in find_sources(folder)]
-    if any(source.kind != "pairs" for source in sources):
-        raise MatteError("validation needs folders of image/ and alpha/ pairs, not cutouts")
-    return sources
+        timed = TimedStream(prefetched(stream, processes.device))
+        with _log_and_bar(run, state, quiet=options.quiet) as (bar, lines), shutdown as stopped:
+            _run_steps(run, state, timed, bar, lines, Stop(stopped, processes))
+    best = out / "best.safetensors"
+    return best if run.validation_sources and best.exists() else out / "last.safetensors"
 
 
 def _trainable(network: nn.Module, config: TrainingConfig, processes: Processes) -> nn.Module:
     """Wrap the network as it is called in training."""
-    precision = choose_precision(config.precision, processes.device)
+    precision = training_precision(config.precision, processes.device)
     if precision is torch.bfloat16 and processes.device.type == "cpu":
         run_depthwise_in_float32(network)
-    return processes.wrap(torch.compile(network) if config.compile else network)
+    return processes.wrap(compiled(network, config) if config.compile else network)
 
 
 @contextlib.contextmanager
-def _log_and_bar(run: _Run, *, quiet: bool) -> Iterator[Any]:
+def _log_and_bar(run: Run, state: TrainingState, *, quiet: bool) -> Iterator[tuple[Any, Lines]]:
     """Open the log of a run, in the one process that writes files, and the progress bar."""
     with contextlib.ExitStack() as stack:
         if run.processes.first:
             run.config.save(run.out / "config.toml")
-            log = RunLog(run.out, run.state.step, tensorboard=run.config.tensorboard)
+            log = RunLog(run.out, state.step, tensorboard=run.config.tensorboard)
             run.log = stack.enter_context(log)
         hidden = quiet or not run.processes.first
         bar = progress(total=run.config.steps, label="train", unit="step", quiet=hidden)
         stack.enter_context(bar)
-        bar.update(run.state.step)
-        yield bar
+        bar.update(state.step)
+        yield bar, Lines(run.processes.device, total=run.config.steps, quiet=hidden)
 
 
 def _run_steps(
-    run: _Run, stream: Iterator[dict[str, Tensor]], bar: Any, stopped: Callable[[], bool]
+    run: Run, state: TrainingState, stream: TimedStream, bar: Any, lines: Lines, stop: Stop
 ) -> None:
-    """Train to the last step, or until `stopped`, with logs, validation and checkpoints."""
-    config, state, processes = run.config, run.state, run.processes
-    started, since = time.monotonic(), state.step
-    stopping = False
-    while state.step < config.steps and not stopping:
-        weights = config.loss_at(state.step, run.steps_per_epoch)
-        lr = state.schedule.get_last_lr()[-1]
-        known = len(run.skipped.reasons)
-        values = training_step(state, run.model, stream, config, processes, weights)
-        for reason in run.skipped.reasons[known:]:
-            bar.write(f"matte: skipped in training: {reason}", file=sys.stderr)
-        bar.update()
-        done, last = state.step, state.step == config.steps
-        # All processes stop together, or the others would wait for ever.
-        stopping = bool(processes.total([float(stopped())])[0])
+    """Train to the last step, or until a stop is wanted, with logs, validation and checkpoints."""
+    config = run.config
+    if state.step == 0:
+        # What the first step spoils can be gone back from, too.
+        _save(run, state)
+    saved = state.step, state.validated
+    model = _trainable(state.network, config, run.processes)
+    meter = Meter(state.step, stream)
+    try:
+        with stop.between_operations(*_watched(state, config)):
+            _validate(run, state, meter, stop)
+            while state.step < config.steps and not stop.agreed():
+                known, chunks = len(run.skipped.reasons), state.chunks
+                lr = learning_rate(config, state.step)
+                weights = config.loss_at(state.step, run.steps_per_epoch)
+                values = training_step(state, model, stream, config, stop, weights)
+                for reason in run.skipped.reasons[known:]:
+                    say(f"skipped in training: {reason}")
+                if state.chunks > chunks:
+                    run.say(f"out of memory: parts of a batch go in {state.chunks} pieces from now")
+                bar.update()
+                last = state.step == config.steps
+                lines.show(state.step, values["total"], meter)
+                if last or state.step % config.log_every == 0:
+                    _log(run, state, values, lr, meter)
+                    bar.set_postfix(loss=rounded(values["total"].item()))
+                if last or state.step % config.validate_every == 0:
+                    _validate(run, state, meter, stop)
+                if last or state.step % config.checkpoint_every == 0:
+                    with meter.paused():
+                        _save(run, state)
+                    saved = state.step, state.validated
+    except Stopped:
+        pass
+    if (state.step, state.validated) != saved:
+        _save(run, state)
 
-        if done % config.log_every == 0 or last:
-            losses = processes.mean(values)
-            images = (done - since) * config.batch_size
-            line = {"lr": lr, "images_per_s": images / (time.monotonic() - started), **losses}
-            if (left_out := processes.total([float(run.skipped.samples)])[0]) > 0:
-                line["skipped"] = left_out
-            started, since = time.monotonic(), done
-            if run.log:
-                run.log.write(done, {name: _rounded(value) for name, value in line.items()})
-            bar.set_postfix(loss=_rounded(losses["total"]))
-        if run.validation_sources and (done % config.validate_every == 0 or last):
-            paused = time.monotonic()
-            _validate(run)
-            # Time in validation does not count in images/s.
-            started += time.monotonic() - paused
-        if last or stopping or done % config.checkpoint_every == 0:
-            _save(run)
+
+def _watched(state: TrainingState, config: TrainingConfig) -> list[nn.Module]:
+    """Give the networks whose passes may be left; hooks would cut a compiled one to pieces."""
+    networks = [state.average.network] + [state.network] * (not config.compile)
+    return networks + ([state.adversary.discriminator] if state.adversary else [])
 
 
-def _validate(run: _Run) -> None:
-    """Validate the averaged weights and keep the best."""
-    state, config = run.state, run.config
-    previews = _PREVIEWS if config.tensorboard and run.processes.first else 0
-    metrics, rows = validate(
-        state.average.network, run.validation_sources, run.processes, previews=previews
-    )
-    better = metrics["sad"] < state.best
-    state.best = min(state.best, metrics["sad"])
+def _log(
+    run: Run, state: TrainingState, values: dict[str, Tensor], lr: float, meter: Meter
+) -> None:
+    """Write a line of the log."""
+    speed = meter.read(state.step)
+    meter.reset(state.step)
+    images = run.config.batch_size / speed["s_per_step"]
+    line = {"lr": lr, "images_per_s": images, **speed}
+    if (memory := memory_gb(run.processes.device)) is not None:
+        line["memory_gb"] = memory
+    line |= run.processes.mean(values)
+    if (left_out := run.processes.total([float(run.skipped.samples)])[0]) > 0:
+        line["skipped"] = left_out
     if run.log:
-        run.log.write(state.step, {f"val_{name}": value for name, value in metrics.items()})
-        run.log.show(state.step, rows)
-        if better:
-            _save_weights(state, config, run.out / "best.safetensors")
+        run.log.write(state.step, {name: rounded(value) for name, value in line.items()})
+    if run.dataset.cache.lacks_room():
+        run.say_once(
+            f"{run.dataset.cache.folder}: the disk has no room for more decoded samples; the rest "
+            "is decoded anew each time"
+        )
 
 
-def _save(run: _Run) -> None:
-    """Write the checkpoint and the last weights, in the one process that writes files.
-
-    Raises
-    ------
-    MatteError
-        If a weight is not finite; the last good checkpoint stays.
-    """
-    if not run.processes.first:
+def _validate(run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
+    """Validate the averaged weights, unless that was done at this step, and keep the best."""
+    config = run.config
+    on_time = state.step == config.steps or state.step % config.validate_every == 0
+    if not run.validation_sources or not on_time or state.step <= state.validated:
         return
-    if not run.state.is_finite():
-        raise not_finite("a weight", run.state.step)
-    save_checkpoint(_checkpoint(run.out), run.state.state_dict())
-    _save_weights(run.state, run.config, run.out / "last.safetensors")
+    previews = _PREVIEWS if config.tensorboard and run.processes.first else 0
+    with meter.paused():
+        judged = validate(state.average.network, run.validation_sources, stop, previews=previews)
+    for reason in judged.reasons:
+        run.say_once(f"left out of the validation: {reason}")
+    state.validated = state.step
+    metrics = {f"val_{name}": value for name, value in judged.metrics.items()}
+    if judged.skipped:
+        metrics["val_skipped"] = judged.skipped
+    sad = judged.metrics.get("sad", math.inf)
+    better, state.best = sad < state.best, min(state.best, sad)
+    if run.log:
+        run.log.write(state.step, metrics)
+        run.log.show(state.step, judged.rows)
+        if better:
+            save_weights(state, config, run.out / "best.safetensors")
 
 
-def _save_weights(state: TrainingState, config: TrainingConfig, path: Path) -> None:
-    """Save the averaged weights with their provenance."""
-
-    def without_machine(folder: str) -> str:
-        return "/".join(Path(folder).parts[-2:])
-
-    settings = asdict(config)
-    for key in ("data", "backgrounds", "validation"):
-        settings[key] = [without_machine(folder) for folder in settings[key]]
-    provenance = {
-        "step": state.step,
-        "samples": state.step * config.batch_size,
-        "best_validation_sad": state.best if state.best < float("inf") else None,
-        "settings": settings,
-        "started_from": state.started_from,
-    }
-    save_network(state.average.network, path, provenance=provenance)
-
-
-def _rounded(value: float) -> float:
-    """To six significant digits."""
-    return float(f"{value:.6g}")
+def _save(run: Run, state: TrainingState) -> None:
+    """Write checkpoint and weights, in the one process that writes files."""
+    if run.processes.first:
+        save_run(state, run.config, run.out, run.files)

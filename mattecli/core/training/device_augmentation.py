@@ -1,0 +1,113 @@
+"""Colors, softness and noise of training samples, drawn for whole batches on the device.
+
+The counterpart of :mod:`mattecli.core.dataset.augmentation` for cores too few to feed a fast GPU:
+they decode and place, which is geometry, and this is done where the network runs. The draws are
+other ones, their distributions the same, except that there is no JPEG here, and that a second
+subject varies together with the first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mattecli.core.matting.compositing import composite
+
+# As in `mattecli.core.dataset.augmentation`: shares of samples, and ranges.
+_GREY, _DIM, _SOFT, _NOISY, _GAMMA = 0.12, 0.08, 0.15, 0.25, 0.3
+# Layers of composites vary less, as both of them do.
+_LAYER_STRENGTH = 0.6
+
+
+def augment(batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Vary a batch of samples whose colors are as they were read.
+
+    Parameters
+    ----------
+    batch : dict of Tensor
+        ``image``, ``alpha`` and, of all samples or of none, ``foreground``, ``background`` and
+        ``composed``; on any device.
+    generator : torch.Generator
+        On the CPU, so that the draws are the same on every device.
+
+    Returns
+    -------
+    dict of Tensor
+        The same with other images and layers. Of composites both layers vary, each by itself, and
+        the image is composed anew; where it is then degraded, ``composed`` is 0.
+    """
+    batch = dict(batch)
+    image = _jitter(batch["image"], 1.0, generator)
+    if "composed" in batch:
+        foreground = _jitter(batch["foreground"], _LAYER_STRENGTH, generator)
+        background = _jitter(batch["background"], 1.0, generator)
+        composed = (batch["composed"] > 0).view(-1, 1, 1, 1)
+        image = torch.where(composed, composite(batch["alpha"], foreground, background), image)
+        batch["foreground"] = torch.where(composed, foreground, image)
+        batch["background"] = torch.where(composed, background, image)
+    batch["image"], degraded = _degrade(image.clamp(0, 1), generator)
+    if "composed" in batch:
+        batch["composed"] = torch.where(degraded, 0.0, batch["composed"])
+    return batch
+
+
+def _draw(count: int, low: float, high: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    values = low + (high - low) * torch.rand(count, generator=generator)
+    return values.to(like.device).view(-1, 1, 1, 1)
+
+
+def _happens(share: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    return _draw(len(like), 0, 1, like, generator) < share
+
+
+def _jitter(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Random gain a channel, brightness, contrast, gamma and saturation; BxCxHxW in [0, 1]."""
+    count = len(image)
+
+    def draw(reach: float, number: int = count) -> Tensor:
+        return _draw(number, -strength * reach, strength * reach, image, generator)
+
+    gain = 1 + draw(0.08, 3 * count).view(count, 3, 1, 1)
+    contrast, brightness, saturation = 1 + draw(0.25), draw(0.12), 1 + draw(0.4)
+    luma = image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    grey = (image * luma).sum(dim=1, keepdim=True)
+    image = contrast * gain * (saturation * image + (1 - saturation) * grey)
+    image = (image + 0.5 - 0.5 * contrast + brightness).clamp(0, 1)
+    gamma = torch.exp(draw(0.4))
+    return torch.where(_happens(_GAMMA, image, generator), image.pow(gamma), image)
+
+
+def _degrade(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Grey, dim, soften and add noise now and then; also tell by sample whether anything was."""
+    grey, dim, soft, noisy = (
+        _happens(share, image, generator) for share in (_GREY, _DIM, _SOFT, _NOISY)
+    )
+    image = torch.where(grey, image.mean(dim=1, keepdim=True), image)
+    power, light = (
+        _draw(len(image), 1, 1.8, image, generator),
+        _draw(len(image), 0.15, 0.6, image, generator),
+    )
+    image = torch.where(dim, image.pow(power) * light, image)
+    image = torch.where(soft, _blur(image, _draw(len(image), 0.4, 1.2, image, generator)), image)
+    sigma = _draw(len(image), 0.005, 0.03, image, generator)
+    # Drawn on the device, as whole pictures of noise are; its seed is drawn with the rest.
+    seed = int(torch.randint(2**31, (), generator=generator))
+    noise = torch.randn(
+        image.shape, device=image.device, generator=torch.Generator(image.device).manual_seed(seed)
+    )
+    image = torch.where(noisy, (image + sigma * noise).clamp(0, 1), image)
+    return image, (grey | dim | soft | noisy).view(-1)
+
+
+def _blur(image: Tensor, sigma: Tensor) -> Tensor:
+    """Blur BxCxHxW by a Gaussian of each sample's own sigma, Bx1x1x1, of at most 1.3."""
+    count, channels, height, width = image.shape
+    offsets = torch.arange(-4, 5, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma.view(-1, 1) ** 2))
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
+    lines = image.reshape(1, count * channels, height, width)
+    for shape, padding in (((-1, 1, 9, 1), (0, 0, 4, 4)), ((-1, 1, 1, 9), (4, 4, 0, 0))):
+        padded = functional.pad(lines, padding, mode="reflect")
+        lines = functional.conv2d(padded, kernel.view(shape), groups=count * channels)
+    return lines.reshape(image.shape)

@@ -1,0 +1,247 @@
+"""What training does for accelerators: on the CPU by stand-ins, and on a GPU where there is one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from unittest import mock
+
+import pytest
+import torch
+from training_material import FAST, PLAIN, SMALL_ENCODER, log_of, matte
+
+from mattecli.core.training import accelerating, processes, step
+from mattecli.core.training.adversary import Adversary
+from mattecli.core.training.config import load_config
+from mattecli.core.training.processes import Processes, training_precision
+
+CUDA = torch.device("cuda", 0)
+RECIPE = f"""
+log_every = 1
+freeze_batch_norm = true
+[network]
+name = "hattmatting"
+encoder = "{SMALL_ENCODER}"
+pyramid_channels = 16
+cue_channels = [16]
+[loss]
+l1 = 1.0
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def train(data, recipe, run, *arguments):
+    command = ["train", data / "pairs", "--recipe", recipe, "--out", run, "--batch-size=4"]
+    code, error = matte(*command, "--crop-size=32", *PLAIN, *arguments)
+    return code, " ".join(error.split())
+
+
+class SmallMemory:
+    """Stands in for a device that has room for so many samples, and fails halfway otherwise."""
+
+    def __init__(self, room):
+        self.room, self.sizes = room, []
+        self.loss_values = step.loss_values
+
+    def __call__(self, alpha, *rest):
+        self.sizes.append(len(alpha))
+        if len(alpha) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+        return self.loss_values(alpha, *rest)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_out_of_memory_halves_what_goes_through_at_once_and_changes_nothing_else(
+    data, recipe, tmp_path, accumulate
+):
+    assert train(data, recipe, tmp_path / "whole", "--steps", 3)[0] == 0
+    memory = SmallMemory(1)
+    with mock.patch.object(step, "loss_values", memory):
+        code, said = train(data, recipe, tmp_path / "run", "--steps", 3, "--accumulate", accumulate)
+    assert code == 0, said
+    assert said.count("out of memory: parts of a batch go in") == 1
+    assert memory.sizes[-12:] == [1] * 12, "and it is not tried again in every step"
+    for line, other in zip(log_of(tmp_path / "whole"), log_of(tmp_path / "run"), strict=True):
+        assert line["total"] == pytest.approx(other["total"], rel=1e-4)
+
+
+def test_a_device_too_small_for_one_sample_says_what_to_do(data, recipe, tmp_path):
+    with mock.patch.object(step, "loss_values", SmallMemory(0)):
+        code, said = train(data, recipe, tmp_path / "run", "--steps", 3)
+    assert code == 1
+    assert "out of memory with a single sample at 32 px: choose a smaller --crop-size" in said
+
+
+def test_a_compiled_network_is_compiled_once_for_every_size(data, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"sides = [32, 64, 96]\n{RECIPE}")
+    made, called = [], []
+
+    def backend(graph, inputs):
+        sizes = {tuple(i.shape) for i in inputs if isinstance(i, torch.Tensor) and i.ndim == 4}
+        made.append(next(size for size in sizes if size[:2] == (2, 3)))
+
+        def run(*arguments):
+            called.append(None)
+            return graph.forward(*arguments)
+
+        return run
+
+    counted = functools.partial(torch.compile, backend=backend)
+    torch._dynamo.reset()
+    with mock.patch.object(accelerating.torch, "compile", counted):
+        code, error = matte(
+            *("train", data / "pairs", "--recipe", recipe, "--out", tmp_path / "run"),
+            *("--batch-size=2", "--steps", 12, "--compile", *PLAIN),
+        )
+    torch._dynamo.reset()
+    assert code == 0, error
+    assert sorted(size[-1] for size in made) == [32, 64, 96]
+    assert len(called) == 12
+
+
+def test_gpus_compute_in_tf32_and_look_for_the_fastest_convolutions_of_few_sizes():
+    backends = torch.backends
+
+    def flags():
+        cudnn = backends.cudnn
+        return cudnn.benchmark, cudnn.allow_tf32, backends.cuda.matmul.allow_tf32
+
+    before = flags()
+    config = load_config("default")
+    with accelerating.fast_backends(CUDA, config):
+        assert flags() == (True, True, True)
+    assert flags() == before
+    config.sides = [512, 640]
+    with accelerating.fast_backends(CUDA, config):
+        assert flags() == (False, True, True)
+    with accelerating.fast_backends(torch.device("cpu"), config):
+        assert flags() == before
+
+
+@pytest.mark.parametrize(("has_it", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_bfloat16_is_taken_where_a_gpu_has_it(has_it, expected):
+    with mock.patch.object(processes.torch.cuda, "is_bf16_supported", return_value=has_it):
+        assert training_precision("auto", CUDA) is expected
+        assert training_precision("fp16", CUDA) is torch.float16
+    assert training_precision("auto", torch.device("cpu")) is torch.float32
+
+
+class FakeCuda:
+    """Streams that only note in which order they are used."""
+
+    def __init__(self):
+        self.events = []
+        self.on = "work"
+
+    def Stream(self, device):
+        return "copies"
+
+    @contextlib.contextmanager
+    def stream(self, name):
+        self.on, before = name, self.on
+        yield
+        self.on = before
+
+    def current_stream(self, device):
+        return mock.Mock(wait_stream=lambda other: self.events.append(("wait", other)))
+
+
+class FakeTensor:
+    """A tensor that notes on which stream it is copied and used."""
+
+    def __init__(self, cuda, number, place="host"):
+        self.cuda, self.number, self.place = cuda, number, place
+
+    def to(self, device, non_blocking):
+        assert non_blocking and self.cuda.on == "copies"
+        self.cuda.events.append(("copy", self.number))
+        return FakeTensor(self.cuda, self.number, device)
+
+    def record_stream(self, stream):
+        self.cuda.events.append(("keep", self.number))
+
+
+def test_the_next_batch_is_copied_before_the_one_before_it_is_worked_on():
+    cuda = FakeCuda()
+    with mock.patch.object(accelerating.torch, "cuda", cuda):
+        source = iter([{"image": FakeTensor(cuda, number)} for number in range(3)])
+        for batch in accelerating.prefetched(source, CUDA):
+            assert batch["image"].place == CUDA
+            cuda.events.append(("work", batch["image"].number))
+    events = cuda.events
+    assert [number for what, number in events if what == "work"] == [0, 1, 2]
+    for number in range(3):
+        copied = events.index(("copy", number))
+        kept, worked = events.index(("keep", number)), events.index(("work", number))
+        assert copied < kept < worked and events[kept - 1] == ("wait", "copies")
+    assert events.index(("copy", 1)) < events.index(("work", 0))
+    assert events.index(("copy", 2)) < events.index(("work", 1))
+
+
+def test_on_a_cpu_batches_are_not_made_ahead():
+    taken = []
+    source = (taken.append(number) or {"n": number} for number in range(3))
+    stream = accelerating.prefetched(source, torch.device("cpu"))
+    assert next(stream) == {"n": 0} and taken == [0]
+
+
+def test_the_discriminator_is_reduced_over_processes_once_a_step():
+    adversary = Adversary("lsgan", 2e-4, Processes(0, 1, torch.device("cpu")))
+    entered = []
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = adversary.discriminator
+
+        def forward(self, *inputs):
+            return self.module(*inputs)
+
+        @contextlib.contextmanager
+        def no_sync(self):
+            entered.append(None)
+            yield
+
+    adversary.parallel = Wrapped()
+    image, truth = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    adversary.learn(image, truth, truth, 0.5, reduced=False)
+    assert len(entered) == 1
+    adversary.learn(image, truth, truth, 0.5, reduced=True)
+    assert len(entered) == 1
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@needs_cuda
+@pytest.mark.parametrize("more", [[], ["--compile"], ["--precision", "fp16"]])
+def test_cuda_trains_resumes_and_leaves_usable_weights(data, recipe, tmp_path, more):
+    arguments = ["train", data / "pairs", "--recipe", recipe, "--out", tmp_path / "run"]
+    arguments += ["--val", data / "pairs", *FAST, "--device=cuda", "--loss", "adversarial=0.05"]
+    code, error = matte(*arguments, "--steps", 4, *more)
+    assert code == 0, error
+    code, error = matte(*arguments, "--steps", 6, "--resume", *more)
+    assert code == 0, error
+    lines = [line for line in log_of(tmp_path / "run") if "total" in line]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert all(0 < line["memory_gb"] < 10 for line in lines)
+
+
+@needs_cuda
+def test_cuda_and_cpu_train_alike_in_float32(data, recipe, tmp_path):
+    lines = {}
+    for device in ("cpu", "cuda"):
+        arguments = ["train", data / "pairs", "--recipe", recipe, "--out", tmp_path / device]
+        code, error = matte(
+            *arguments, *FAST, f"--device={device}", "--steps", 3, "--precision", "fp32"
+        )
+        assert code == 0, error
+        lines[device] = [line["total"] for line in log_of(tmp_path / device)]
+    assert lines["cuda"] == pytest.approx(lines["cpu"], rel=2e-2)

@@ -1,0 +1,127 @@
+"""Ctrl-C and SIGTERM are obeyed in the middle of a step, and no step is lost or done twice."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+
+import pytest
+import torch
+from training_material import SMALL_ENCODER, log_of
+
+from mattecli.core.training.checkpoint import load_checkpoint
+from mattecli.core.training.config import load_config
+from mattecli.core.training.options import RunOptions, StartOptions
+from mattecli.core.training.trainer import train
+
+RECIPE = f"""
+log_every = 1
+validate_every = 2
+accumulate = 2
+batch_size = 4
+crop_size = 32
+steps = 4
+warmup = 0
+workers = 0
+[network]
+name = "hattmatting++"
+encoder = "{SMALL_ENCODER}"
+pyramid_channels = 16
+cue_channels = [16, 16]
+predict_size = 32
+[loss]
+l1 = 1.0
+sentry = 0.4
+adversarial = 0.05
+"""
+
+
+class StopsAt:
+    """Asks to stop when it was looked at so many times; counts them in `looks`."""
+
+    def __init__(self, number=None):
+        self.number, self.looks = number, 0
+
+    def __call__(self):
+        self.looks += 1
+        return self.number is not None and self.looks >= self.number
+
+
+def run_once(data, recipe, out, asked, *, resume=False):
+    config = load_config(str(recipe), data=[str(data / "pairs")], validation=[str(data / "pairs")])
+    options = RunOptions(resume=resume, device="cpu", quiet=True)
+    start = StartOptions(pretrained=False)
+    shutdown = contextlib.nullcontext(asked)
+    return train(config, out, start=start, options=options, shutdown=shutdown)
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A run without interruption: recipe, folder, and how often it looked whether to stop."""
+    folder = tmp_path_factory.mktemp("whole")
+    recipe = folder / "r.toml"
+    recipe.write_text(RECIPE)
+    asked = StopsAt()
+    run_once(data, recipe, folder / "run", asked)
+    return recipe, folder / "run", asked.looks
+
+
+# In a forward and in a backward pass, in a validation, and shortly before the end.
+@pytest.mark.parametrize("share", [0.05, 0.13, 0.42, 0.5, 0.97])
+def test_a_run_stopped_anywhere_resumes_to_the_same_result(data, whole, tmp_path, share):
+    recipe, expected, looks = whole
+    asked = StopsAt(int(share * looks))
+    run_once(data, recipe, tmp_path / "run", asked)
+    assert asked.looks < looks
+    stopped_at = load_checkpoint(tmp_path / "run/last/checkpoint.pt")["step"]
+    assert stopped_at == sum("total" in line for line in log_of(tmp_path / "run"))
+    run_once(data, recipe, tmp_path / "run", StopsAt(), resume=True)
+    same = ("step", "total", "discriminator", "val_sad")
+    values = [
+        [[line.get(name) for name in same] for line in log_of(run)]
+        for run in (expected, tmp_path / "run")
+    ]
+    assert values[0] == values[1]
+    stored = [load_checkpoint(run / "last/checkpoint.pt") for run in (expected, tmp_path / "run")]
+    for name, value in stored[0]["network"].items():
+        assert torch.equal(value, stored[1]["network"][name]), name
+    assert stored[0]["best"] == stored[1]["best"]
+
+
+def test_a_step_is_looked_into_many_times(whole):
+    """So often that at the paper's sizes, where a step takes minutes, it is left in seconds."""
+    assert whole[2] / 4 > 200
+
+
+STOPS_WHILE_IT_WORKS = """
+import os, signal
+from mattecli.cli import app
+from mattecli.core.network.aspp import ASPP
+forward, calls = ASPP.forward, []
+def slow(self, features):
+    calls.append(None)
+    if len(calls) == 4:
+        os.kill(os.getpid(), signal.{name})
+    return forward(self, features)
+ASPP.forward = slow
+app.main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_in_the_middle_of_a_step_ends_it_there(data, whole, tmp_path, name, code):
+    run = tmp_path / "run"
+    arguments = ["train", data / "pairs", "--recipe", whole[0], "--out", run, "--no-pretrained"]
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-c", STOPS_WHILE_IT_WORKS.format(name=name)),
+            *map(str, [*arguments, "--device=cpu", "--quiet"]),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "--resume goes on" in ended.stderr and "Traceback" not in ended.stderr
+    # The fourth pass is the second half of the second step.
+    assert load_checkpoint(run / "last/checkpoint.pt")["step"] == 1
