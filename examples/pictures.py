@@ -84,6 +84,7 @@ def main(out: Path) -> None:
             "refine": refinement(),
             "composite": composites(work, wall),
             "shop": shop(work),
+            "canvas": canvases(work),
             "id-photo": id_photo(work),
             "dataset": dataset(work, wall),
         }
@@ -134,8 +135,26 @@ def shop(work: Path) -> np.ndarray:
     for name in ("coffee", "cat", "raccoon"):
         write_image(photos / f"{name}.png", read_color(HERE / f"{name}.jpg"))
     script = [sys.executable, str(HERE / "shop_catalogue.py"), str(photos), str(work / "shop")]
-    subprocess.run([*script, "--side", "600"], check=True)
+    subprocess.run([*script, "--canvas", "600x600", "--quiet"], check=True)
     return row(*(to_unit(read_color(path)) for path in sorted((work / "shop").iterdir())))
+
+
+def canvases(work: Path) -> np.ndarray:
+    """A photo, and what is made of it for shops."""
+    photo = HERE / "coffee.jpg"
+    white = ("--background", "white")
+    made = [to_unit(read_color(photo))]
+    for number, options in enumerate(
+        (
+            (*white, "--canvas", "1:1"),
+            (*white, "--canvas", "1:1", "--align", "bottom", "--shadow"),
+            ("--background", "blur"),
+        )
+    ):
+        path = work / f"canvas-{number}.png"
+        run("predict", photo, path, *options, "--quiet")
+        made.append(to_unit(read_color(path)))
+    return row(*made)
 
 
 def id_photo(work: Path) -> np.ndarray:

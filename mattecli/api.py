@@ -15,8 +15,9 @@ from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.options import Precision, Refine
 from mattecli.core.inference.session import Session
 from mattecli.core.matting.backgrounds import load_background
+from mattecli.core.matting.flattening import flatten
 from mattecli.core.matting.layout import Layout, check_transparent, compose
-from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
+from mattecli.core.matting.outputs import OutputSpec, render_outputs
 from mattecli.core.matting.placing import parse_position
 from mattecli.core.metrics.pixels import comparable
 from mattecli.core.metrics.regions import region_mask

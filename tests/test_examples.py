@@ -29,7 +29,7 @@ def test_a_shop_gets_squares_with_the_product_in_the_middle(tmp_path, monkeypatc
     (photos / "cups").mkdir(parents=True)
     (photos / "cups" / "coffee.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (photos / "broken.jpg").write_text("no photo")
-    code = run(monkeypatch, "shop_catalogue.py", photos, tmp_path / "shop", "--side", 300)
+    code = run(monkeypatch, "shop_catalogue.py", photos, tmp_path / "shop", "--canvas", "300x300")
     assert code == 1 and "broken.jpg" in capsys.readouterr().err
     (made,) = [path for path in (tmp_path / "shop").rglob("*") if path.is_file()]
     assert made == tmp_path / "shop" / "cups" / "coffee.jpg"

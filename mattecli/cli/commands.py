@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from mattecli.cli.defaults import ORIGIN
+from mattecli.cli.defaults import ORIGIN, OUTPUTS
 from mattecli.cli.streams import bound_message
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, suggest
 from mattecli.core.plain_text import in_one_line
 
 # What typer raises for wrong usage; where it comes from differs between its versions.
@@ -51,7 +51,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse options and arguments."""
         try:
-            rest = super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, self._with_values(args))
         except _UsageError as error:
             parameter = getattr(error, "param", None)
             if parameter is not None and parameter.name in _from_file(ctx):
@@ -65,6 +65,14 @@ class Command(TyperCommand):
                 raise typer.BadParameter("that is too large a number", ctx, parameter)
         return rest
 
+    def _with_values(self, args: list[str]) -> list[str]:
+        """Write out what options mean that need no number and have none behind them."""
+        bare = getattr(self.callback, "bare_values", {})
+        return [
+            f"{word}={bare[word]}" if word in bare and not _is_number(following) else word
+            for word, following in itertools.zip_longest(args, args[1:], fillvalue="")
+        ]
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         token = _context.set(ctx)
@@ -75,6 +83,30 @@ class Command(TyperCommand):
             raise
         finally:
             _context.reset(token)
+
+
+def named_output(name: str) -> dict[str, Any]:
+    """Give the values of the table ``outputs.NAME`` of the working folder's file.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is no such table.
+    """
+    ctx = _context.get()
+    known = ctx.find_root().meta.get(OUTPUTS, {}) if ctx is not None else {}
+    if name not in known:
+        hint = suggest(name, known) if known else "matte.toml has no tables [outputs.NAME]"
+        raise typer.BadParameter(f"no output '{name}': {hint}")
+    return known[name]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.removesuffix("%"))
+    except ValueError:
+        return False
+    return True
 
 
 def yields_to_what_is_typed(

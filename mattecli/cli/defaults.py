@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,20 @@ import typer
 
 from mattecli.core.errors import MatteError, suggest
 
-#: Key in the root context's ``meta``: the file that the defaults are from.
+#: Keys in the root context's ``meta``: the file that the defaults are from, and its named outputs.
 ORIGIN = "mattecli.defaults"
+OUTPUTS = "mattecli.outputs"
+#: Options of predict that are those of a run, and not of one of its outputs.
+_OF_RUNS = frozenset({"named", "keep_metadata", "matte_color"})
 
 
 def read_defaults(context: typer.Context) -> dict[str, Any]:
     """Read the working folder's defaults for the options of every command.
 
     The file has a table for each command, with the options' long names as keys; that of a command
-    with commands of its own has tables for these. A ``pyproject.toml`` that cannot be read, or has
-    no ``[tool.matte]``, is somebody else's and left alone.
+    with commands of its own has tables for these. Its tables ``outputs.NAME`` are put beside, in
+    the root context's ``meta``. A ``pyproject.toml`` that cannot be read, or has no
+    ``[tool.matte]``, is somebody else's and left alone.
 
     Returns
     -------
@@ -34,7 +40,11 @@ def read_defaults(context: typer.Context) -> dict[str, Any]:
         If a value is of the wrong kind.
     """
     path, tables = _find_tables()
-    context.find_root().meta[ORIGIN] = path
+    meta = context.find_root().meta
+    meta[ORIGIN] = path
+    named = tables.get("outputs", {}) if tables else {}
+    tables = {name: table for name, table in tables.items() if name != "outputs"}
+    meta[OUTPUTS] = _named_outputs(context, named, str(path)) if named else {}
     return _defaults_of_commands(context.command, tables, str(path), "")
 
 
@@ -50,14 +60,48 @@ def _defaults_of_commands(group: Any, tables: Any, path: str, prefix: str) -> di
         if hasattr(command, "commands"):
             defaults[name] = _defaults_of_commands(command, table, path, f"{prefix}{name}.")
         else:
-            defaults[name] = _defaults_of_options(command, table, path, f"{prefix}{name}")
+            defaults[name] = _defaults_of_options(command.params, table, path, f"{prefix}{name}")
     return defaults
 
 
-def _defaults_of_options(command: Any, table: dict[str, Any], path: str, name: str) -> dict:
+def _named_outputs(context: typer.Context, tables: Any, path: str) -> dict[str, dict[str, Any]]:
+    """Read the options of results that have a name, as values by parameter of predict."""
+    from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions
+
+    if not isinstance(tables, dict):
+        raise MatteError(f"{path}: 'outputs' must hold a table for each output")
+    groups = (OutputOptions, FrameOptions, EdgeOptions)
+    known = {field.name for group in groups for field in dataclasses.fields(group)} - _OF_RUNS
+    command: Any = context.command.commands["predict"]  # type: ignore[attr-defined]
+    own = [parameter for parameter in command.params if parameter.name in known]
+    outputs = {}
+    for name, table in tables.items():
+        if not re.fullmatch(r"[^\W_][\w.+-]{0,99}", name):
+            raise MatteError(f"{path}: '{name}' cannot be the name of an output and of its folder")
+        if not isinstance(table, dict):
+            raise MatteError(f"{path}: 'outputs.{name}' must be a table of options of predict")
+        found = _defaults_of_options(own, table, path, f"outputs.{name}")
+        outputs[name] = {
+            parameter.name: _cast(parameter, found[parameter.name], f"{path}: [outputs.{name}]")
+            for parameter in own
+            if parameter.name in found
+        }
+    return outputs
+
+
+def _cast(parameter: Any, value: Any, where: str) -> Any:
+    """Check range and choice, as the command line does."""
+    try:
+        return parameter.type_cast_value(None, value)
+    except typer.BadParameter as error:
+        option = max(parameter.opts, key=len).removeprefix("--")
+        raise typer.BadParameter(f"{where} {option}: {error.message}") from None
+
+
+def _defaults_of_options(own: list[Any], table: dict[str, Any], path: str, name: str) -> dict:
     parameters = {
         option.removeprefix("--"): parameter
-        for parameter in command.params
+        for parameter in own
         for option in parameter.opts
         if option.startswith("--")
     }

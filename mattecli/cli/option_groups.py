@@ -12,7 +12,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 # What a field's metadata holds beside the arguments of `typer.Option`.
-_OWN = ("flags", "aliases")
+_OWN = ("flags", "aliases", "bare")
 
 
 def option_of(group: type, name: str) -> Any:
@@ -49,6 +49,12 @@ def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[...
         parameters = [*own, *added]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
+        run.bare_values = {  # type: ignore[attr-defined]
+            f"--{field.name.replace('_', '-')}": field.metadata["bare"]
+            for group in groups.values()
+            for field in dataclasses.fields(group)
+            if "bare" in field.metadata
+        }
         return run
 
     return decorate

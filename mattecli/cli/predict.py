@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +11,14 @@ import typer
 
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
-from mattecli.cli.predict_checks import usage_of
+from mattecli.cli.predict_checks import Usage, usage_of
 from mattecli.cli.predict_clip import predict_clip
+from mattecli.cli.predict_foresight import foresee_photos
 from mattecli.cli.predict_photos import predict_photos
+from mattecli.cli.predict_plan import Made, made_of, plan_photos
 from mattecli.core.inference.options import (
+    EdgeOptions,
+    FrameOptions,
     OutputOptions,
     PredictOptions,
     RunOptions,
@@ -26,14 +32,28 @@ if TYPE_CHECKING:
 
 
 @yields_to_what_is_typed(
-    usage_of, {"source": ".", "out": "results/"}, {"source": "photo.jpg", "out": "result.png"}
+    usage_of,
+    {"sources": ["."], "out": "results/"},
+    {"sources": ["photo.jpg"], "out": "result.png"},
 )
-@with_options(output=OutputOptions, prediction=PredictOptions, inputs=SourceOptions, run=RunOptions)
+@with_options(
+    output=OutputOptions,
+    frame=FrameOptions,
+    edges=EdgeOptions,
+    prediction=PredictOptions,
+    inputs=SourceOptions,
+    run=RunOptions,
+)
 def predict(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="IN", help="A photo, a folder of photos, a clip, or - for stdin."),
-    ],
+    *,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IN...",
+            help="Photos and folders of photos; or a clip; or - for a photo from stdin.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         str,
         typer.Argument(
@@ -43,6 +63,8 @@ def predict(
         ),
     ],
     output: OutputOptions,
+    frame: FrameOptions,
+    edges: EdgeOptions,
     prediction: PredictOptions,
     inputs: SourceOptions,
     run: RunOptions,
@@ -52,18 +74,73 @@ def predict(
     A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
-    from mattecli.core.errors import MatteError
     from mattecli.core.inference.hint_planning import plan_hints
-    from mattecli.core.inference.run import plan_jobs
 
-    of_clip, suffix, into_folder = usage_of(
-        source,
+    made = made_of(output, frame, edges)
+    usages = [_usage_of(sources, out, each, inputs, run) for each in made]
+    _check_values(made, usages[0], run)
+
+    def plan() -> tuple[list[Job], Counter[str]]:
+        return plan_photos(sources or [], out, inputs, made, usages)
+
+    jobs, passed_over = ([], Counter()) if usages[0].of_clip else plan()
+    _check_preview(run.preview, jobs)
+    hints = plan_hints(inputs, " and ".join(sources or [str(inputs.from_list)]), jobs)
+    settings, *others = (
+        _settings(each, usage.suffix, prediction, inputs, run, hints)
+        for each, usage in zip(made, usages, strict=True)
+    )
+    if usages[0].of_clip:
+        source = Path((sources or [""])[0])
+        predict_clip(source, Path(out), settings, prediction, run, smooth=inputs.smooth)
+        return
+    if output.named:
+        names = [each.name for each in made]
+        settings.named.update(zip(names, [dataclasses.replace(settings), *others], strict=True))
+    if run.dry_run:
+        foresee_photos(jobs, settings, run, passed_over)
+        return
+    rescan = (lambda: plan()[0]) if inputs.watch else None
+    predict_photos(jobs, settings, prediction, run, passed_over=passed_over, rescan=rescan)
+
+
+def _check_values(made: list[Made], usage: Usage, run: RunOptions) -> None:
+    # Wrong in itself, and so none of what only does not go with something else.
+    if any(each.output.bits not in (8, 16) for each in made):
+        raise typer.BadParameter("--bits is 8 or 16")
+    if made[0].name and (usage.of_clip or not usage.into_folder):
+        raise typer.BadParameter("--output is for photos, and needs a folder for results")
+    if usage.of_clip and run.dry_run:
+        raise typer.BadParameter("--dry-run is for photos")
+
+
+def _check_preview(preview: Path | None, jobs: list[Job]) -> None:
+    from mattecli.core.errors import MatteError
+
+    if preview is not None and preview.resolve() in {Path(job.name).resolve() for job in jobs}:
+        raise MatteError(f"{preview} would overwrite a photo: choose another place for the preview")
+
+
+def _usage_of(
+    sources: list[str] | None, out: str, made: Made, inputs: SourceOptions, run: RunOptions
+) -> Usage:
+    output = made.output
+    return usage_of(
+        sources,
         out,
+        inputs.from_list,
+        inputs.null,
+        output.name,
         output.save,
         output.image_format,
         output.bits,
         output.background,
         output.crop,
+        made.frame.canvas,
+        made.frame.pad,
+        made.frame.align,
+        made.frame.scale_subject,
+        made.frame.shadow,
         inputs.trimap,
         inputs.watch,
         run.preview,
@@ -76,46 +153,25 @@ def predict(
         inputs.guide,
         inputs.subject,
     )
-    # Wrong in itself, and so none of what only does not go with something else.
-    if output.bits not in (8, 16):
-        raise typer.BadParameter("--bits is 8 or 16")
-
-    def plan() -> tuple[list[Job], int]:
-        place = Path(source), Path(out)
-        return plan_jobs(
-            *place, output.kinds, suffix, into_folder=into_folder, may_be_empty=inputs.watch
-        )
-
-    jobs, ignored = ([], 0) if of_clip else plan()
-    preview = run.preview
-    if preview is not None and preview.resolve() in {Path(job.name).resolve() for job in jobs}:
-        raise MatteError(f"{preview} would overwrite a photo: choose another place for the preview")
-    hints = plan_hints(inputs, Path(source), jobs)
-    settings = _settings(output, prediction, suffix, inputs, run, hints)
-    if of_clip:
-        predict_clip(Path(source), Path(out), settings, prediction, run, smooth=inputs.smooth)
-        return
-    rescan = (lambda: plan()[0]) if inputs.watch else None
-    predict_photos(jobs, settings, prediction, run, ignored=ignored, rescan=rescan)
 
 
 def _settings(
-    output: OutputOptions,
-    prediction: PredictOptions,
+    made: Made,
     suffix: str,
+    prediction: PredictOptions,
     inputs: SourceOptions,
     run: RunOptions,
     hints: RunHints,
 ) -> Settings:
     from mattecli.core.inference.run import settings_of
-    from mattecli.core.matting.backgrounds import load_background
+    from mattecli.core.inference.specifying import output_spec
     from mattecli.core.ranks import is_main_process
 
     return settings_of(
-        output,
+        made.output,
         prediction.refine,
         suffix,
-        load_background(output.background) if output.background else None,
+        output_spec(*made[1:]),
         int(inputs.max_megapixels * 1e6),
         preview=run.preview is not None and is_main_process(),
         hints=hints,

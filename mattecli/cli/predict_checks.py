@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,9 @@ import typer
 
 from mattecli.cli.destination import clip_suffix, is_folder, result_suffix
 from mattecli.core.inference.options import (
+    Align,
     Format,
+    FrameOptions,
     Kind,
     OutputOptions,
     SourceOptions,
@@ -25,14 +28,35 @@ class Usage(NamedTuple):
     into_folder: bool
 
 
+def _takes_folder(sources: list[str], out: str, from_list: Path | None) -> bool:
+    """Tell whether OUT is a folder for results; several inputs need one."""
+    if not sources and from_list is None:
+        raise typer.BadParameter("name what to cut and where it goes: matte predict IN… OUT")
+    if len(sources) == 1 and from_list is None:
+        return is_folder(sources[0], out)
+    if "-" in sources:
+        raise typer.BadParameter("stdin holds a single photo, and goes with no other input")
+    if not is_folder(os.curdir, out):
+        raise typer.BadParameter(f"several inputs need a folder for results, not {out}")
+    return True
+
+
 def usage_of(
-    source: str,
+    sources: list[str] | None,
     out: str,
+    from_list: Path | None,
+    null: bool,
+    name: str | None,
     save: list[Kind],
     image_format: Format | None,
     bits: int,
     background: str | None,
     crop: bool,
+    canvas: str | None,
+    pad: str | None,
+    align: Align,
+    scale_subject: str | None,
+    shadow: bool,
     trimap: Path | None,
     watch: bool,
     preview: Path | None,
@@ -55,17 +79,30 @@ def usage_of(
     from mattecli.core.imaging.clip_writing import CONTAINERS
     from mattecli.core.imaging.clips import is_clip
 
-    of_clip = is_clip(source)
+    sources = list(sources or ())
+    of_clip = len(sources) == 1 and from_list is None and is_clip(sources[0])
+    if null and from_list is None:
+        raise typer.BadParameter("-0 says how --from-list is to be read")
     if of_clip:
         suffix = clip_suffix(out, image_format)
         into_folder = suffix not in CONTAINERS
     else:
-        into_folder = is_folder(source, out)
+        into_folder = _takes_folder(sources, out, from_list)
         suffix = result_suffix(out, image_format, into_folder)
     kinds = [Kind(kind) for kind in save]
-    output = OutputOptions(kinds, image_format, bits, background=background, crop=crop)
+    output = OutputOptions(
+        kinds,
+        name=name,
+        image_format=image_format,
+        bits=bits,
+        background=background,
+        crop=crop,
+    )
     check_usage(output, suffix, preview and Path(preview), into_folder)
+    frame = FrameOptions(canvas, pad, align, scale_subject, shadow)
+    check_frame(output, frame)
     inputs = SourceOptions(
+        from_list=from_list,
         box=box,
         point=point,
         not_point=not_point,
@@ -77,7 +114,8 @@ def usage_of(
         subject=subject,
         watch=watch,
     )
-    check_source(Path(source), of_clip, inputs, crop or preview is not None)
+    of_photos = crop or frame.places or name is not None or preview is not None
+    check_source(sources, of_clip, inputs, of_photos)
     return Usage(of_clip, suffix, into_folder)
 
 
@@ -94,24 +132,55 @@ def check_usage(
     from mattecli.core.errors import MatteError
     from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
     from mattecli.core.imaging.writing import check_format
+    from mattecli.core.matting.outputs import TRANSPARENT
 
     kinds = options.kinds
     if ("composite" in kinds) != (options.background is not None):
         raise typer.BadParameter("--save composite and --background need one another")
     if len(kinds) > 1 and not into_folder:
         raise typer.BadParameter("several kinds need a folder for results")
+    if options.name is not None and not into_folder:
+        raise typer.BadParameter("--name is for results in a folder")
+    transparent = bool(TRANSPARENT.intersection(kinds))
     try:
         if suffix in CONTAINERS:
-            check_clip_format(suffix, transparent="cutout" in kinds)
+            check_clip_format(suffix, transparent=transparent)
         else:
-            check_format(suffix, options.bits, transparent="cutout" in kinds)
+            check_format(suffix, options.bits, transparent=transparent)
         if preview is not None:
             check_format(preview.suffix.lower(), 8, transparent=False)
     except MatteError as error:
         raise typer.BadParameter(str(error)) from None
 
 
-def check_source(source: Path, of_clip: bool, options: SourceOptions, photos_only: bool) -> None:
+def check_frame(output: OutputOptions, frame: FrameOptions) -> None:
+    """Refuse what cannot be placed, or nowhere.
+
+    Raises
+    ------
+    typer.BadParameter
+        If options contradict one another, or are not understood.
+    """
+    from mattecli.core.errors import MatteError
+    from mattecli.core.inference.specifying import framing_of
+
+    try:
+        framing_of(frame)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None
+    if frame.align != "center" and not frame.places:
+        raise typer.BadParameter("--align needs --canvas, --pad or --scale-subject")
+    if frame.places and output.crop:
+        raise typer.BadParameter("--crop and a canvas are two ways to frame the subject: take one")
+    if frame.places and "background" in output.kinds:
+        raise typer.BadParameter("--save background has no subject that goes on a canvas")
+    if frame.shadow and not {"cutout", "composite"}.intersection(output.kinds):
+        raise typer.BadParameter("--shadow is for cutouts and composites")
+
+
+def check_source(
+    sources: list[str], of_clip: bool, options: SourceOptions, photos_only: bool
+) -> None:
     """Refuse what does not go with clips, or with a folder that is watched.
 
     Parameters
@@ -135,10 +204,11 @@ def check_source(source: Path, of_clip: bool, options: SourceOptions, photos_onl
     hinted = beside or places or options.subject != "all"
     if of_clip and (photos_only or hinted or options.watch or several):
         raise typer.BadParameter(
-            "a clip is cut without --crop, --watch, --preview and hints such as --trimap, by a "
-            "single process"
+            "a clip is cut without --crop, --canvas, --pad, --name, --watch, --preview and hints "
+            "such as --trimap, by a single process"
         )
-    if options.watch and (beside or not source.is_dir() or several):
+    alone = len(sources) == 1 and options.from_list is None and Path(sources[0]).is_dir()
+    if options.watch and (beside or not alone or several):
         raise typer.BadParameter(
             f"--watch takes a folder, no {beside[0] if beside else '--trimap'}, and a single "
             "process"

@@ -16,6 +16,7 @@ from mattecli.cli.streams import say
 from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable
 
     import numpy as np
@@ -32,15 +33,15 @@ def predict_photos(
     prediction: PredictOptions,
     run: RunOptions,
     *,
-    ignored: int,
+    passed_over: Counter[str],
     rescan: Callable[[], list[Job]] | None,
 ) -> None:
     """Cut photos.
 
     Parameters
     ----------
-    ignored : int
-        Files of the folder that are no pictures.
+    passed_over : Counter of str
+        Files of folders that are no pictures, by suffix.
     rescan : callable, optional
         For a folder that is watched: gives all that there is to do.
     """
@@ -74,7 +75,7 @@ def predict_photos(
         interrupted = stopped() and not rescan
     with all_reduce_counts(log.count) as count:
         if not silent:
-            say(summary(count, time.perf_counter() - started, ignored))
+            say(summary(count, time.perf_counter() - started, passed_over))
         if run.preview is not None and rows:
             write_image(run.preview, contact_sheet(rows))
     if interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 from mattecli.core.plain_text import cell
 
-app = typer.Typer(help="List the weights that have a name, add some, check them.")
+app = typer.Typer(help="List the weights that have a name, add or download some, check them.")
 
 
 @app.callback(invoke_without_command=True)
@@ -32,7 +33,79 @@ def list_all(context: typer.Context) -> None:
         origin = "bundled" if weights.bundled else "added"
         table.add_row(*map(cell, (weights.name, size, record.licence, record.figures, origin)))
     Console().print(table)
-    say(f"added ones are in {cache_folder()}", err=False)
+    say(
+        f"added ones are in {cache_folder()}; 'matte weights list' shows what can be had", err=False
+    )
+
+
+@app.command("list", cls=Command)
+def list_catalogue() -> None:
+    """List the public networks that 'matte weights get' knows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mattecli.core.runtime.catalogue import catalogue
+    from mattecli.core.runtime.named_weights import list_weights
+    from mattecli.core.runtime.preprocessing import PRESETS
+
+    there = list_weights()
+    table = Table(
+        *("name", "for", "MB", "px", "licence", "commercial", "checksum", ""),
+        box=None,
+        pad_edge=False,
+    )
+    for name, entry in catalogue().items():
+        size = f"{entry.bytes / 1e6:.1f}" if entry.bytes else "?"
+        side = entry.settings.get("size") or (PRESETS[entry.preset].size if entry.preset else "-")
+        known = "SHA-256" if entry.sha256 else "MD5" if entry.md5 else "-"
+        way = "get" if entry.url else "by hand" if entry.preset else "no"
+        state = "there" if name in there else way
+        row = (name, entry.about, size, side, entry.licence, entry.commercial, known, state)
+        table.add_row(*(cell(str(value)) for value in row))
+    Console().print(table)
+    say("'matte weights get NAME' shows the rest, and downloads; none ships with matte", err=False)
+
+
+@app.command(cls=Command)
+def get(
+    name: Annotated[str, typer.Argument(help="A name that 'matte weights list' shows.")],
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Take this file, fetched by hand, instead of downloading."),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept the licence, and do not ask.")
+    ] = False,
+) -> None:
+    """Show a public network's licence, download it, check it, and give it its name.
+
+    Proxies are those of the environment; MATTE_WEIGHTS_MIRROR=https://… names a folder with the
+    same files. A download that broke off is resumed.
+    """
+    from mattecli.core.errors import MatteError
+    from mattecli.core.runtime.catalogue import fetch, find_entry
+
+    entry = find_entry(name)
+    size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "size not known"
+    say(f"{name}: {entry.about} ({size}; checksum: {entry.checksum})")
+    say(f"licence: {entry.licence}; commercial use: {entry.commercial}; read it at {entry.page}")
+    if not accept:
+        if not sys.stdin.isatty():
+            raise MatteError("nobody can be asked here: --accept says that you accept the licence")
+        typer.confirm("Do you accept it?", abort=True, err=True)
+    added = fetch(name, file)
+    say(f"added: --weights {added.name} ({added.path}, SHA-256 {added.record.sha256})", err=False)
+
+
+@app.command(cls=Command)
+def remove(
+    name: Annotated[str, typer.Argument(help="Weights that were added or downloaded.")],
+) -> None:
+    """Take weights out of the cache."""
+    from mattecli.core.runtime.named_weights import remove_weights
+
+    for path in remove_weights(name):
+        say(f"removed: {path}", err=False)
 
 
 @app.command(cls=Command)

@@ -51,6 +51,7 @@ def bench_pipeline(
     photos: Path, weights: Path | None, device: str, levels: list[str], rounds: int
 ) -> None:
     """Print the time of whole runs beside that of the network alone on the same photos."""
+    from mattecli.core.inference.inputs import gather
     from mattecli.core.inference.options import PredictOptions, RunOptions
     from mattecli.core.inference.run import Settings, plan_jobs, predict_all
     from mattecli.core.matting.outputs import OutputSpec
@@ -70,7 +71,7 @@ def bench_pipeline(
     def whole(kind: str, level: str, two_pass: bool = True) -> None:
         with tempfile.TemporaryDirectory() as out:
             settings = Settings(OutputSpec((kind,)), level)
-            jobs, _ = plan_jobs(photos, Path(out), (kind,), ".png", into_folder=True)
+            jobs = plan_jobs(gather([str(photos)]), Path(out), (kind,), ".png", into_folder=True)
             options = PredictOptions(weights=weights, device=device, two_pass=two_pass)
             for outcome in predict_all([jobs], settings, options, RunOptions()):
                 assert outcome.status == "ok", outcome.reason

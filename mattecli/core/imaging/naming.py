@@ -5,50 +5,99 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from mattecli.core.imaging.walking import relative_stem
+from mattecli.core.errors import MatteError
 
 _LONGEST_NAME = 255
 
 
+#: What a pattern for names may hold.
+PATTERN_FIELDS = ("stem", "suffix", "kind")
+
+
 def name_outputs(
-    images: list[Path], root: Path, out: Path, kinds: list[str], suffix: str
+    stems: list[str], out: Path, kinds: list[str], suffix: str, pattern: str | None = None
 ) -> list[dict[str, Path]]:
     """Give every image its output path of each kind.
 
-    One kind goes straight into `out` as ``<relative path><suffix>``, several go into
-    ``out/<kind>/``. Where several images would share a name (``x.jpg`` and ``x.webp``, or ``X.jpg``
-    on a disk that ignores case), all of them keep their own suffix: ``x.jpg.png``, ``x.webp.png``.
+    One kind goes straight into `out` as ``<stem><suffix>``, several go into ``out/<kind>/``.
+
+    Parameters
+    ----------
+    stems : list of str
+        Relative paths without suffix, as `distinct_stems` gives them.
+    pattern : str, optional
+        How a result is called in its folder, with ``{stem}``, ``{kind}`` and ``{suffix}``, which is
+        appended where it is missing. Where the kind is in it, several kinds share a folder.
 
     Returns
     -------
     list of dict
         For every image a path for each kind.
+
+    Raises
+    ------
+    MatteError
+        If the pattern is none, leads out of `out`, or names two results alike.
     """
-    stems = distinct_stems(images, root)
-    folders = {kind: out / kind if len(kinds) > 1 else out for kind in kinds}
-    return [
-        {kind: with_suffix(folder / stem, suffix) for kind, folder in folders.items()}
+    apart = len(kinds) > 1 and not (pattern and "{kind}" in pattern)
+    folders = {kind: out / kind if apart else out for kind in kinds}
+    if pattern is None:
+        return [
+            {kind: with_suffix(folder / stem, suffix) for kind, folder in folders.items()}
+            for stem in stems
+        ]
+    outputs = [
+        {kind: _by_pattern(pattern, folders[kind], stem, kind, suffix) for kind in kinds}
         for stem in stems
     ]
+    named: set[str] = set()
+    for path in (path for paths in outputs for path in paths.values()):
+        if str(path).casefold() in named:
+            raise MatteError(f"pattern '{pattern}' names several results {path}")
+        named.add(str(path).casefold())
+    return outputs
+
+
+def _by_pattern(pattern: str, folder: Path, stem: str, kind: str, suffix: str) -> Path:
+    place = PurePosixPath(stem)
+    try:
+        name = pattern.format(stem=place.name, kind=kind, suffix=suffix)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        known = ", ".join(f"{{{field}}}" for field in PATTERN_FIELDS)
+        raise MatteError(f"pattern '{pattern}' may hold {known} only") from None
+    relative = PurePosixPath(name.removesuffix(suffix))
+    if relative.is_absolute() or ".." in relative.parts or not relative.name or "\0" in name:
+        raise MatteError(f"pattern '{pattern}' names {name!r}, which is no file below {folder}")
+    return with_suffix(folder / place.parent / relative, suffix)
 
 
 def distinct_stems(images: list[Path], root: Path) -> list[str]:
     """Name each image by its path under `root`, without suffix unless that would name two alike."""
-    stems = [relative_stem(image, root) for image in images]
-    full = [image.name if image == root else image.relative_to(root).as_posix() for image in images]
+    return distinct(
+        [image.name if image == root else image.relative_to(root).as_posix() for image in images]
+    )
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Take the suffixes off relative paths, unless that would name two alike.
+
+    Where several would share a name (``x.jpg`` and ``x.webp``, or ``X.jpg`` on a disk that ignores
+    case), all of them keep their suffix: ``x.jpg``, ``x.webp``.
+    """
+    stems = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
     # A full name may in turn meet the stem of another image (x.jpg beside x.png and x.jpg.png), so
     # this is repeated; every round lengthens a name for good, hence it ends.
     while True:
         count = Counter(stem.casefold() for stem in stems)
         clashing = [
-            i for i, stem in enumerate(stems) if count[stem.casefold()] > 1 and stem != full[i]
+            i for i, stem in enumerate(stems) if count[stem.casefold()] > 1 and stem != names[i]
         ]
         if not clashing:
             break
         for i in clashing:
-            stems[i] = full[i]
+            stems[i] = names[i]
     # Full names differ, but perhaps only by case.
     seen: dict[str, int] = defaultdict(int)
     for i, stem in enumerate(stems):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,13 @@ def check_apart(outputs: Iterable[Path], root: Path, results: Path) -> None:
 
 
 def scan(root: Path) -> tuple[list[Path], int]:
-    """List the pictures under `root`, and count the files passed over.
+    """List the pictures under `root`, and count the files passed over; see `walk`."""
+    images, passed_over = walk(root)
+    return images, passed_over.total()
+
+
+def walk(root: Path) -> tuple[list[Path], Counter[str]]:
+    """List the pictures under `root`, and count the files passed over by their kind.
 
     Passed over are files that are no pictures by their suffix, or by their content where they have
     none, special files such as pipes, and what is hidden; a hidden folder counts as one. Links to
@@ -81,15 +88,16 @@ def scan(root: Path) -> tuple[list[Path], int]:
     Returns
     -------
     images : list of Path, sorted by their parts
-    ignored : int
+    passed_over : Counter of str
+        How many of each suffix, such as ``.txt``, of those without one, and ``hidden`` ones.
     """
     root = Path(root)
     if root.is_file():
-        return [root], 0
+        return [root], Counter()
     if not root.is_dir():
         raise not_found(root)
     images: list[Path] = []
-    ignored = 0
+    passed_over: Counter[str] = Counter()
     seen: set[tuple[int, int]] = set()
     waiting = [root]
     while waiting:
@@ -105,15 +113,15 @@ def scan(root: Path) -> tuple[list[Path], int]:
         for entry in entries:
             path = folder / entry.name
             if entry.name.startswith("."):
-                ignored += 1
+                passed_over["hidden"] += 1
             # Not entry.is_dir(): a link that points at itself raises there, and is no folder here.
             elif path.is_dir():
                 waiting.append(path)
             elif path.is_file() and _is_picture(path):
                 images.append(path)
             else:
-                ignored += 1
-    return sorted(images), ignored
+                passed_over[path.suffix.lower() or "no suffix"] += 1
+    return sorted(images), passed_over
 
 
 def _is_picture(path: Path) -> bool:

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.walking import by_stem, relative_stem
+from mattecli.core.imaging.walking import by_stem
 from mattecli.core.inference.hint_files import Line, read_hint_file
+from mattecli.core.inference.jobs import Job, Source
 from mattecli.core.inference.options import SourceOptions
 from mattecli.core.inference.photo_hints import PICTURES, PhotoHints, RunHints
-from mattecli.core.inference.pipeline import Job
 
 
-def plan_hints(options: SourceOptions, source: Path, jobs: list[Job]) -> RunHints:
+def plan_hints(options: SourceOptions, source: str, jobs: list[Job]) -> RunHints:
     """Find what options say of each photo of a run.
+
+    Parameters
+    ----------
+    source : str
+        What errors call the place of the photos.
 
     Raises
     ------
@@ -28,7 +33,7 @@ def plan_hints(options: SourceOptions, source: Path, jobs: list[Job]) -> RunHint
         tuple(options.not_point),
         subject=options.subject,
     )
-    own: dict[Path | bytes, PhotoHints] = {job.source: of_all for job in jobs}
+    own: dict[Source, PhotoHints] = {job.source: of_all for job in jobs}
     for key, kind in PICTURES.items():
         place = getattr(options, key)
         if place is None:
@@ -42,8 +47,8 @@ def plan_hints(options: SourceOptions, source: Path, jobs: list[Job]) -> RunHint
 
 
 def beside(
-    place: Path, source: Path, jobs: list[Job], kind: str, *, strict: bool
-) -> dict[Path | bytes, Path]:
+    place: Path, source: str, jobs: list[Job], kind: str, *, strict: bool
+) -> dict[Source, Path]:
     """Find the pictures that go with photos: the same name in the same place below a folder.
 
     Parameters
@@ -63,9 +68,8 @@ def beside(
     if place.is_file():
         return {job.source: place for job in jobs}
     named = by_stem(place)
-    photos = [job.source for job in jobs if isinstance(job.source, Path)]
-    stems = {relative_stem(photo, source): photo for photo in photos}
-    found: dict[Path | bytes, Path] = {
+    stems = {job.stem: job.source for job in jobs if not isinstance(job.source, bytes)}
+    found: dict[Source, Path] = {
         photo: named[stem] for stem, photo in stems.items() if stem in named
     }
     if not found:
@@ -76,19 +80,19 @@ def beside(
     return found
 
 
-def match_lines(lines: list[Line], source: Path, jobs: list[Job]) -> dict[Path | bytes, PhotoHints]:
-    """Find the photos that lines are about, by their path below `source`, or that without suffix.
+def match_lines(lines: list[Line], source: str, jobs: list[Job]) -> dict[Source, PhotoHints]:
+    """Find the photos that lines are about, by their path in the run, or that without suffix.
 
     Raises
     ------
     MatteError
         If there is no such photo, or more than one.
     """
-    names: dict[str, list[Path | bytes]] = {}
+    names: dict[str, list[Source]] = {}
     for job in jobs:
-        for name in _names(job, source):
+        for name in _names(job):
             names.setdefault(name, []).append(job.source)
-    found: dict[Path | bytes, PhotoHints] = {}
+    found: dict[Source, PhotoHints] = {}
     for line in lines:
         photos = names.get(line.photo.removeprefix("./"), [])
         if not photos:
@@ -103,8 +107,5 @@ def match_lines(lines: list[Line], source: Path, jobs: list[Job]) -> dict[Path |
     return found
 
 
-def _names(job: Job, source: Path) -> set[str]:
-    if not isinstance(job.source, Path):
-        return {"-"}
-    stem = relative_stem(job.source, source)
-    return {stem, stem + job.source.suffix}
+def _names(job: Job) -> set[str]:
+    return {"-"} if isinstance(job.source, bytes) else {job.stem, job.place}

@@ -6,23 +6,41 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes
+from mattecli.core.inference.inputs import Address
+
+#: Where a photo is: a file, an address, or the bytes of a file.
+Source: TypeAlias = "Path | Address | bytes"
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One photo to cut, and where its results go: a path for each kind, ``-`` is stdout."""
+    """One photo to cut, and where its results go: a path for each kind, ``-`` is stdout.
 
-    source: Path | bytes
+    Attributes
+    ----------
+    place : str
+        What the photo is called among those of the run: a relative path. Empty for one that came
+        through a pipe, or a clip.
+    """
+
+    source: Source
     outputs: dict[str, Path]
+    place: str = ""
+
+    @property
+    def stem(self) -> str:
+        """Its place without suffix, by which what goes with it is found."""
+        return PurePosixPath(self.place).with_suffix("").as_posix() if self.place else ""
 
     @property
     def name(self) -> str:
         """Name of the photo for reports; ``-`` is standard input."""
-        if isinstance(self.source, Path):
+        if isinstance(self.source, (Path, Address)):
             return str(self.source)
         return self.source.name if isinstance(self.source, NamedBytes) else "-"
 

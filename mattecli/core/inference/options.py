@@ -14,6 +14,7 @@ from mattecli.core.errors import MatteError
 
 Format = Literal["png", "webp", "tiff", "jpg"]
 Refine = Literal["none", "fast", "best"]
+Align = Literal["center", "bottom"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 SubjectChoice = Literal["all", "largest", "center"]
 
@@ -25,9 +26,12 @@ class Kind(str, Enum):
     alpha = "alpha"
     foreground = "foreground"
     composite = "composite"
+    background = "background"
+    trimap = "trimap"
 
 
-_RESULTS, _MATTE, _HINTS, _NETWORK, _RUN = "Results", "Matte", "Hints", "Network", "Run"
+_INPUTS, _RESULTS, _CANVAS, _EDGES = "Inputs", "Results", "Canvas", "Edges"
+_MATTE, _HINTS, _NETWORK, _RUN = "Matte", "Hints", "Network", "Run"
 
 
 def option(default: Any, help: str, *, panel: str = "", flags: tuple[str, ...] = (), **more: Any):
@@ -40,8 +44,8 @@ def option(default: Any, help: str, *, panel: str = "", flags: tuple[str, ...] =
     flags : tuple of str
         How it is spelt on the command line, where its name does not say so.
     **more
-        What else ``typer.Option`` takes, such as ``min``; and ``aliases``, older spellings that
-        still work and are not shown.
+        What else ``typer.Option`` takes, such as ``min``; ``aliases``, older spellings that still
+        work and are not shown; ``bare``, what the option means where no number follows it.
     """
     if panel:
         more["rich_help_panel"] = panel
@@ -109,10 +113,27 @@ class OutputOptions:
 
     save: list[Kind] = option(
         [],
-        "What to save: a cutout with straight colours, the alpha matte, the foreground colours, or "
-        "a composite over --background. Repeat for several; each then gets a folder OUT/<kind>.",
+        "What to save: a cutout with straight colours, the alpha matte, the foreground colours, a "
+        "composite over --background, the background without the subject, or a trimap. Repeat for "
+        "several; each then gets a folder OUT/<kind>.",
         panel=_RESULTS,
         show_default="cutout, or composite with --background",
+    )
+    named: list[str] = option(
+        [],
+        "Make what the table [outputs.NAME] of matte.toml says, in OUT/NAME. Repeat for several.",
+        panel=_RESULTS,
+        metavar="NAME",
+        flags=("--output",),
+        show_default=False,
+    )
+    name: str | None = option(
+        None,
+        "Pattern for the names of results in a folder, with {stem}, {kind} and {suffix}, such as "
+        "{stem}-cut{suffix}.",
+        panel=_RESULTS,
+        metavar="PATTERN",
+        show_default="{stem}{suffix}",
     )
     image_format: Format | None = option(
         None,
@@ -135,9 +156,9 @@ class OutputOptions:
     )
     background: str | None = option(
         None,
-        "Lay the subject onto a colour or a picture.",
+        "Lay the subject onto a colour, a picture, or its own background, blurred.",
         panel=_RESULTS,
-        metavar="COLOR|IMAGE",
+        metavar="COLOR|IMAGE|blur[:PX]",
     )
     crop: bool = option(False, "Crop results to the subject.", panel=_RESULTS, flags=("--crop",))
     margin: float = option(
@@ -165,9 +186,106 @@ class OutputOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class SourceOptions:
-    """What is read beside the photos, and which of them."""
+class FrameOptions:
+    """Where the subject is placed in a picture that is made for a shop; see `Framing`."""
 
+    canvas: str | None = option(
+        None,
+        "Place the subject on a canvas of so many pixels, or of these proportions.",
+        panel=_CANVAS,
+        metavar="WxH|W:H",
+    )
+    pad: str | None = option(
+        None,
+        "Room on each side, as a share of the canvas.",
+        panel=_CANVAS,
+        metavar="SHARE",
+        show_default="8%, or what --scale-subject leaves",
+    )
+    align: Align = option("center", "Where the subject stands on the canvas.", panel=_CANVAS)
+    scale_subject: str | None = option(
+        None,
+        "Share of the canvas's width or height, whichever fills up first, that the subject takes.",
+        panel=_CANVAS,
+        metavar="SHARE",
+        show_default="all that --pad leaves",
+    )
+    shadow: bool = option(
+        False,
+        "Draw a soft shadow where the subject stands, in composites and cutouts.",
+        panel=_CANVAS,
+        flags=("--shadow",),
+    )
+
+    @property
+    def places(self) -> bool:
+        """Whether the subject is placed anew at all."""
+        return any(value is not None for value in (self.canvas, self.pad, self.scale_subject))
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeOptions:
+    """What is done to the matte, in this order; see `Edges`."""
+
+    drop_islands: float | None = option(
+        None,
+        "Drop pieces with less than this share of the largest one's area.",
+        panel=_EDGES,
+        metavar="[SHARE]",
+        min=0,
+        max=1,
+        bare="0.05",
+        show_default="0.05 without a number",
+    )
+    fill_holes: bool = option(
+        False, "Make opaque what the subject encloses.", panel=_EDGES, flags=("--fill-holes",)
+    )
+    threshold: float | None = option(
+        None,
+        "Alpha of at least this becomes 1, the rest 0.",
+        panel=_EDGES,
+        metavar="ALPHA",
+        min=0.001,
+        max=1,
+    )
+    shrink: float = option(
+        0.0, "Move the edge in by so many of the photo's pixels.", panel=_EDGES, min=0, max=500
+    )
+    grow: float = option(
+        0.0,
+        "Move the edge out by so many pixels, after --shrink; what is added takes on the subject's "
+        "colours.",
+        panel=_EDGES,
+        min=0,
+        max=500,
+    )
+    feather: float = option(
+        0.0, "Let the edge fade over so many pixels to either side.", panel=_EDGES, min=0, max=500
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceOptions:
+    """Which photos are read, and what beside them."""
+
+    from_list: Path | None = option(
+        None,
+        "Also cut the photos and folders that a file names, one a line; - is stdin.",
+        panel=_INPUTS,
+        metavar="FILE",
+    )
+    null: bool = option(
+        False,
+        "Entries of --from-list end in NUL, as those of find -print0.",
+        panel=_INPUTS,
+        flags=("--null", "-0"),
+    )
+    allow_url: bool = option(
+        False,
+        "Fetch inputs that are public http(s) addresses.",
+        panel=_INPUTS,
+        flags=("--allow-url",),
+    )
     box: list[str] = option(
         [],
         "The subject lies in this box, in pixels or percent; outside of it is background. Repeat "
@@ -253,6 +371,12 @@ class RunOptions:
         "interrupted.",
         panel=_RUN,
         flags=("--overwrite/--skip-existing", " /--resume"),
+    )
+    dry_run: bool = option(
+        False,
+        "Say what would be read and written, and how large it is, and do nothing.",
+        panel=_RUN,
+        flags=("--dry-run",),
     )
     report: Path | None = option(
         None, "Append one line of JSON for each photo.", panel=_RUN, metavar="FILE"

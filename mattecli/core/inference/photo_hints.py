@@ -15,6 +15,7 @@ from mattecli.core.imaging.pixels import MAX_PIXELS, to_unit
 from mattecli.core.imaging.strokes import read_strokes
 from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.inference.hint_values import fit_guide, hints_of
+from mattecli.core.inference.jobs import Source
 from mattecli.core.inference.options import SubjectChoice
 from mattecli.core.matting.full_size import fit_to_photo
 from mattecli.core.matting.hints import Hints
@@ -85,9 +86,9 @@ class RunHints:
     """Hints of a run: of photos that have their own, and of all others."""
 
     of_all: PhotoHints = field(default_factory=PhotoHints)
-    of_photo: dict[Path | bytes, PhotoHints] = field(default_factory=dict)
+    of_photo: dict[Source, PhotoHints] = field(default_factory=dict)
 
-    def of(self, source: Path | bytes) -> PhotoHints:
+    def of(self, source: Source) -> PhotoHints:
         """Give what is said of a photo."""
         return self.of_photo.get(source, self.of_all)
 

@@ -18,6 +18,7 @@ from mattecli.core.errors import MatteError, OutputUnusable, reason_of
 from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.assessment import Assessment
+from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.jobs import Job, JobQueue
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
@@ -27,6 +28,8 @@ from mattecli.core.matting.hints import Hints
 # Pixels of photos in memory, beyond what it takes to fill a batch in each pass: some 16 photos of
 # 12 megapixels, or a single larger one.
 _PIXELS_IN_MEMORY = 200_000_000
+# What is expected of a photo that has to be fetched.
+_PIXELS_ELSEWHERE = 12_000_000
 # Batches whose photos are in memory, on an accelerator: crops of the second pass come in several
 # sizes, and each size fills a batch of its own.
 _BATCHES_IN_MEMORY = 4
@@ -311,6 +314,8 @@ def _done(futures: Iterable[Future]) -> list[Future]:
 
 def _pixels(job: Job) -> int:
     """Read a file's size from its header; a file that has none fails when it is decoded."""
+    if isinstance(job.source, Address):
+        return _PIXELS_ELSEWHERE
     try:
         return math.prod(image_size(job.source))
     except MatteError:

@@ -10,6 +10,9 @@ from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.plain_text import to_json_line
 from mattecli.core.storage import clear_errors
 
+# Suffixes of files passed over that are named one by one.
+_MOST_SUFFIXES = 8
+
 
 class Report:
     """Counts outcomes and appends each to a file as one line of JSON.
@@ -76,8 +79,16 @@ class Report:
             self._file.close()
 
 
-def summary(count: Counter[str], seconds: float, ignored: int) -> str:
-    """Sum a run up in one line, from the number of photos of each status."""
+def summary(count: Counter[str], seconds: float, passed_over: Counter[str]) -> str:
+    """Sum a run up in one line.
+
+    Parameters
+    ----------
+    count : Counter of str
+        Photos by status.
+    passed_over : Counter of str
+        Files that are no pictures, by suffix.
+    """
     parts = [f"{count['ok']} done"]
     parts += [
         f"{count[status]} {status}" for status in ("empty", "skipped", "failed") if count[status]
@@ -86,4 +97,14 @@ def summary(count: Counter[str], seconds: float, ignored: int) -> str:
     cut = count["ok"] + count["empty"]
     if cut > 1:
         text += f", {cut / seconds:.1f} images/s"
-    return text + (f"; {ignored} other files ignored" if ignored else "")
+    return text + (f"; {list_passed_over(passed_over)}" if passed_over else "")
+
+
+def list_passed_over(passed_over: Counter[str]) -> str:
+    """Say how many files were no pictures, and of what suffixes."""
+    total = passed_over.total()
+    kinds = [f"{count} {suffix}" for suffix, count in passed_over.most_common(_MOST_SUFFIXES)]
+    rest = total - sum(count for _, count in passed_over.most_common(_MOST_SUFFIXES))
+    if rest:
+        kinds.append(f"{rest} of other kinds")
+    return f"{total} other file{'s' * (total != 1)} ignored ({', '.join(kinds)})"

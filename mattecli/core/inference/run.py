@@ -12,21 +12,25 @@ from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.colors import parse_color
-from mattecli.core.imaging.naming import name_outputs
+from mattecli.core.imaging.naming import distinct, name_outputs
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.imaging.walking import check_apart, scan, without_results
 from mattecli.core.imaging.writing import encode, write_result
 from mattecli.core.inference.assessment import assess
+from mattecli.core.inference.inputs import Address, Inputs, check_apart_from
 from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
 from mattecli.core.inference.photo_hints import RunHints
 from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
+from mattecli.core.matting.edges import Edges
+from mattecli.core.matting.flattening import flatten
+from mattecli.core.matting.framing import PlacedSubject
 from mattecli.core.matting.full_size import full_size_alpha
 from mattecli.core.matting.hints import Hints
-from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
+from mattecli.core.matting.outputs import OutputSpec, render
+from mattecli.core.matting.subject import Subject
 from mattecli.core.ranks import rank_and_world
 
 PIPE = Path("-")
@@ -34,7 +38,14 @@ PIPE = Path("-")
 
 @dataclass(frozen=True)
 class Settings:
-    """How photos are read, refined, cut and stored."""
+    """How photos are read, refined, cut and stored.
+
+    Attributes
+    ----------
+    named : dict of Settings
+        Where several outputs have names, the settings of each, of which what is made and how it is
+        stored counts.
+    """
 
     outputs: OutputSpec
     refine: str = "fast"
@@ -46,13 +57,20 @@ class Settings:
     max_pixels: int = MAX_PIXELS
     preview: bool = False
     hints: RunHints = field(default_factory=RunHints)
+    named: dict[str, Settings] = field(default_factory=dict)
+
+    def parts(self) -> list[tuple[str, Settings]]:
+        """Give what is made: settings, and what their kinds have in front in a job's outputs."""
+        if not self.named:
+            return [("", self)]
+        return [(f"{name}/", settings) for name, settings in self.named.items()]
 
 
 def settings_of(
     output: OutputOptions,
     refine: str,
     suffix: str,
-    background: np.ndarray | None,
+    spec: OutputSpec,
     max_pixels: int,
     *,
     preview: bool = False,
@@ -64,17 +82,16 @@ def settings_of(
     ----------
     suffix : str
         Format of the results, with its dot.
-    background : ndarray, optional
-        What `output` names, see `OutputSpec`.
+    spec : OutputSpec
+        What `output` and the rest name.
 
     Raises
     ------
     MatteError
         If a color is none.
     """
-    crop = output.margin if output.crop else None
     return Settings(
-        outputs=OutputSpec(output.kinds, output.bits, background, crop),
+        outputs=spec,
         refine=refine,
         suffix=suffix,
         compression=output.compression,
@@ -88,59 +105,64 @@ def settings_of(
 
 
 def plan_jobs(
-    source: Path,
+    inputs: Inputs,
     out: Path,
     kinds: tuple[str, ...],
     suffix: str,
     *,
     into_folder: bool,
-    may_be_empty: bool = False,
-) -> tuple[list[Job], int]:
-    """Find the photos and name their outputs.
+    name: str | None = None,
+) -> list[Job]:
+    """Name the outputs of photos.
 
     Parameters
     ----------
-    source, out : Path
-        A file, a folder, or ``-`` for standard input and output.
+    inputs : Inputs
+        See `gather`.
+    out : Path
+        A folder, or a file for the one photo that there is.
     into_folder : bool
         Whether `out` is a folder for results or the one result itself.
-    may_be_empty : bool
-        Whether it is no mistake that there are no photos.
-
-    Returns
-    -------
-    jobs : list of Job
-    ignored : int
-        Files in the tree that are no pictures.
+    name : str, optional
+        Pattern for names in the folder, see `name_outputs`.
 
     Raises
     ------
     MatteError
-        If there are no photos, a photo would be overwritten by its own result, or results would
-        lie among the photos.
+        If a photo would be overwritten by its own result, results would lie among the photos, or
+        two would share a name.
     """
-    if source == PIPE:
-        return [Job(read_standard_input(), {kinds[0]: out})], 0
-    images, ignored = scan(source)
-    # Results of an earlier run that lie inside the tree are no photos to cut.
-    if into_folder:
-        images = without_results(images, source, out)
-    if not images and not may_be_empty:
-        hint = "; clips are cut one at a time" if any(map(is_clip, source.glob("*"))) else ""
-        raise MatteError(f"{source} holds no pictures{hint}")
     if not into_folder:
-        outputs = [{kinds[0]: out}]
+        outputs = [{kinds[0]: out}] * len(inputs.photos)
     else:
-        outputs = name_outputs(images, source, out, list(kinds), suffix)
-    originals = {image.resolve(): image for image in images}
-    for paths in outputs:
-        for path in paths.values():
-            if path.resolve() in originals:
-                raise MatteError(f"{path} would overwrite a photo: choose another place for output")
-    if into_folder:
-        check_apart((path for paths in outputs for path in paths.values()), source, out)
-    jobs = [Job(image, paths) for image, paths in zip(images, outputs, strict=True)]
-    return jobs, ignored
+        outputs = name_outputs(distinct(inputs.places), out, list(kinds), suffix, name)
+    results = out if into_folder else out.parent
+    check_apart_from(inputs, [path for paths in outputs for path in paths.values()], results)
+    return [
+        Job(photo, paths, place)
+        for photo, paths, place in zip(inputs.photos, outputs, inputs.places, strict=True)
+    ]
+
+
+def merge_jobs(names: list[str], planned: list[list[Job]]) -> list[Job]:
+    """Make one job of the jobs of a photo; kinds get the name of their output in front."""
+    return [
+        Job(
+            jobs[0].source,
+            {
+                f"{name}/{kind}": path
+                for name, job in zip(names, jobs, strict=True)
+                for kind, path in job.outputs.items()
+            },
+            jobs[0].place,
+        )
+        for jobs in zip(*planned, strict=True)
+    ]
+
+
+def piped_job(out: Path, kind: str) -> Job:
+    """Take the photo that comes through standard input."""
+    return Job(read_standard_input(), {kind: out})
 
 
 def shard_jobs(jobs: list[Job]) -> list[Job]:
@@ -213,9 +235,10 @@ def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predict
 
 def decode(job: Job, settings: Settings) -> Picture:
     """Read a photo as the rest wants it: no transparency in its colours, and sRGB unless kept."""
-    picture = read_picture(job.source, settings.max_pixels)
+    picture = read_picture(_photo_of(job, settings.max_pixels), settings.max_pixels)
     # Colours meet those of a background in sRGB only.
-    if not settings.keep_metadata or settings.outputs.background is not None:
+    laid = any(part.outputs.background is not None for _, part in settings.parts())
+    if not settings.keep_metadata or laid:
         picture = to_srgb(picture)
     if picture.alpha is not None:
         picture.color = flatten(picture, settings.matte_color)
@@ -226,6 +249,17 @@ def hints_for(job: Job, picture: Picture, settings: Settings) -> Hints | None:
     """Read what is said of a photo, if anything is."""
     said = settings.hints.of(job.source)
     return None if said.is_empty else said.read(picture.color.shape[:2], settings.max_pixels)
+
+
+def _photo_of(job: Job, max_pixels: int) -> Path | bytes:
+    """Give the file, or what is at the address."""
+    if isinstance(job.source, Address):
+        from mattecli.core.inference.fetching import fetch
+
+        return fetch(job.source, max_pixels)
+    if isinstance(job.source, Path) and is_clip(job.source):
+        raise MatteError(f"{job.source} is a clip: clips are cut one at a time")
+    return job.source
 
 
 def finish(
@@ -239,10 +273,38 @@ def finish(
         Takes the path and the content of each file; `write_result` by default.
     """
     picture = item.picture
-    alpha = full_size_alpha(picture, item.found, settings.refine, item.hints)
-    results = render_outputs(picture.color, alpha, settings.outputs)
+    matte = full_size_alpha(picture, item.found, settings.refine, item.hints)
+    # Outputs that differ in other things share the subject's colors.
+    subjects: dict[tuple[int, Edges], Subject] = {}
+    for prefix, part in settings.parts():
+        spec = part.outputs
+        key = (spec.bits, spec.edges)
+        if key not in subjects:
+            subjects[key] = Subject.of(picture.color, matte, *key)
+        _write_results(item, subjects[key], part, prefix, write or write_result)
+    alpha = next(iter(subjects.values())).alpha
+    preview = preview_row(picture.color, alpha) if settings.preview else None
+    assessment = assess(alpha, item.found.matte.shape)
+    status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")
+    return Outcome(item.job, status, reason, assessment=assessment, preview=preview)
+
+
+def _write_results(
+    item: Item,
+    subject: Subject,
+    settings: Settings,
+    prefix: str,
+    write: Callable[[Path, bytes], None],
+) -> None:
+    picture, spec = item.picture, settings.outputs
+    if spec.framing is not None:
+        subject = PlacedSubject(subject, spec.framing)
+        if subject.is_enlarged:
+            note = f"enlarged {subject.enlarged:.1f} times to fill {prefix or 'its '}canvas"
+            picture.notes += (note.replace("/", "'s "),)
+    results = render(subject, spec)
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
-    for kind, path in item.job.outputs.items():
+    for kind in spec.kinds:
         data = encode(
             results[kind],
             settings.suffix,
@@ -252,8 +314,4 @@ def finish(
             exif=kept[1],
             dpi=picture.dpi,
         )
-        (write or write_result)(path, data)
-    preview = preview_row(picture.color, alpha) if settings.preview else None
-    assessment = assess(alpha, item.found.matte.shape)
-    status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")
-    return Outcome(item.job, status, reason, assessment=assessment, preview=preview)
+        write(item.job.outputs[prefix + kind], data)

@@ -22,8 +22,9 @@ from mattecli.core.inference.pipeline import Item, Job
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, finish
 from mattecli.core.inference.smoothing import Matted, smooth
+from mattecli.core.matting.flattening import flatten
 from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
-from mattecli.core.matting.outputs import flatten, render_outputs
+from mattecli.core.matting.outputs import GREY, TRANSPARENT, render_outputs
 from mattecli.core.storage import whole_file
 
 
@@ -126,11 +127,11 @@ def _open_sink(
             temporary,
             settings.suffix,
             clip,
-            transparent=kind == "cutout",
+            transparent=kind in TRANSPARENT,
             quality=settings.quality,
             keep_metadata=settings.keep_metadata,
             # Mattes have no color, and are no HDR where the clip is.
-            colors=STANDARD if kind == "alpha" else clip.colors,
+            colors=STANDARD if kind in GREY else clip.colors,
         ) as writer,
     ):
         yield _IntoClip(writer, kind, settings)

@@ -9,6 +9,9 @@ import numpy as np
 
 Block = tuple[slice, slice]
 
+# Rows that are mixed at once.
+_STRIP = 64
+
 
 def blocks(shape: tuple[int, int], height: int, width: int) -> Iterator[Block]:
     """Divide a picture of `shape` (rows, columns) into blocks; those at its end may be smaller."""
@@ -18,6 +21,11 @@ def blocks(shape: tuple[int, int], height: int, width: int) -> Iterator[Block]:
                 slice(top, min(top + height, shape[0])),
                 slice(left, min(left + width, shape[1])),
             )
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[Block]:
+    """Go through a picture in strips of whole rows, as no picture of floats need be held whole."""
+    return blocks((shape[0], shape[1]), _STRIP, shape[1])
 
 
 def busy_blocks(mask: np.ndarray, side: int) -> Iterator[Block]:

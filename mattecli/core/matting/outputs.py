@@ -1,30 +1,28 @@
-"""From a photo and its matte to what the user asked for: alpha, cutout, foreground, composite."""
+"""From a photo and its matte to what the user asked for: alpha, cutout, composite and so on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from mattecli.core.imaging.pixels import Picture, to_8_bit, to_16_bit, to_bits, to_unit
-from mattecli.core.matting.blocks import Block, blocks
+from mattecli.core.imaging.pixels import to_8_bit, to_16_bit, to_bits, to_unit
+from mattecli.core.matting.backgrounds import Blur, blurred
+from mattecli.core.matting.blocks import Block, strips
 from mattecli.core.matting.compositing import composite
-from mattecli.core.matting.foreground import estimate_foreground
+from mattecli.core.matting.edges import Edges
+from mattecli.core.matting.framing import Framing, PlacedSubject
+from mattecli.core.matting.harmonizing import contact_shadow
 from mattecli.core.matting.placing import fill_frame
+from mattecli.core.matting.subject import RIM, VISIBLE, Subject, subject_box
 
-# Colour is kept under transparent pixels this far from the subject, in pixels, so that resampling
-# a cutout mixes in no black; farther out it is cleared, which hides the old background and packs
-# well.
-_RIM = 8
-_NEAR = np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8)
-# Smaller alpha is stored as 0 in 8 bits.
-_VISIBLE = 0.5 / 255
-# Rows that are mixed at once.
-_STRIP = 64
+_NEAR = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
+# Alpha this near to 0 or 1 is certain in a trimap, whose unknown band is wider than the soft edge
+# by this share of the photo's long side.
+_CERTAIN, _BAND = 0.02, 0.01
 
 
 @dataclass(frozen=True)
@@ -37,45 +35,26 @@ class OutputSpec:
         Any of `KINDS`.
     bits : int
         8 or 16 per channel.
-    background : ndarray or None
-        For composites: a colour of shape (3,), float32 in [0, 1], or a picture of shape (H, W, 3),
-        uint8 or uint16.
+    background : ndarray, Blur or None
+        For composites: a colour of shape (3,), float32 in [0, 1], a picture of shape (H, W, 3),
+        uint8 or uint16, or the photo's own.
     crop : float or None
         Crop to the subject, with a margin of this share of its longer side; None keeps the frame.
+    edges : Edges
+        What is done to the matte before.
+    framing : Framing or None
+        Where the subject is placed on a canvas; None leaves it where it is.
+    shadow : bool
+        Draw a shadow where it stands, in composites and cutouts.
     """
 
     kinds: tuple[str, ...] = ("cutout",)
     bits: int = 8
-    background: np.ndarray | None = None
+    background: np.ndarray | Blur | None = None
     crop: float | None = None
-
-
-class Subject:
-    """A photo and its matte, and what several kinds of output share.
-
-    Parameters
-    ----------
-    color : ndarray of shape (H, W, 3), uint8 or uint16
-    alpha : float32 ndarray of shape (H, W), in [0, 1]
-    bits : int
-        8 or 16 per channel of the outputs.
-
-    Attributes
-    ----------
-    box : pair of slices
-        The subject and what is around it, outside of which all is transparent.
-    """
-
-    def __init__(self, color: np.ndarray, alpha: np.ndarray, bits: int) -> None:
-        self.alpha, self.bits = alpha, bits
-        self.box = subject_box(alpha, _RIM)
-        self._color = color
-
-    @cached_property
-    def foreground(self) -> np.ndarray:
-        """Colours without their old background, in the box: ndarray of shape (h, w, 3)."""
-        color = to_8_bit(self._color) if self.bits == 8 else to_16_bit(self._color)
-        return estimate_foreground(color[self.box], self.alpha[self.box])
+    edges: Edges = field(default_factory=Edges)
+    framing: Framing | None = None
+    shadow: bool = False
 
 
 class Output(Protocol):
@@ -95,19 +74,39 @@ class AlphaOutput:
 
 
 class CutoutOutput:
-    """Straight colours and alpha; colours far from the subject are cleared."""
+    """Straight colours and alpha; colours far from the subject are cleared.
+
+    Its `shadow` is black, and as transparent as it is light.
+    """
+
+    def __init__(self, shadow: bool = False) -> None:
+        self.shadow = shadow
 
     def render(self, subject: Subject) -> np.ndarray:
         """Give an ndarray of shape (H, W, 4)."""
         foreground, alpha, box = subject.foreground, subject.alpha, subject.box
         result = np.zeros((*alpha.shape, 4), foreground.dtype)
-        near = cv2.dilate((alpha[box] > _VISIBLE).view(np.uint8), _NEAR)
+        near = cv2.dilate((alpha[box] > VISIBLE).view(np.uint8), _NEAR)
         inside = result[box]
-        for strip in _strips(foreground.shape):
+        for strip in strips(foreground.shape):
             inside[strip][..., :3] = cv2.copyTo(foreground[strip], near[strip])
-        for strip in _strips(alpha.shape):
+        for strip in strips(alpha.shape):
             result[strip][..., 3] = to_bits(alpha[strip], subject.bits)
+        if self.shadow:
+            self._add_shadow(result, subject)
         return result
+
+    @staticmethod
+    def _add_shadow(result: np.ndarray, subject: Subject) -> None:
+        dark = contact_shadow(subject.alpha)
+        for strip in strips(dark.shape):
+            alpha, part = subject.alpha[strip], result[strip]
+            together = alpha + (1 - alpha) * dark[strip]
+            share = alpha / np.maximum(together, 1e-6)
+            shaded = dark[strip] > VISIBLE
+            colors = to_bits(to_unit(part[..., :3]) * share[..., None], subject.bits)
+            part[..., :3] = np.where(shaded[..., None], colors, part[..., :3])
+            part[..., 3] = to_bits(together, subject.bits)
 
 
 class ForegroundOutput:
@@ -119,38 +118,78 @@ class ForegroundOutput:
 
 
 class CompositeOutput:
-    """The subject on a colour, float32 of shape (3,) in [0, 1], or a picture."""
+    """The subject on a background, as `OutputSpec` has it, perhaps with a shadow."""
 
-    def __init__(self, background: np.ndarray | None) -> None:
+    def __init__(self, background: np.ndarray | Blur | None, shadow: bool = False) -> None:
         assert background is not None, "a composite needs a background"
-        self.background = background
+        self.background, self.shadow = background, shadow
 
     def render(self, subject: Subject) -> np.ndarray:
         """Give an ndarray of shape (H, W, 3)."""
-        background, bits, box = self.background, subject.bits, subject.box
-        foreground = subject.foreground
-        if background.ndim == 1:
-            result = np.empty((*subject.alpha.shape, 3), foreground.dtype)
-            result[:] = to_bits(background, bits)
-        else:
-            background = to_8_bit(background) if bits == 8 else to_16_bit(background)
-            result = fill_frame(background, subject.alpha.shape)
+        bits, box = subject.bits, subject.box
+        foreground, result = subject.foreground, self._behind(subject)
+        if self.shadow:
+            dark = contact_shadow(subject.alpha)
+            for strip in strips(dark.shape):
+                light = to_unit(result[strip]) * (1 - dark[strip])[..., None]
+                result[strip] = to_bits(light, bits)
+        plain = self.background if _is_color(self.background) and not self.shadow else None
         inside, alpha = result[box], subject.alpha[box]
-        for strip in _strips(alpha.shape):
-            behind = to_unit(inside[strip]) if background.ndim == 3 else background
+        for strip in strips(alpha.shape):
+            behind = to_unit(inside[strip]) if plain is None else plain
             mixed = composite(alpha[strip], to_unit(foreground[strip]), behind)
             inside[strip] = to_bits(mixed, bits)
         return result
 
+    def _behind(self, subject: Subject) -> np.ndarray:
+        """Fill the frame with the background, uint8 or uint16 of shape (H, W, 3)."""
+        background, bits = self.background, subject.bits
+        if _is_color(background):
+            plain = np.empty((*subject.alpha.shape, 3), np.uint8 if bits == 8 else np.uint16)
+            plain[:] = to_bits(background, bits)
+            return plain
+        if isinstance(background, Blur):
+            others = subject.photo.inverse
+            scene = extend_to_frame(others.foreground, others.box, others.alpha.shape)
+            background = blurred(scene, background)
+        background = to_8_bit(background) if bits == 8 else to_16_bit(background)
+        return fill_frame(background, subject.alpha.shape)
+
+
+def _is_color(background: np.ndarray | Blur) -> bool:
+    return isinstance(background, np.ndarray) and background.ndim == 1
+
+
+class BackgroundOutput:
+    """The scene without the subject: its colours free of the subject's, its alpha inverted."""
+
+    def render(self, subject: Subject) -> np.ndarray:
+        """Give an ndarray of shape (H, W, 4)."""
+        return CutoutOutput().render(subject.inverse)
+
+
+class TrimapOutput:
+    """What is certain, and a band around the edge that is not: 0, 128 or 255, or their like."""
+
+    def render(self, subject: Subject) -> np.ndarray:
+        """Give an ndarray of shape (H, W)."""
+        return to_bits(make_trimap(subject.alpha).astype(np.float32) / 255, subject.bits)
+
 
 #: How each kind of output is made.
 OUTPUTS: dict[str, Callable[[OutputSpec], Output]] = {
-    "cutout": lambda spec: CutoutOutput(),
+    "cutout": lambda spec: CutoutOutput(spec.shadow),
     "alpha": lambda spec: AlphaOutput(),
     "foreground": lambda spec: ForegroundOutput(),
-    "composite": lambda spec: CompositeOutput(spec.background),
+    "composite": lambda spec: CompositeOutput(spec.background, spec.shadow),
+    "background": lambda spec: BackgroundOutput(),
+    "trimap": lambda spec: TrimapOutput(),
 }
 KINDS = tuple(OUTPUTS)
+#: Those that need a format with transparency.
+TRANSPARENT = frozenset({"cutout", "background"})
+#: Those that hold numbers and no colours.
+GREY = frozenset({"alpha", "trimap"})
 
 
 def render_outputs(color: np.ndarray, alpha: np.ndarray, spec: OutputSpec) -> dict[str, np.ndarray]:
@@ -164,57 +203,43 @@ def render_outputs(color: np.ndarray, alpha: np.ndarray, spec: OutputSpec) -> di
     Returns
     -------
     dict of ndarray
-        For each kind an image of 8 or 16 bits: ``alpha`` is grey, ``cutout`` RGBA with straight
-        colour, the others RGB.
+        For each kind an image of 8 or 16 bits: those of `GREY` have one channel, those of
+        `TRANSPARENT` are RGBA with straight colour, the others RGB.
     """
-    subject = Subject(color, alpha, spec.bits)
+    return render(Subject.of(color, alpha, spec.bits, spec.edges), spec)
+
+
+def render(subject: Subject, spec: OutputSpec) -> dict[str, np.ndarray]:
+    """Make every output of a subject; see `render_outputs`."""
+    if spec.framing is not None and not isinstance(subject, PlacedSubject):
+        subject = PlacedSubject(subject, spec.framing)
     results = {kind: OUTPUTS[kind](spec).render(subject) for kind in spec.kinds}
     if spec.crop is not None:
-        height, width = (part.stop - part.start for part in subject_box(alpha, 0))
-        window = subject_box(alpha, round(spec.crop * max(height, width)))
+        height, width = (part.stop - part.start for part in subject_box(subject.alpha, 0))
+        window = subject_box(subject.alpha, round(spec.crop * max(height, width)))
         results = {kind: result[window] for kind, result in results.items()}
     return results
 
 
-def flatten(picture: Picture, matte_color: np.ndarray) -> np.ndarray:
-    """Lay a picture that has an alpha channel onto a colour; others pass unchanged.
+def make_trimap(alpha: np.ndarray) -> np.ndarray:
+    """Make a trimap of a matte: what is soft is unknown, and what lies around it.
 
     Parameters
     ----------
-    matte_color : float32 ndarray of shape (3,), in [0, 1]
+    alpha : float32 ndarray of shape (H, W), in [0, 1]
 
     Returns
     -------
-    ndarray of shape (H, W, 3), dtype of the picture
+    uint8 ndarray of shape (H, W)
+        0 is background, 128 unknown, 255 subject.
     """
-    if picture.alpha is None:
-        return picture.color
-    flat = np.empty_like(picture.color)
-    for strip in _strips(flat.shape):
-        mixed = composite(to_unit(picture.alpha[strip]), to_unit(picture.color[strip]), matte_color)
-        flat[strip] = to_bits(mixed, 8 * flat.itemsize)
-    return flat
-
-
-def subject_box(alpha: np.ndarray, margin: int) -> Block:
-    """Find the rows and columns that hold the subject, and `margin` pixels around, in the frame.
-
-    Without any subject the box is the whole frame.
-    """
-    visible = alpha > _VISIBLE
-    rows, columns = visible.any(axis=1).nonzero()[0], visible.any(axis=0).nonzero()[0]
-    if rows.size == 0:
-        return slice(0, alpha.shape[0]), slice(0, alpha.shape[1])
-    down, across = (
-        slice(max(0, int(found[0]) - margin), min(length, int(found[-1]) + 1 + margin))
-        for found, length in zip((rows, columns), alpha.shape, strict=True)
-    )
-    return down, across
-
-
-def _strips(shape: tuple[int, ...]) -> Iterator[Block]:
-    """Go through a picture in strips, as no picture of floats need be held whole."""
-    return blocks((shape[0], shape[1]), _STRIP, shape[1])
+    radius = max(2, round(_BAND * max(alpha.shape)))
+    square = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    # The frame's border erodes nothing.
+    trimap[cv2.erode((alpha <= _CERTAIN).view(np.uint8), square) > 0] = 0
+    trimap[cv2.erode((alpha >= 1 - _CERTAIN).view(np.uint8), square) > 0] = 255
+    return trimap
 
 
 def extend_to_frame(inner: np.ndarray, box: Block, frame: tuple[int, int]) -> np.ndarray:

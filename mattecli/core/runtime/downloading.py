@@ -6,9 +6,13 @@ import http.client
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlsplit
 
 from mattecli.core.errors import MatteError
+from mattecli.core.storage import clear_errors
 
 #: No weights that this program can run are larger, in bytes.
 MOST_BYTES = 4 << 30
@@ -77,3 +81,76 @@ def download(url: str, most: int = MOST_BYTES) -> Iterator[bytes]:
             f"cannot download {url} ({error or type(error).__name__}): fetch it where that works, "
             "and run 'matte weights add FILE' here"
         ) from None
+
+
+def download_resuming(url: str, target: Path, length: int = 0, *, resume: bool) -> None:
+    """Download to a file that stays as far as it came, so that another call can go on with it.
+
+    Parameters
+    ----------
+    length : int
+        What the file will be long; 0 is not known.
+    resume : bool
+        Whether what is there already is the beginning of this file, or is thrown away.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be had, or is longer than it should be.
+    """
+    most = length or MOST_BYTES
+    with clear_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            target.unlink(missing_ok=True)
+        there = target.stat().st_size if target.is_file() else 0
+    if length and there == length:
+        return
+    request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"} if there else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=30)
+    except HTTPError as error:
+        # What is there is all there is; whether it is the right file is for the caller to say.
+        if error.code == 416 and there:
+            return
+        raise MatteError(f"cannot download {url}: {error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _not_downloaded(url, error) from None
+    with closing(answer):
+        # Servers that know no ranges send everything again.
+        _append(answer, target, url, there if answer.status == 206 else 0, most)
+
+
+def _append(answer: Any, target: Path, url: str, there: int, most: int) -> None:
+    from mattecli.core.progress import progress
+
+    announced = answer.headers.get("Content-Length") or ""
+    left = int(announced) if announced.isascii() and announced.isdecimal() else 0
+    if there + left > most:
+        raise MatteError(f"{url} is {there + left} bytes long, more than the {most} it should have")
+    read = 0
+    with (
+        clear_errors(target),
+        target.open("ab" if there else "wb") as file,
+        progress(total=-(-(there + left) // _CHUNK) or None, unit="MB") as bar,
+    ):
+        bar.update(there // _CHUNK)
+        while True:
+            try:
+                chunk = answer.read(_CHUNK)
+            except (OSError, http.client.HTTPException) as error:
+                raise _not_downloaded(url, error) from None
+            if not chunk:
+                break
+            read += len(chunk)
+            if there + read > most:
+                raise MatteError(f"{url} is longer than the {most} bytes it should have")
+            file.write(chunk)
+            bar.update()
+    if read < left:
+        raise MatteError(f"{url} broke off after {there + read} bytes: the same command goes on")
+
+
+def _not_downloaded(url: str, error: Exception) -> MatteError:
+    reason = getattr(error, "reason", None) or error or type(error).__name__
+    return MatteError(f"cannot download {url} ({reason})")

@@ -9,12 +9,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, not_found, suggest
 from mattecli.core.runtime.downloading import download, parse_address
-from mattecli.core.storage import whole_file, write_whole
+from mattecli.core.storage import clear_errors, whole_file, write_whole
 from mattecli.core.toml import from_table, read_toml
 
 SUFFIXES = (".safetensors", ".onnx")
@@ -168,6 +168,65 @@ def add_weights(
             record = replace(record, int8_sha256=digest(beside))
     _write_index(folder, {**_read_index(folder), name: record})
     return Weights(name, target, record, bundled=False)
+
+
+def register_weights(
+    name: str, file: Path, spec: dict[str, Any], *, licence: str = "", move: bool = False
+) -> Weights:
+    """Give an ONNX file a name and a place in the cache, with how it takes pictures beside it.
+
+    Parameters
+    ----------
+    spec : dict
+        What its TOML file says, see `PreprocessingSpec`.
+    move : bool
+        Whether the file is in the cache already, under another name, and is only renamed.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read or written; the cache is then as it was.
+    """
+    import tomli_w
+
+    folder = cache_folder()
+    target = folder / f"{name}.onnx"
+    found = digest(file)
+    if move:
+        with clear_errors(target):
+            os.replace(file, target)
+    else:
+        with whole_file(target) as partial:
+            shutil.copyfile(file, partial)
+    write_whole(target.with_suffix(".toml"), tomli_w.dumps(spec).encode())
+    record = Record(target.name, found, licence)
+    _write_index(folder, {**_read_index(folder), name: record})
+    return Weights(name, target, record, bundled=False)
+
+
+def remove_weights(name: str) -> list[Path]:
+    """Take weights out of the cache, with what came along, and give the files that are gone.
+
+    Raises
+    ------
+    MatteError
+        If there are none of this name in the cache.
+    """
+    folder = cache_folder()
+    records = _read_index(folder)
+    if name not in records:
+        if name in list_weights():
+            raise MatteError(f"the weights '{name}' came with the program, and stay")
+        raise MatteError(f"no weights '{name}' in {folder}: {suggest(name, records)}")
+    path = folder / records.pop(name).file
+    # What is not listed is not there any more, whatever happens to its files.
+    _write_index(folder, records)
+    files = [path, path.with_suffix(_BESIDE[path.suffix])]
+    gone = [file for file in files if file.is_file()]
+    for file in gone:
+        with clear_errors(file):
+            file.unlink()
+    return gone
 
 
 def check_name(name: str) -> None:

@@ -14,7 +14,7 @@ from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.inference.options import Kind
 from mattecli.core.inference.run import Settings
-from mattecli.core.matting.outputs import flatten
+from mattecli.core.matting.flattening import flatten
 from mattecli.core.serving.bodies import Body, named
 from mattecli.core.serving.photo_options import settings_for
 from mattecli.core.serving.refusals import Refusal

@@ -14,6 +14,7 @@ from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.writing import check_format
 from mattecli.core.inference.options import Kind, OutputOptions, PredictOptions
 from mattecli.core.inference.run import Settings, settings_of
+from mattecli.core.matting.outputs import OutputSpec
 
 _TAKEN: dict[type, tuple[str, ...]] = {
     PredictOptions: ("refine",),
@@ -163,4 +164,6 @@ def settings_for(
     suffix = f".{output.image_format or 'png'}"
     check_format(suffix, output.bits, transparent=kind is Kind.cutout)
     refine = PredictOptions(**values[PredictOptions]).refine
-    return settings_of(output, refine, suffix, behind, max_pixels)
+    crop = output.margin if output.crop else None
+    spec = OutputSpec(output.kinds, output.bits, behind, crop)
+    return settings_of(output, refine, suffix, spec, max_pixels)

@@ -1,0 +1,102 @@
+"""Files with layers, for editing: the subject over what is behind it, in ORA and PSD."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from PIL import Image
+
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.exr import import_openexr
+from mattecli.core.imaging.pixels import to_8_bit, to_bits
+from mattecli.core.imaging.writing import encode
+
+_THUMBNAIL = 256
+
+
+def encode_layers(
+    suffix: str, behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray
+) -> bytes:
+    """Encode a subject over what is behind it.
+
+    In a PSD the subject's layer has its colours everywhere and alpha as its mask, which can be
+    painted on; OpenRaster knows no masks, so there alpha is the layer's own.
+
+    Parameters
+    ----------
+    suffix : str
+        One of `LAYERED`.
+    behind, subject : ndarray of shape (H, W, 3), uint8 or uint16
+        Colours of the layers.
+    alpha : float32 ndarray of shape (H, W), in [0, 1]
+    merged : ndarray of shape (H, W, 3) or (H, W, 4), uint8 or uint16
+        What programs show that know no layers.
+
+    Raises
+    ------
+    MatteError
+        If psd-tools is needed and not installed.
+    """
+    behind, subject, merged = map(to_8_bit, (behind, subject, merged))
+    write = _ora if suffix == ".ora" else _psd
+    return write(behind, subject, to_bits(alpha, 8), merged)
+
+
+def check_library(suffix: str) -> None:
+    """Raise `MatteError` if what writes files of this suffix is not installed."""
+    if suffix == ".psd":
+        _psd_tools()
+    if suffix == ".exr":
+        import_openexr()
+
+
+def _ora(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:
+    """Follow the OpenRaster specification, version 0.0.3."""
+    height, width = alpha.shape
+    layers = {"Subject": np.dstack([subject, alpha]), "Photo": behind}
+    lines = [
+        "<?xml version='1.0' encoding='UTF-8'?>",
+        f'<image version="0.0.3" w="{width}" h="{height}"><stack>',
+        *(
+            f'<layer name={quoteattr(name)} src="data/{name.lower()}.png" x="0" y="0" />'
+            for name in layers
+        ),
+        "</stack></image>",
+    ]
+    small = Image.fromarray(merged)
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
+        # What it is stands first and is not packed, so that its first bytes tell.
+        file.writestr("mimetype", "image/openraster")
+        file.writestr("stack.xml", "\n".join(lines))
+        for name, layer in layers.items():
+            file.writestr(f"data/{name.lower()}.png", encode(layer, ".png"))
+        file.writestr("mergedimage.png", encode(merged, ".png"))
+        file.writestr("Thumbnails/thumbnail.png", encode(np.asarray(small), ".png"))
+    return buffer.getvalue()
+
+
+def _psd(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:
+    psd_tools = _psd_tools()
+    file = psd_tools.PSDImage.frompil(Image.fromarray(merged[..., :3]))
+    file.create_pixel_layer(Image.fromarray(behind), name="Photo")
+    layer = file.create_pixel_layer(Image.fromarray(subject), name="Subject")
+    layer.create_mask(Image.fromarray(alpha))
+    buffer = io.BytesIO()
+    file.save(buffer)
+    return buffer.getvalue()
+
+
+def _psd_tools() -> Any:
+    try:
+        import psd_tools
+    except ImportError:
+        raise MatteError(
+            "writing '.psd' files needs psd-tools: pip install 'mattecli[psd]'"
+        ) from None
+    return psd_tools

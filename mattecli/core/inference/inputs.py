@@ -1,0 +1,167 @@
+"""What a run reads: files, folders, lists and addresses, and what each photo is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from mattecli.core.errors import MatteError, address_of, not_found
+from mattecli.core.imaging.walking import check_apart, walk, without_results
+
+#: A list of inputs that is longer than this is none, in bytes.
+_MOST_OF_A_LIST = 256 << 20
+
+
+class Address(str):
+    """Where a photo can be had by http."""
+
+    __slots__ = ()
+
+
+@dataclass
+class Inputs:
+    """Photos that were found.
+
+    Attributes
+    ----------
+    photos : list of Path or Address
+        Each once, in the order in which they were named.
+    places : list of str
+        The path of each below the folder that all have in common.
+    folders : list of Path
+        Those that were searched.
+    passed_over : Counter of str
+        Files in these folders that are no pictures, by suffix.
+    """
+
+    photos: list[Path | Address]
+    places: list[str]
+    folders: list[Path] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def read_list(path: Path, *, null_separated: bool = False) -> list[str]:
+    """Read inputs from a list, one a line or, as ``find -print0`` gives them, with NUL between.
+
+    Parameters
+    ----------
+    path : Path
+        ``-`` is standard input.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read, or names nothing.
+    """
+    try:
+        if str(path) == "-":
+            if sys.stdin is None or sys.stdin.closed:
+                raise MatteError("standard input is closed: pipe a list of photos into it")
+            data = sys.stdin.buffer.read(_MOST_OF_A_LIST + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(_MOST_OF_A_LIST + 1)
+    except OSError as error:
+        raise MatteError(f"cannot read {path}: {error.strerror or error}") from None
+    if len(data) > _MOST_OF_A_LIST:
+        raise MatteError(f"{path} is larger than any list of photos")
+    if b"\0" in data and not null_separated:
+        raise MatteError(f"{path} holds NUL bytes: a list has one path a line, or -0 with NULs")
+    lines = data.split(b"\0") if null_separated else data.splitlines()
+    found = [os.fsdecode(line) for line in lines if line.strip()]
+    if not found:
+        raise MatteError(f"{path} names no photos")
+    return found
+
+
+def gather(sources: list[str], results: Path | None = None, *, allow_url: bool = False) -> Inputs:
+    """Find the photos that files, folders and addresses stand for.
+
+    Files are taken as they are, also those that are not there, whose turn to fail comes later.
+
+    Parameters
+    ----------
+    results : Path, optional
+        A folder that gets the results: what lies in it is left out of folders around it.
+    allow_url : bool
+        Whether addresses are inputs.
+
+    Raises
+    ------
+    MatteError
+        If a folder cannot be listed, the only input is not there, or there is an address that is
+        not allowed.
+    """
+    found: dict[str, tuple[Path | Address, str]] = {}
+    inputs = Inputs([], [])
+    below = _common_folder([source for source in sources if not is_address(source)])
+    for source in sources:
+        path = Path(source)
+        if is_address(source):
+            if not allow_url:
+                hint = ", or let --allow-url fetch it" if source.lower().startswith("http") else ""
+                raise MatteError(f"{not_found(path)}{hint}")
+            found.setdefault(source, (Address(source), _name_at(source)))
+        elif path.is_dir():
+            images, passed_over = walk(path)
+            inputs.folders.append(path)
+            inputs.passed_over += passed_over
+            for image in without_results(images, path, results):
+                found.setdefault(os.path.realpath(image), (image, _name_below(image, below)))
+        elif len(sources) == 1 and not path.is_file():
+            raise not_found(path)
+        else:
+            found.setdefault(os.path.realpath(path), (path, _name_below(path, below)))
+    inputs.photos = [photo for photo, _ in found.values()]
+    inputs.places = [place for _, place in found.values()]
+    return inputs
+
+
+def is_address(source: str) -> bool:
+    """Tell whether this is an address, and no file that is called so."""
+    return address_of(Path(source)) is not None and not Path(source).exists()
+
+
+def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None:
+    """Raise `MatteError` if a result would replace a photo, or become one of the next run.
+
+    Parameters
+    ----------
+    results : Path
+        The folder of the results; that of the one result where there is no such folder.
+    """
+    originals = {os.path.realpath(photo) for photo in inputs.photos if isinstance(photo, Path)}
+    for path in outputs:
+        if os.path.realpath(path) in originals:
+            raise MatteError(f"{path} would overwrite a photo: choose another place for output")
+    for folder in inputs.folders:
+        check_apart(outputs, folder, results)
+
+
+def _common_folder(sources: list[str]) -> str:
+    """Give the folder that all lie in; of one folder alone, that folder."""
+    if len(sources) == 1 and Path(sources[0]).is_dir():
+        return os.path.abspath(sources[0])
+    try:
+        return os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in sources])
+    except ValueError:  # there are none, or they are on several drives
+        return ""
+
+
+def _name_below(path: Path, folder: str) -> str:
+    whole = os.path.abspath(path)
+    if not folder or not whole.startswith(folder):
+        return path.name
+    return Path(os.path.relpath(whole, folder)).as_posix()
+
+
+def _name_at(address: str) -> str:
+    """Name what is at an address by its last part, or by its host."""
+    host, _, path = address.partition("://")[2].partition("/")
+    last = PurePosixPath(unquote(path.partition("?")[0].partition("#")[0])).name
+    name = (last or host).replace("\0", "").replace("/", "_").replace("\\", "_")
+    return name.lstrip(".") or "photo"
