@@ -81,9 +81,17 @@ def test_predict_takes_it_back(exported, tmp_path):
     assert np.abs(ours.alpha.astype(int) - native.alpha).max() <= 1
 
 
+def test_free_sides_have_names_and_alpha_has_one_channel(exported):
+    graph = onnx.load(exported).graph
+    for value, channels in ((graph.input[0], 3), (graph.output[0], 1)):
+        batch, channel, height, width = value.type.tensor_type.shape.dim
+        named = (batch.dim_param, height.dim_param, width.dim_param)
+        assert named == ("batch", "height", "width") and channel.dim_value == channels
+
+
 def test_a_fixed_size(network, tmp_path):
     path = tmp_path / "m.onnx"
-    result = matte("export", path, "--size", "96x130", "--opset", 13)
+    result = matte("export", path, "--size", "130x96", "--opset", 13)
     assert result.exit_code == 0, result.output
     model = onnx.load(path)
     shape = model.graph.input[0].type.tensor_type.shape
@@ -125,7 +133,7 @@ def test_mattes_that_are_not_pytorchs_are_not_written(tmp_path):
     ("arguments", "message"),
     [
         (["m.pt"], "does not end in .onnx"),
-        (["m.onnx", "--size", "wide"], "HEIGHTxWIDTH"),
+        (["m.onnx", "--size", "wide"], "WIDTHxHEIGHT"),
         (["m.onnx", "--size", "320x320", "--rembg"], "size of its own"),
         (["m.onnx", "--opset", "9"], "opset"),
     ],

@@ -29,7 +29,7 @@ def export(
     size: Annotated[
         str | None,
         typer.Option(
-            metavar="HEIGHTxWIDTH",
+            metavar="WIDTHxHEIGHT",
             help="Fix the input to one picture of this size.",
             show_default="any number of pictures of any size",
         ),
@@ -83,9 +83,9 @@ def export(
 
 def _parse_size(text: str) -> tuple[int, int]:
     try:
-        height, width = (int(part) for part in text.split("x"))
+        width, height = (int(part) for part in text.split("x"))
     except ValueError:
-        raise typer.BadParameter(f"--size {text}: say HEIGHTxWIDTH, such as 480x640") from None
+        raise typer.BadParameter(f"--size {text}: say WIDTHxHEIGHT, such as 640x480") from None
     if min(height, width) < 32:
         raise typer.BadParameter("--size: 32 pixels at least")
     return height, width

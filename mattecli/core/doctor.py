@@ -58,6 +58,7 @@ def diagnose() -> Iterator[Finding]:
         yield finding
     if not broken:
         yield _look_for_gpu()
+        yield _look_for_providers()
         yield from _look_at_weights()
         yield _try_out()
 
@@ -116,6 +117,21 @@ def _look_for_gpu() -> Finding:
         f"an NVIDIA driver is there, but PyTorch (CUDA {torch.version.cuda}) cannot use it",
         False,
         "run nvidia-smi: it must list a GPU, and a CUDA version not below PyTorch's",
+    )
+
+
+def _look_for_providers() -> Finding:
+    """Say what onnxruntime runs on, and what may be installed for this machine."""
+    from mattecli.core.runtime.providers import PROVIDERS, installed_kinds
+
+    found = installed_kinds(load_onnxruntime().get_available_providers())
+    fitting = {"Windows": ["directml", "openvino"], "Linux": ["openvino"]}
+    more = [kind for kind in fitting.get(platform.system(), []) if kind not in found]
+    fix = "; ".join(f"{kind}: pip install {PROVIDERS[kind].package}" for kind in more)
+    return Finding(
+        "onnxruntime on",
+        ", ".join([*found, "cpu"]) + " (--device)",
+        fix=f"in the place of onnxruntime, for {fix}" if fix else "",
     )
 
 

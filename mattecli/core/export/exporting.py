@@ -141,6 +141,9 @@ def _finished(traced: bytes, metadata: dict[str, str]) -> bytes:
 
     model = onnx.load_from_string(traced)
     fold_padding(model)
+    for output in model.graph.output:
+        # The tracer invents a name for it, at which converters stumble.
+        output.type.tensor_type.shape.dim[1].dim_value = 1
     model.producer_name, model.producer_version = "matte", __version__
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)

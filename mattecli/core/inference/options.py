@@ -87,7 +87,11 @@ class PredictOptions:
         metavar="NAME|FILE",
         show_default="the bundled ones",
     )
-    device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.", panel=_NETWORK)
+    device: str = option(
+        "auto",
+        "auto, cpu, cuda[:N], mps, or of onnxruntime openvino, directml, rocm, coreml, tensorrt.",
+        panel=_NETWORK,
+    )
     precision: Precision = option(
         "auto",
         "auto is fp16 on CUDA, int8 on the CPU where weights have it, else fp32.",

@@ -131,11 +131,11 @@ class PlacedSubject(Subject):
         super().__init__(subject.color, alpha, subject.bits)
         self.photo = subject
         self.box = target
-        inner = tuple(
+        rows, columns = (
             slice(part.start - outer.start, part.stop - outer.start)
             for part, outer in zip(window, subject.box, strict=True)
         )
-        self.foreground = resize(subject.foreground[inner], *taken)[source]
+        self.foreground = resize(subject.foreground[rows, columns], *taken)[source]
 
     @property
     def is_enlarged(self) -> bool:
@@ -172,12 +172,19 @@ def _target(
 
     `corner` is where the upper left corner of the box goes.
     """
-    targets, sources, taken = [], [], []
-    for inner, outer, start, room in zip(box, window, corner, frame, strict=True):
-        length = max(1, round((outer.stop - outer.start) * scale))
-        first = round(start - (inner.start - outer.start) * scale)
-        begin, end = max(first, 0), max(min(first + length, room), 0)
-        targets.append(slice(begin, max(begin, end)))
-        sources.append(slice(begin - first, max(begin, end) - first))
-        taken.append(length)
-    return tuple(targets), tuple(sources), tuple(taken)
+    rows, columns = (
+        _stretch(inner, outer, start, room, scale)
+        for inner, outer, start, room in zip(box, window, corner, frame, strict=True)
+    )
+    return (rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2])
+
+
+def _stretch(
+    inner: slice, outer: slice, start: float, room: int, scale: float
+) -> tuple[slice, slice, int]:
+    """Do what `_target` does in one direction."""
+    length = max(1, round((outer.stop - outer.start) * scale))
+    first = round(start - (inner.start - outer.start) * scale)
+    begin = max(first, 0)
+    end = max(begin, min(first + length, room))
+    return slice(begin, end), slice(begin - first, end - first), length

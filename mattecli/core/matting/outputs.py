@@ -133,7 +133,7 @@ class CompositeOutput:
             for strip in strips(dark.shape):
                 light = to_unit(result[strip]) * (1 - dark[strip])[..., None]
                 result[strip] = to_bits(light, bits)
-        plain = self.background if _is_color(self.background) and not self.shadow else None
+        plain = None if self.shadow else _color_of(self.background)
         inside, alpha = result[box], subject.alpha[box]
         for strip in strips(alpha.shape):
             behind = to_unit(inside[strip]) if plain is None else plain
@@ -144,9 +144,9 @@ class CompositeOutput:
     def _behind(self, subject: Subject) -> np.ndarray:
         """Fill the frame with the background, uint8 or uint16 of shape (H, W, 3)."""
         background, bits = self.background, subject.bits
-        if _is_color(background):
+        if (color := _color_of(background)) is not None:
             plain = np.empty((*subject.alpha.shape, 3), np.uint8 if bits == 8 else np.uint16)
-            plain[:] = to_bits(background, bits)
+            plain[:] = to_bits(color, bits)
             return plain
         if isinstance(background, Blur):
             others = subject.photo.inverse
@@ -156,8 +156,9 @@ class CompositeOutput:
         return fill_frame(background, subject.alpha.shape)
 
 
-def _is_color(background: np.ndarray | Blur) -> bool:
-    return isinstance(background, np.ndarray) and background.ndim == 1
+def _color_of(background: np.ndarray | Blur) -> np.ndarray | None:
+    """Give the background if it is a colour."""
+    return None if isinstance(background, Blur) or background.ndim == 3 else background
 
 
 class BackgroundOutput:

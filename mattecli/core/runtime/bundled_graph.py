@@ -12,6 +12,7 @@ from mattecli.core.network.config import MULTIPLE, NetworkConfig
 from mattecli.core.network.networks import NETWORKS
 from mattecli.core.network.weights import not_finite, open_tensors, read_header
 from mattecli.core.runtime.onnx_model import OnnxModel
+from mattecli.core.runtime.session import check_device
 from mattecli.core.runtime.sizing import MIN_SIZE
 
 #: The network whose graph, made by `export_graph`, ships as NAME.onnx. Its weights come from a
@@ -22,7 +23,7 @@ _NUMPY_FLOATS = ("F16", "F32", "F64")
 
 
 def load_bundled_graph(
-    path: Path, size: int | None = None, max_concurrency: int = 1
+    path: Path, size: int | None = None, max_concurrency: int = 1, device: str = "cpu"
 ) -> OnnxModel | None:
     """Load a weights file into the graph that ships with the program, if it fits that graph.
 
@@ -30,6 +31,8 @@ def load_bundled_graph(
     ----------
     size, max_concurrency
         See `load_model`.
+    device : str
+        See `open_session`.
 
     Returns
     -------
@@ -39,7 +42,7 @@ def load_bundled_graph(
     Raises
     ------
     MatteError
-        If the file is not ours, or its tensors do not fit.
+        If the file is not ours, its tensors do not fit, or the device is not there.
     """
     config, _ = read_header(path)
     if _graph_of(config) != _graph_of(NETWORKS[NAME]()):
@@ -59,8 +62,10 @@ def load_bundled_graph(
         if not np.isfinite(tensor).all():
             raise not_finite(path, name)
     weights = {f"network.{name}": tensor for name, tensor in tensors.items()}
+    if device != "cpu":
+        check_device(device)
     try:
-        model = OnnxModel(graph, "cpu", size, weights, max_concurrency)
+        model = OnnxModel(graph, device, size, weights, max_concurrency)
     except MatteError as error:
         raise MatteError(f"{path}: tensors do not fit the configuration ({error})") from None
     model.sizing = replace(

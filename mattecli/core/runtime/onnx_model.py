@@ -15,6 +15,7 @@ from mattecli.core.network.config import GUIDANCE_CHANNELS
 from mattecli.core.runtime.halving import run_in_halves
 from mattecli.core.runtime.matte_checking import check_matte
 from mattecli.core.runtime.preprocessing import find_spec
+from mattecli.core.runtime.providers import running_kind
 from mattecli.core.runtime.session import open_session
 from mattecli.core.runtime.sizing import Sizing
 
@@ -63,9 +64,8 @@ class OnnxModel:
         self.input, shape = self._check_graph()
         self.batch_one = shape[0] == 1
         self.sizing = self._sizing(shape, size)
-        on_cuda = "CUDAExecutionProvider" in self.session.get_providers()
-        self.device_type = "cuda" if on_cuda else "cpu"
-        self.max_concurrency = 1 if on_cuda else max_concurrency
+        self.device_type = running_kind(self.session.get_providers())
+        self.max_concurrency = max_concurrency if self.device_type == "cpu" else 1
 
     def _check_graph(self) -> tuple[Any, list[int | None]]:
         """Give the input, and its shape with None for what is free."""
@@ -115,7 +115,8 @@ class OnnxModel:
         """Where the network runs, in PyTorch's terms."""
         import torch
 
-        return torch.device(self.device_type)
+        # PyTorch does not know the others, and gets their results from memory.
+        return torch.device(self.device_type if self.device_type == "cuda" else "cpu")
 
     def prepare(self, image: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
         """Resize a uint8 H×W×3 photo for the network."""

@@ -10,11 +10,16 @@ import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, not_found
-from mattecli.core.ranks import local_rank
 from mattecli.core.runtime.onnxruntime_loading import FATAL_ONLY, load_onnxruntime
+from mattecli.core.runtime.providers import running_kind, session_providers
 
 if TYPE_CHECKING:
     import onnxruntime
+
+
+def check_device(device: str) -> None:
+    """Raise `MatteError` if onnxruntime does not have a device."""
+    session_providers(device, load_onnxruntime().get_available_providers())
 
 
 def open_session(
@@ -28,7 +33,8 @@ def open_session(
     Parameters
     ----------
     device : str
-        ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where onnxruntime has it.
+        ``cpu``, one of `PROVIDERS`, such as ``cuda`` or ``cuda:1``, or ``auto`` for what
+        onnxruntime has.
     weights : dict of ndarray, optional
         Initializers that `model` has only names for.
     max_concurrency : int
@@ -37,7 +43,7 @@ def open_session(
     Raises
     ------
     MatteError
-        If onnxruntime cannot use the device, or cannot load the model.
+        If onnxruntime does not have the device or cannot use it, or cannot load the model.
     """
     onnxruntime = load_onnxruntime()
     name = "the model" if isinstance(model, bytes) else str(model)
@@ -54,29 +60,17 @@ def open_session(
     if weights:
         values = map(onnxruntime.OrtValue.ortvalue_from_numpy, weights.values())
         options.add_external_initializers(list(weights), list(values))
+    providers = session_providers(device, onnxruntime.get_available_providers())
     try:
-        return onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
-            options,
-            providers=_providers(device, onnxruntime.get_available_providers()),
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=providers
         )
-    except MatteError:
-        raise
     # Its exceptions share no base class of their own.
     except Exception as error:
         raise MatteError(f"{name} cannot be loaded by onnxruntime: {error}") from None
-
-
-def _providers(device: str, available: list[str]) -> list:
-    there = "CUDAExecutionProvider" in available
-    if device == "cpu" or (device == "auto" and not there):
-        return ["CPUExecutionProvider"]
-    kind, _, number = device.partition(":")
-    if device != "auto" and (kind != "cuda" or not (number or "0").isdigit()):
-        raise MatteError(f"ONNX files run on cpu, cuda or cuda:N, not on '{device}'")
-    if not there:
+    # What cannot be started is left out without a word.
+    if device not in ("auto", "cpu") and running_kind(session.get_providers()) == "cpu":
         raise MatteError(
-            f"onnxruntime cannot use '{device}' here: pip install onnxruntime-gpu in its place"
+            f"onnxruntime has '{device}', but cannot start it: its driver or libraries are missing"
         )
-    cuda = ("CUDAExecutionProvider", {"device_id": int(number) if number else local_rank()})
-    return [cuda, "CPUExecutionProvider"]
+    return session
