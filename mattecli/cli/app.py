@@ -81,6 +81,15 @@ def _silence_pillow() -> None:
     sys.warnoptions += [f"ignore:::PIL.{name}" for name in (*names, "GifImagePlugin")]
 
 
+def _without_torch(error: ImportError) -> str:
+    """Say what a light installation lacks, if that is it."""
+    from mattecli.core.doctor import is_light
+
+    if error.name not in ("torch", "torchvision", "timm") or not is_light():
+        return ""
+    return "this needs PyTorch, and this installation has none: pip install mattecli"
+
+
 def main() -> None:
     """Run the command line and exit with an `ExitStatus`."""
     prepare_streams()
@@ -98,7 +107,9 @@ def main() -> None:
         say(f"matte: {reason_of(error, 'the computer')}", color="red")
         sys.exit(ExitStatus.FAILURE)
     except ImportError as error:
-        say(f"matte: {error} ('matte doctor' says what to do)", color="red")
+        say(
+            f"matte: {_without_torch(error) or error} ('matte doctor' says what to do)", color="red"
+        )
         sys.exit(ExitStatus.FAILURE)
     except KeyboardInterrupt:
         say("matte: interrupted", color="yellow")

@@ -134,7 +134,8 @@ def evaluate(
         from mattecli.core.inference.predictor import Predictor
 
         predictor = Predictor.load(weights, device or "auto")
-        scoring_device = predictor.device
+        # Others are no gain for scores, and need no PyTorch.
+        scoring_device = predictor.device if predictor.device_type == "cuda" else None
         images = images or predictions[0]
     elif device:
         from mattecli.core.device import choose_device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import platform
 import sys
@@ -68,7 +69,9 @@ def is_cpu(name: str) -> bool:
 
 
 def _may_have_gpu() -> bool:
-    """Tell whether there is a driver that torch could find a GPU by."""
+    """Tell whether there is a driver that torch could find a GPU by, and torch."""
+    if importlib.util.find_spec("torch") is None:
+        return False
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     if Path("/dev/kfd").exists():

@@ -15,6 +15,9 @@ from typing import NamedTuple
 from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime
 from mattecli.version import __version__
 
+#: The distribution without PyTorch, from `packaging/lite`, and what it does without.
+_LIGHT = "mattecli-lite"
+_NOT_LIGHT = ("torch", "torchvision", "timm")
 #: Packages by import name; those marked True are extras.
 _PACKAGES = {
     "torch": False,
@@ -35,6 +38,7 @@ _WHAT_EXTRAS_DO = {
     "pillow_heif": "HEIC photos: pip install pillow-heif",
     "av": "clips: pip install 'mattecli[video]'",
     "starlette": "matte serve: pip install 'mattecli[serve]'",
+    **dict.fromkeys(_NOT_LIGHT, "training, export and GPUs: pip install mattecli in its place"),
 }
 
 
@@ -49,18 +53,30 @@ class Finding(NamedTuple):
 
 def diagnose() -> Iterator[Finding]:
     """Look at one thing after the other; nothing heavy is imported before its turn."""
-    yield Finding("matte", __version__)
+    yield Finding("matte", f"{__version__}, without PyTorch" if is_light() else __version__)
     yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
     broken = False
+    light = is_light()
     for name, is_extra in _PACKAGES.items():
-        finding = _look_at(name, is_extra)
+        finding = _look_at(name, is_extra or (light and name in _NOT_LIGHT))
         broken |= not finding.is_fine
         yield finding
     if not broken:
-        yield _look_for_gpu()
+        if not light:
+            yield _look_for_gpu()
         yield _look_for_providers()
         yield from _look_at_weights()
         yield _try_out()
+
+
+def is_light() -> bool:
+    """Tell whether this is the installation without PyTorch."""
+    try:
+        metadata.version("mattecli")
+    except metadata.PackageNotFoundError:
+        # A working copy that is run as it is counts as complete.
+        return any(True for _ in metadata.distributions(name=_LIGHT))
+    return False
 
 
 def _look_at(name: str, is_extra: bool) -> Finding:
@@ -165,7 +181,7 @@ def _try_out() -> Finding:
         (alpha,) = predictor.predict([picture])
         times.append(time.perf_counter() - started)
     found = alpha[disc].mean() - alpha[~disc].mean()
-    where = str(predictor.device)
+    where = predictor.device_type
     if where == "cpu":
         where = f"{usable_cores()} CPU core(s)"
     if not found > 0.5:

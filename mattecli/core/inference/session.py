@@ -21,9 +21,10 @@ from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import load_predictor
 from mattecli.core.inference.two_pass import PhotoPasses, blend
 from mattecli.core.matting.blocks import scaled
+from mattecli.core.matting.flattening import flatten
 from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
 from mattecli.core.matting.hints import Hints
-from mattecli.core.matting.outputs import OutputSpec, flatten, render_outputs
+from mattecli.core.matting.outputs import OutputSpec, render_outputs
 from mattecli.core.matting.placing import resize
 
 if TYPE_CHECKING:
