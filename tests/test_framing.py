@@ -142,7 +142,7 @@ def test_the_command_line_makes_a_picture_for_a_shop(photo, tmp_path):
     result = matte(tmp_path / "in", tmp_path / "out", *options, "--format", "jpg", "--shadow")
     assert result.exit_code == 0, result.output
     assert outputs(tmp_path / "out") == ["photo.jpg"]
-    assert "enlarged 2.9 times" in result.stderr
+    assert "enlarged 3.0 times" in result.stderr
     made = read_color(tmp_path / "out/photo.jpg").astype(int)
     assert made.shape == (240, 300, 3)
     assert made[:10].min() > 245 and abs(made[120, 150, 1]) < 30

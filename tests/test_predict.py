@@ -291,7 +291,7 @@ def test_photos_are_never_overwritten(photo, tmp_path):
         ["{in}", "{tmp}/out.png"],
         ["{in}", "-"],
         ["-", "{tmp}/folder"],
-        ["{in}/a.png", "{tmp}/out.psd"],
+        ["{in}/a.png", "{tmp}/out.xcf"],
         ["{in}/a.png", "{tmp}/out.jpg"],
         ["{in}/a.png", "{tmp}/out.png", "--format", "webp"],
         ["{in}/a.png", "{tmp}/out.png", "--save", "alpha", "--save", "cutout"],

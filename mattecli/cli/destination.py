@@ -21,11 +21,12 @@ def is_folder(source: str, out: str) -> bool:
     typer.BadParameter
         If IN and OUT do not go together.
     """
-    from mattecli.core.imaging.writing import SUFFIXES
+    from mattecli.core.imaging.writing import LAYERED, SUFFIXES
 
     path = Path(out)
+    known = SUFFIXES + LAYERED
     names_folder = path.is_dir() or out.endswith("/")
-    names_file = path.suffix.lower() in SUFFIXES and not names_folder
+    names_file = path.suffix.lower() in known and not names_folder
     if source == "-":
         if out != "-" and not names_file:
             raise typer.BadParameter(f"a picture from stdin needs a file or -, {out} is neither")
@@ -38,7 +39,7 @@ def is_folder(source: str, out: str) -> bool:
         return False
     if path.suffix and not names_folder:
         raise typer.BadParameter(
-            f"cannot write '{path.suffix}' files: use one of {', '.join(SUFFIXES)}; "
+            f"cannot write '{path.suffix}' files: use one of {', '.join(known)}; "
             "the name of a folder may end in /"
         )
     return True

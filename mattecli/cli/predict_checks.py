@@ -131,7 +131,8 @@ def check_usage(
     """
     from mattecli.core.errors import MatteError
     from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
-    from mattecli.core.imaging.writing import check_format
+    from mattecli.core.imaging.layered import check_library
+    from mattecli.core.imaging.writing import LAYERED, check_format
     from mattecli.core.matting.outputs import TRANSPARENT
 
     kinds = options.kinds
@@ -146,7 +147,10 @@ def check_usage(
         if suffix in CONTAINERS:
             check_clip_format(suffix, transparent=transparent)
         else:
-            check_format(suffix, options.bits, transparent=transparent)
+            check_format(suffix, options.bits, transparent=transparent, layered=True)
+            check_library(suffix)
+            if suffix in LAYERED and not {"cutout", "composite"}.issuperset(kinds):
+                raise MatteError(f"'{suffix}' files hold cutouts and composites, with their layers")
         if preview is not None:
             check_format(preview.suffix.lower(), 8, transparent=False)
     except MatteError as error:

@@ -8,14 +8,33 @@ import struct
 #: or are seldom looked after.
 KINDS = (
     *("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF"),
-    *("AVIF", "HEIF", "JPEG 2000", "TGA", "PPM"),
+    *("AVIF", "HEIF", "JPEG XL", "JPEG 2000", "PSD", "TGA", "PPM"),
+)
+#: Suffixes of cameras' raw files, most of which start as a TIFF does.
+RAW_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"}
+    | {
+        ".mos",
+        ".mrw",
+        ".nef",
+        ".nrw",
+        ".orf",
+        ".pef",
+        ".raf",
+        ".rw2",
+        ".rwl",
+        ".sr2",
+        ".srw",
+        ".x3f",
+    }
 )
 #: Suffixes by which the files of a folder are taken for pictures; files without one are looked at.
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp"}
     | {".dib", ".gif", ".avif", ".avifs", ".heic", ".heif", ".hif", ".heics", ".heifs"}
     | {".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".tga", ".icb", ".vda", ".vst"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".pfm"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jxl", ".psd"}
+    | RAW_SUFFIXES
 )
 #: Bytes from the start of a file that `kind_of` needs.
 START = 64
@@ -31,6 +50,9 @@ _MAGIC = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"8BPS\0\x01", "PSD"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
 )
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -52,6 +74,17 @@ def kind_of(start: bytes) -> str | None:
     if start[:1] == b"P" and start[1:2] in b"123456fF" and start[2:3] in b" \t\r\n#" and start[2:3]:
         return "PPM"
     return "TGA" if _is_targa(start) else None
+
+
+def is_raw_start(start: bytes) -> bool:
+    """Tell from the first `START` bytes whether a file is a raw one that starts as nothing else."""
+    return (
+        start.startswith(
+            (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM", b"FOVb")
+        )
+        or (start[:4] == b"II*\0" and start[8:10] == b"CR")
+        or (start[4:12] == b"ftypcrx ")
+    )
 
 
 def _kind_of_container(start: bytes) -> str | None:

@@ -39,10 +39,18 @@ _PLUGINS = {
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "HEIF": ("pillow_heif", "HeifImageFile"),
+    "JPEG XL": ("pillow_jxl.JpegXLImagePlugin", "JXLImageFile"),
+    "PSD": ("PIL.PsdImagePlugin", "PsdImageFile"),
     "JPEG 2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "TGA": ("PIL.TgaImagePlugin", "TgaImageFile"),
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
 }
+
+
+# Kinds that Pillow cannot read by itself: what users call them, and what reads them.
+_EXTRAS = {"HEIF": ("HEIC", "heic"), "JPEG XL": ("JPEG XL", "jxl")}
+# Of a PSD: whether it holds what its layers look like together.
+_VERSION_INFO = 1057
 
 
 class NamedBytes(bytes):
@@ -111,9 +119,22 @@ def open_image(file: BinaryIO, source: Path | bytes) -> Image.Image:
     file.seek(0)
     factory = _factory(kind, source)
     try:
-        return factory(file, "")
+        image = factory(file, "")
     except SyntaxError as error:
         raise UnidentifiedImageError(str(error)) from None
+    if kind == "PSD" and not _is_merged(image):
+        raise MatteError(
+            f"{name_of(source)} was saved without a merged picture: save it again with "
+            "'Maximize compatibility', or as PNG"
+        )
+    return image
+
+
+def _is_merged(image: Any) -> bool:
+    """Tell whether a PSD holds its layers as one picture; without it, that picture is white."""
+    return not any(
+        number == _VERSION_INFO and data[4:5] == b"\0" for number, _, data in image.resources
+    )
 
 
 def check_pixels(source: Path | bytes, size: tuple[int, int], max_pixels: int) -> None:
@@ -184,9 +205,10 @@ def _factory(kind: str, source: Path | bytes) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError:
-        if kind == "HEIF":
+        if kind in _EXTRAS:
+            what, extra = _EXTRAS[kind]
             raise MatteError(
-                f"{name_of(source)} is a HEIC picture: pip install 'mattecli[heic]' to read it"
+                f"{name_of(source)} is a {what} picture: pip install 'mattecli[{extra}]' to read it"
             ) from None
         raise MatteError(
             f"{name_of(source)} is a {kind} picture, which this Pillow cannot read: "

@@ -32,6 +32,7 @@ from mattecli.core.imaging.metadata import (
 from mattecli.core.imaging.opening import check_pixels, make_room, open_image, opened
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit, to_16_bit
 from mattecli.core.imaging.quiet import quiet_decoders
+from mattecli.core.imaging.raw import is_raw, raw_size, read_raw
 from mattecli.core.imaging.resolution import resolution, resolution_of_tags
 
 
@@ -48,6 +49,9 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         allow.
     """
     with opened(source, max_pixels) as file, quiet_decoders():
+        if is_raw(source, file.read(START)):
+            file.seek(0)
+            return read_raw(file.read(), source, max_pixels)
         if picture := tiff_picture(file, source, max_pixels):
             return picture
         with open_image(file, source) as image:
@@ -114,6 +118,9 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
         If the file is missing or no picture.
     """
     with opened(source) as file:
+        if is_raw(source, file.read(START)):
+            file.seek(0)
+            return raw_size(file.read(), source)
         tags = planes.read_tags(file)
         if tags is not None and _is_ours(tags):
             return planes.size_of(tags)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mattecli.core.errors import MatteError, not_found
-from mattecli.core.imaging.kinds import START, SUFFIXES, kind_of
+from mattecli.core.imaging.kinds import RAW_SUFFIXES, START, SUFFIXES, is_raw_start, kind_of
 
 IMAGE_SUFFIXES = SUFFIXES
 
@@ -121,7 +121,25 @@ def walk(root: Path) -> tuple[list[Path], Counter[str]]:
                 images.append(path)
             else:
                 passed_over[path.suffix.lower() or "no suffix"] += 1
+    images = _without_raws_of_pictures(images, passed_over)
     return sorted(images), passed_over
+
+
+def _without_raws_of_pictures(images: list[Path], passed_over: Counter[str]) -> list[Path]:
+    """Leave out raw files beside the picture that the camera made of the same shot."""
+    developed = {
+        (path.parent, path.stem.lower())
+        for path in images
+        if path.suffix.lower() not in RAW_SUFFIXES
+    }
+    kept = []
+    for path in images:
+        suffix = path.suffix.lower()
+        if suffix in RAW_SUFFIXES and (path.parent, path.stem.lower()) in developed:
+            passed_over[f"{suffix} beside a picture of that name"] += 1
+        else:
+            kept.append(path)
+    return kept
 
 
 def _is_picture(path: Path) -> bool:
@@ -130,7 +148,8 @@ def _is_picture(path: Path) -> bool:
         return path.suffix.lower() in IMAGE_SUFFIXES
     try:
         with path.open("rb") as file:
-            return kind_of(file.read(START)) is not None
+            start = file.read(START)
+        return kind_of(start) is not None or is_raw_start(start)
     except OSError:
         return False
 

@@ -15,9 +15,11 @@ from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.tiff_tags import with_tags
 from mattecli.core.storage import write_whole
 
-SUFFIXES = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".bmp")
-WITH_ALPHA = (".png", ".webp", ".tiff", ".tif")
-SIXTEEN_BIT = (".png", ".tiff", ".tif")
+SUFFIXES = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".bmp", ".avif", ".exr")
+#: Files with layers, which are made elsewhere.
+LAYERED = (".ora", ".psd")
+WITH_ALPHA = (".png", ".webp", ".tiff", ".tif", ".avif", ".exr", *LAYERED)
+SIXTEEN_BIT = (".png", ".tiff", ".tif", ".exr")
 
 
 def encode(
@@ -43,7 +45,7 @@ def encode(
         as photos hold none. None is quicker than level 1 and gives somewhat larger files, for
         pictures by the thousand.
     quality : int, optional
-        1 to 100 for JPEG (95 if not given) and WebP (lossless if not given).
+        1 to 100 for JPEG (95 if not given), AVIF (90) and WebP (lossless if not given).
     icc, exif : bytes, optional
         Profile and metadata to embed; a profile only where there is colour.
     dpi : tuple of float, optional
@@ -58,6 +60,10 @@ def encode(
     check_format(suffix, 8 * array.dtype.itemsize, transparent=array.shape[2:] == (4,))
     if array.ndim == 2:
         icc = None
+    if suffix == ".exr":
+        from mattecli.core.imaging.exr import encode_exr
+
+        return encode_exr(array)
     quick_png = suffix == ".png" and (compression is None or 1 <= compression <= 3)
     if quick_png or (array.dtype == np.uint16 and array.ndim == 3):
         return _encode_with_opencv(array, suffix, compression, icc, exif, dpi)
@@ -76,10 +82,17 @@ def encode(
     return buffer.getvalue()
 
 
-def check_format(suffix: str, bits: int, *, transparent: bool) -> None:
-    """Raise `MatteError` if files of this suffix cannot hold so many bits or transparency."""
-    if suffix not in SUFFIXES:
-        raise MatteError(f"cannot write '{suffix}' files: use one of {', '.join(SUFFIXES)}")
+def check_format(suffix: str, bits: int, *, transparent: bool, layered: bool = False) -> None:
+    """Raise `MatteError` if files of this suffix cannot hold so many bits or transparency.
+
+    Parameters
+    ----------
+    layered : bool
+        Whether files with layers can be made, too.
+    """
+    known = SUFFIXES + LAYERED if layered else SUFFIXES
+    if suffix not in known:
+        raise MatteError(f"cannot write '{suffix}' files: use one of {', '.join(known)}")
     if transparent and suffix not in WITH_ALPHA:
         raise MatteError(
             f"'{suffix}' files cannot hold transparency: use one of {', '.join(WITH_ALPHA)}"
@@ -137,6 +150,8 @@ def _pillow_options(suffix: str, compression: int | None, quality: int | None) -
         return {"compression": "tiff_deflate"}
     if suffix in (".jpg", ".jpeg"):
         return {"quality": quality or 95, "subsampling": 0}
+    if suffix == ".avif":
+        return {"quality": quality or 90, "subsampling": "4:4:4"}
     return {}
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from mattecli.core.errors import MatteError
 
-Format = Literal["png", "webp", "tiff", "jpg"]
+Format = Literal["png", "webp", "tiff", "jpg", "avif", "exr", "ora", "psd"]
 Refine = Literal["none", "fast", "best"]
 Align = Literal["center", "bottom"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
@@ -152,11 +152,11 @@ class OutputOptions:
     )
     quality: int | None = option(
         None,
-        "Quality of JPEG, WebP and clips.",
+        "Quality of JPEG, AVIF, WebP and clips.",
         panel=_RESULTS,
         min=1,
         max=100,
-        show_default="95 for JPEG, lossless for WebP, 65 for clips",
+        show_default="95 for JPEG, 90 for AVIF, lossless for WebP, 65 for clips",
     )
     background: str | None = option(
         None,

@@ -12,11 +12,13 @@ from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.colors import parse_color
+from mattecli.core.imaging.layered import encode_layers
 from mattecli.core.imaging.naming import distinct, name_outputs
+from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.imaging.writing import encode, write_result
+from mattecli.core.imaging.writing import LAYERED, encode, write_result
 from mattecli.core.inference.assessment import assess
 from mattecli.core.inference.inputs import Address, Inputs, check_apart_from
 from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
@@ -29,7 +31,7 @@ from mattecli.core.matting.flattening import flatten
 from mattecli.core.matting.framing import PlacedSubject
 from mattecli.core.matting.full_size import full_size_alpha
 from mattecli.core.matting.hints import Hints
-from mattecli.core.matting.outputs import OutputSpec, render
+from mattecli.core.matting.outputs import OutputSpec, layers_of, render
 from mattecli.core.matting.subject import Subject
 from mattecli.core.ranks import rank_and_world
 
@@ -256,7 +258,7 @@ def _photo_of(job: Job, max_pixels: int) -> Path | bytes:
     if isinstance(job.source, Address):
         from mattecli.core.inference.fetching import fetch
 
-        return fetch(job.source, max_pixels)
+        return NamedBytes(fetch(job.source, max_pixels), job.source)
     if isinstance(job.source, Path) and is_clip(job.source):
         raise MatteError(f"{job.source} is a clip: clips are cut one at a time")
     return job.source
@@ -303,6 +305,11 @@ def _write_results(
             note = f"enlarged {subject.enlarged:.1f} times to fill {prefix or 'its '}canvas"
             picture.notes += (note.replace("/", "'s "),)
     results = render(subject, spec)
+    if settings.suffix in LAYERED:
+        for kind in spec.kinds:
+            data = encode_layers(settings.suffix, *layers_of(subject, spec, kind), results[kind])
+            write(item.job.outputs[prefix + kind], data)
+        return
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
     for kind in spec.kinds:
         data = encode(

@@ -12,12 +12,14 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.pixels import MAX_PIXELS
 from mattecli.core.matting.blocks import Block
 from mattecli.core.matting.placing import resize
-from mattecli.core.matting.subject import RIM, Subject, subject_box
+from mattecli.core.matting.subject import VISIBLE, Subject, subject_box
 
 #: Room around the subject on a canvas, as a share of it, where nothing else is said.
 PAD = 0.08
 ALIGNMENTS = ("center", "bottom")
 _CANVAS = re.compile(r"(\d{1,6})x(\d{1,6})|(\d{1,6}(?:\.\d+)?):(\d{1,6}(?:\.\d+)?)")
+# Where alpha is above this the subject begins, for its size on the canvas.
+_SOLID = 0.1
 # Enlarging by more than this shows.
 _NOTABLE = 1.25
 
@@ -115,7 +117,9 @@ class PlacedSubject(Subject):
     """
 
     def __init__(self, subject: Subject, framing: Framing) -> None:
-        box = subject_box(subject.alpha, 0)
+        # Haze around a subject takes no room that it could fill itself.
+        least = _SOLID if subject.alpha.max() > _SOLID else VISIBLE
+        box = subject_box(subject.alpha, 0, least)
         size = box[0].stop - box[0].start, box[1].stop - box[1].start
         frame, self.enlarged = frame_of(size, framing)
         top, left = (
@@ -124,7 +128,7 @@ class PlacedSubject(Subject):
         if framing.align == "bottom":
             top = max(0.0, frame[0] * (1 - framing.room) - size[0] * self.enlarged)
         # What is beside the subject's box has colours too, so that no black is mixed into its rim.
-        window = subject_box(subject.alpha, min(RIM, math.ceil(RIM / self.enlarged)))
+        window = _window(box, subject.box, (top, left), frame, self.enlarged)
         target, source, taken = _target(box, window, (top, left), frame, self.enlarged)
         alpha = np.zeros(frame, np.float32)
         alpha[target] = resize(subject.alpha[window], *taken)[source]
@@ -159,6 +163,20 @@ def frame_of(size: tuple[int, int], framing: Framing) -> tuple[tuple[int, int], 
             "megapixels: name its size, such as 2000x2000"
         )
     return frame, 1.0
+
+
+def _window(
+    box: Block, most: Block, corner: tuple[float, float], frame: tuple[int, int], scale: float
+) -> Block:
+    """Grow the box to what shows on the canvas, as far as `most`."""
+    rows, columns = (
+        slice(
+            max(outer.start, inner.start - math.ceil(start / scale) - 1),
+            min(outer.stop, math.ceil(inner.start + (room - start) / scale) + 1),
+        )
+        for inner, outer, start, room in zip(box, most, corner, frame, strict=True)
+    )
+    return rows, columns
 
 
 def _target(

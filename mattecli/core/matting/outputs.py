@@ -127,12 +127,7 @@ class CompositeOutput:
     def render(self, subject: Subject) -> np.ndarray:
         """Give an ndarray of shape (H, W, 3)."""
         bits, box = subject.bits, subject.box
-        foreground, result = subject.foreground, self._behind(subject)
-        if self.shadow:
-            dark = contact_shadow(subject.alpha)
-            for strip in strips(dark.shape):
-                light = to_unit(result[strip]) * (1 - dark[strip])[..., None]
-                result[strip] = to_bits(light, bits)
+        foreground, result = subject.foreground, self.behind(subject)
         plain = None if self.shadow else _color_of(self.background)
         inside, alpha = result[box], subject.alpha[box]
         for strip in strips(alpha.shape):
@@ -141,8 +136,17 @@ class CompositeOutput:
             inside[strip] = to_bits(mixed, bits)
         return result
 
-    def _behind(self, subject: Subject) -> np.ndarray:
-        """Fill the frame with the background, uint8 or uint16 of shape (H, W, 3)."""
+    def behind(self, subject: Subject) -> np.ndarray:
+        """Give the background with the shadow, uint8 or uint16 of shape (H, W, 3)."""
+        result = self._background(subject)
+        if self.shadow:
+            dark = contact_shadow(subject.alpha)
+            for strip in strips(dark.shape):
+                light = to_unit(result[strip]) * (1 - dark[strip])[..., None]
+                result[strip] = to_bits(light, subject.bits)
+        return result
+
+    def _background(self, subject: Subject) -> np.ndarray:
         background, bits = self.background, subject.bits
         if (color := _color_of(background)) is not None:
             plain = np.empty((*subject.alpha.shape, 3), np.uint8 if bits == 8 else np.uint16)
@@ -220,6 +224,24 @@ def render(subject: Subject, spec: OutputSpec) -> dict[str, np.ndarray]:
         window = subject_box(subject.alpha, round(spec.crop * max(height, width)))
         results = {kind: result[window] for kind, result in results.items()}
     return results
+
+
+def layers_of(
+    subject: Subject, spec: OutputSpec, kind: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give what a file with layers is made of: what is behind, the subject's colours, and alpha.
+
+    Behind a cutout is its photo, which a subject on a canvas has left, so that white takes its
+    place there; behind a composite is its background.
+    """
+    colors = extend_to_frame(subject.foreground, subject.box, subject.alpha.shape)
+    if kind == "composite":
+        behind = CompositeOutput(spec.background, spec.shadow).behind(subject)
+    elif subject.photo is not subject:
+        behind = np.full_like(colors, np.iinfo(colors.dtype).max)
+    else:
+        behind = subject.color
+    return behind, colors, subject.alpha
 
 
 def make_trimap(alpha: np.ndarray) -> np.ndarray:

@@ -65,12 +65,12 @@ class Subject:
         return estimate_foreground(color[self.box], self.matte[self.box])
 
 
-def subject_box(alpha: np.ndarray, margin: int) -> Block:
+def subject_box(alpha: np.ndarray, margin: int, least: float = VISIBLE) -> Block:
     """Find the rows and columns that hold the subject, and `margin` pixels around, in the frame.
 
-    Without any subject the box is the whole frame.
+    Without any alpha beyond `least` the box is the whole frame.
     """
-    visible = alpha > VISIBLE
+    visible = alpha > least
     rows, columns = visible.any(axis=1).nonzero()[0], visible.any(axis=0).nonzero()[0]
     if rows.size == 0:
         return slice(0, alpha.shape[0]), slice(0, alpha.shape[1])

@@ -26,6 +26,10 @@ MEDIA_TYPES = {
     ".webp": "image/webp",
     ".jpg": "image/jpeg",
     ".tiff": "image/tiff",
+    ".avif": "image/avif",
+    ".exr": "image/x-exr",
+    ".ora": "image/openraster",
+    ".psd": "image/vnd.adobe.photoshop",
 }
 #: Names of the field of a form that holds the photo; a body that is no form has none.
 PHOTO_FIELDS = ("", "image", "photo", "file", "image_file")

@@ -11,7 +11,8 @@ import numpy as np
 
 from mattecli.core.errors import MatteError, suggest
 from mattecli.core.imaging.colors import parse_color
-from mattecli.core.imaging.writing import check_format
+from mattecli.core.imaging.layered import check_library
+from mattecli.core.imaging.writing import LAYERED, check_format
 from mattecli.core.inference.options import Kind, OutputOptions, PredictOptions
 from mattecli.core.inference.run import Settings, settings_of
 from mattecli.core.matting.outputs import OutputSpec
@@ -162,7 +163,10 @@ def settings_for(
     if output.bits not in (8, 16):
         raise MatteError("bits is 8 or 16")
     suffix = f".{output.image_format or 'png'}"
-    check_format(suffix, output.bits, transparent=kind is Kind.cutout)
+    check_format(suffix, output.bits, transparent=kind is Kind.cutout, layered=True)
+    check_library(suffix)
+    if suffix in LAYERED and kind not in (Kind.cutout, Kind.composite):
+        raise MatteError(f"'{suffix}' files hold cutouts and composites, with their layers")
     refine = PredictOptions(**values[PredictOptions]).refine
     crop = output.margin if output.crop else None
     spec = OutputSpec(output.kinds, output.bits, behind, crop)
