@@ -176,6 +176,7 @@ def composite(
     from mattecli.core.progress import progress
 
     started = time.perf_counter()
+    _check(foreground, background, out, image_format)
     out, suffix, several, into_folder = _place_of(foreground, background, out, image_format)
     layout = Layout(
         canvas.value,
