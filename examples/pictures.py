@@ -85,6 +85,7 @@ def main(out: Path) -> None:
             "composite": composites(work, wall),
             "shop": shop(work),
             "canvas": canvases(work),
+            "edges": edges(work),
             "id-photo": id_photo(work),
             "dataset": dataset(work, wall),
         }
@@ -155,6 +156,26 @@ def canvases(work: Path) -> np.ndarray:
         run("predict", photo, path, *options, "--quiet")
         made.append(to_unit(read_color(path)))
     return row(*made)
+
+
+def edges(work: Path) -> np.ndarray:
+    """A detail of a cutout, and what the options of its edge make of it."""
+    photo = HERE / "raccoon.jpg"
+    options: tuple[tuple[object, ...], ...] = (
+        (),
+        ("--threshold", 0.5),
+        ("--shrink", 6),
+        ("--grow", 6),
+        ("--feather", 12),
+    )
+    made = []
+    for number, option in enumerate(options):
+        path = work / f"edges-{number}.png"
+        run("predict", photo, path, *option, "--quiet")
+        cutout = read_picture(path)
+        detail = shown(np.dstack([cutout.color, cutout.alpha]))[40:240, 760:960]
+        made.append(np.repeat(np.repeat(detail, 2, 0), 2, 1))
+    return row(*made, size=(240, 240))
 
 
 def id_photo(work: Path) -> np.ndarray:

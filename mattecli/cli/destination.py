@@ -71,17 +71,19 @@ def clip_suffix(out: str, image_format: Format | None) -> str:
     typer.BadParameter
         If OUT is neither a clip that can be written nor a folder.
     """
+    from mattecli.core.imaging.animations import written_as
     from mattecli.core.imaging.clip_writing import CONTAINERS
 
     path = Path(out)
     suffix = path.suffix.lower()
     if path.is_dir() or out.endswith("/") or not (suffix or out == "-"):
         return f".{image_format}" if image_format else ".png"
-    if suffix not in CONTAINERS:
+    moving = written_as(out)
+    if suffix not in CONTAINERS and moving is None:
         raise typer.BadParameter(
-            f"a clip becomes a {', '.join(CONTAINERS)} file, or pictures in a folder, whose name "
-            f"may end in /, not {out}"
+            f"a clip becomes a {', '.join(CONTAINERS)}, .gif, .apng or .webp file, or pictures in "
+            f"a folder, whose name may end in /, not {out}"
         )
     if image_format:
         raise typer.BadParameter(f"--format {image_format} contradicts {out}")
-    return suffix
+    return moving or suffix

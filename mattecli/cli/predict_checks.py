@@ -76,16 +76,21 @@ def usage_of(
     typer.BadParameter
         If options contradict one another, or IN or OUT.
     """
+    from mattecli.core.imaging.animations import FORMATS, moving_format
     from mattecli.core.imaging.clip_writing import CONTAINERS
     from mattecli.core.imaging.clips import is_clip
 
     sources = list(sources or ())
-    of_clip = len(sources) == 1 and from_list is None and is_clip(sources[0])
+    alone = len(sources) == 1 and from_list is None
+    moving = moving_format(sources[0], out) if alone else None
+    of_clip = moving is not None or (alone and is_clip(sources[0]))
     if null and from_list is None:
         raise typer.BadParameter("-0 says how --from-list is to be read")
     if of_clip:
-        suffix = clip_suffix(out, image_format)
-        into_folder = suffix not in CONTAINERS
+        suffix = moving or clip_suffix(out, image_format)
+        if moving and image_format:
+            raise typer.BadParameter(f"--format {image_format} contradicts {out}")
+        into_folder = suffix not in CONTAINERS and suffix not in FORMATS
     else:
         into_folder = _takes_folder(sources, out, from_list)
         suffix = result_suffix(out, image_format, into_folder)
@@ -130,6 +135,7 @@ def check_usage(
         If options contradict one another, or a format cannot hold what it shall.
     """
     from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.animations import FORMATS
     from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
     from mattecli.core.imaging.layered import check_library
     from mattecli.core.imaging.writing import LAYERED, check_format
@@ -146,6 +152,9 @@ def check_usage(
     try:
         if suffix in CONTAINERS:
             check_clip_format(suffix, transparent=transparent)
+        elif suffix in FORMATS:
+            if options.bits != 8:
+                raise MatteError("animations and files of several pages have 8 bits")
         else:
             check_format(suffix, options.bits, transparent=transparent, layered=True)
             check_library(suffix)

@@ -15,6 +15,7 @@ from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
+    from mattecli.core.imaging.animations import AnimationReader
     from mattecli.core.imaging.clips import ClipReader
     from mattecli.core.inference.options import PredictOptions, RunOptions
     from mattecli.core.inference.pipeline import Job
@@ -32,8 +33,9 @@ def predict_clip(
 ) -> None:
     """Cut a clip; frames always have a single pass."""
     from mattecli.core.errors import MatteError, reason_of
+    from mattecli.core.imaging.animations import FORMATS, PAGED_TIFF, AnimationReader
     from mattecli.core.imaging.clip_writing import CONTAINERS
-    from mattecli.core.imaging.clips import ClipReader
+    from mattecli.core.imaging.clips import ClipReader, is_clip
     from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.run import skip_finished
@@ -44,7 +46,7 @@ def predict_clip(
     job = clip_job(source, out, settings.outputs.kinds, settings.suffix)
     with Report(run.report, sys.stderr if run.json_log else None) as log:
         if (
-            settings.suffix in CONTAINERS
+            (settings.suffix in CONTAINERS or settings.suffix in FORMATS)
             and not run.overwrite
             and (skipped := skip_finished([job])[1])
         ):
@@ -53,7 +55,10 @@ def predict_clip(
                 say(f"{out} is already there")
             return
         try:
-            with ClipReader(source, settings.max_pixels) as clip:
+            reader = ClipReader if is_clip(source) else AnimationReader
+            # Pages have nothing to do with one another.
+            smooth = smooth and settings.suffix != PAGED_TIFF
+            with reader(source, settings.max_pixels) as clip:
                 done = _cut(job, clip, settings, prediction, run, smooth=smooth)
         except Stopped:
             raise KeyboardInterrupt from None
@@ -80,7 +85,7 @@ def predict_clip(
 
 def _cut(
     job: Job,
-    clip: ClipReader,
+    clip: ClipReader | AnimationReader,
     settings: Settings,
     prediction: PredictOptions,
     run: RunOptions,

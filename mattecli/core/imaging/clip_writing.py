@@ -14,7 +14,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_colors import EXACT, Colors
 from mattecli.core.imaging.clip_opening import reason
 from mattecli.core.imaging.clip_sound import Sound
-from mattecli.core.imaging.clips import ClipReader, Frame, import_av
+from mattecli.core.imaging.clips import Frame, import_av
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -97,7 +97,7 @@ class ClipWriter:
         Of any name.
     suffix : str
         One of `CONTAINERS`.
-    like : ClipReader
+    like : ClipReader or AnimationReader
     transparent : bool
         Whether frames have an alpha channel.
     quality : int, optional
@@ -117,7 +117,7 @@ class ClipWriter:
         self,
         path: Path,
         suffix: str,
-        like: ClipReader,
+        like: Any,
         *,
         transparent: bool,
         quality: int | None = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import socket
 import time
 import urllib.error
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import max_bytes
-from mattecli.core.runtime.downloading import parse_address
+from mattecli.core.runtime.downloading import is_public, parse_address
 from mattecli.version import __version__
 
 #: No photo that comes by an address is larger, in bytes.
@@ -83,14 +82,6 @@ def _check_kind(kind: str, url: str) -> None:
         "text/plain",  # what answers without a type count as
     ):
         raise MatteError(f"{url} is {kind}, not a picture: name the address of the file itself")
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the internet, and of no network behind it."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    # IPv4 in the clothes of IPv6.
-    found = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
-    return found.is_global and not found.is_multicast
 
 
 def _connect(place: tuple[str, int], timeout: Any = None, source_address: Any = None) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.animations import FORMATS, AnimationReader, AnimationWriter
 from mattecli.core.imaging.clip_colors import STANDARD
 from mattecli.core.imaging.clip_writing import CONTAINERS, ClipWriter
 from mattecli.core.imaging.clips import ClipReader, Frame
@@ -42,14 +43,14 @@ def clip_job(source: Path, out: Path, kinds: tuple[str, ...], suffix: str) -> Jo
     """
     if out.resolve() == source.resolve():
         raise MatteError(f"{out} would overwrite the clip: choose another place for output")
-    if suffix in CONTAINERS:
+    if suffix in CONTAINERS or suffix in FORMATS:
         return Job(source, {kinds[0]: out})
     return Job(source, {kind: out / kind if len(kinds) > 1 else out for kind in kinds})
 
 
 def cut_clip(
     job: Job,
-    clip: ClipReader,
+    clip: ClipReader | AnimationReader,
     predictor: Predictor,
     settings: Settings,
     run: RunOptions,
@@ -67,7 +68,7 @@ def cut_clip(
     ----------
     job : Job
         As `clip_job` gives it.
-    clip : ClipReader
+    clip : ClipReader or AnimationReader
         That of the job's source.
     even_out : bool
         Whether to `smooth` the mattes.
@@ -111,9 +112,9 @@ def cut_clip(
 
 @contextmanager
 def _open_sink(
-    job: Job, clip: ClipReader, settings: Settings, overwrite: bool
+    job: Job, clip: ClipReader | AnimationReader, settings: Settings, overwrite: bool
 ) -> Iterator[_IntoClip | _IntoPictures]:
-    into_clip = settings.suffix in CONTAINERS
+    into_clip = settings.suffix in CONTAINERS or settings.suffix in FORMATS
     if beyond := clip.colors.beyond_srgb:
         kept = "are kept without tone mapping" if into_clip else "are taken for sRGB and look dull"
         clip.notes.append(f"its colors ({beyond}) {kept}")
@@ -121,26 +122,31 @@ def _open_sink(
         yield _IntoPictures(job, settings, overwrite)
         return
     ((kind, path),) = job.outputs.items()
-    with (
-        whole_file(path) as temporary,
-        ClipWriter(
-            temporary,
-            settings.suffix,
-            clip,
-            transparent=kind in TRANSPARENT,
-            quality=settings.quality,
-            keep_metadata=settings.keep_metadata,
-            # Mattes have no color, and are no HDR where the clip is.
-            colors=STANDARD if kind in GREY else clip.colors,
-        ) as writer,
-    ):
+    with whole_file(path) as temporary, _writer(temporary, kind, clip, settings) as writer:
         yield _IntoClip(writer, kind, settings)
+
+
+def _writer(
+    path: Path, kind: str, clip: ClipReader | AnimationReader, settings: Settings
+) -> ClipWriter | AnimationWriter:
+    if settings.suffix in FORMATS:
+        return AnimationWriter(path, settings.suffix, clip, settings.quality)
+    return ClipWriter(
+        path,
+        settings.suffix,
+        clip,
+        transparent=kind in TRANSPARENT,
+        quality=settings.quality,
+        keep_metadata=settings.keep_metadata,
+        # Mattes have no color, and are no HDR where the clip is.
+        colors=STANDARD if kind in GREY else clip.colors,
+    )
 
 
 class _IntoClip:
     """Frames become frames."""
 
-    def __init__(self, writer: ClipWriter, kind: str, settings: Settings) -> None:
+    def __init__(self, writer: ClipWriter | AnimationWriter, kind: str, settings: Settings) -> None:
         self._writer = writer
         self._kind = kind
         self._refine = settings.refine

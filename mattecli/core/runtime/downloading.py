@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,8 @@ from mattecli.core.storage import clear_errors
 MOST_BYTES = 4 << 30
 _CHUNK = 1 << 20
 _SCHEMES = ("http", "https")
+# IPv4 behind a translator (RFC 6052).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def parse_address(source: str) -> SplitResult | None:
@@ -47,6 +50,19 @@ def parse_address(source: str) -> SplitResult | None:
             "is not ASCII"
         )
     return address
+
+
+def is_public(address: object) -> bool:
+    """Tell whether an IP address, or the text of one, is of the internet and no network behind."""
+    found = ipaddress.ip_address(str(address).partition("%")[0])
+    # Addresses that carry one of IPv4 lead there.
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        if inner is None and found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+    return found.is_global and not found.is_multicast
 
 
 def download(url: str, most: int = MOST_BYTES) -> Iterator[bytes]:

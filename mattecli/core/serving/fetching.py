@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urljoin
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes
+from mattecli.core.runtime.downloading import is_public as _is_public
 from mattecli.core.runtime.downloading import parse_address
 from mattecli.core.serving.refusals import Refusal
 
@@ -72,20 +73,6 @@ def public_address(host: str, port: int) -> str:
     if not addresses or not all(map(_is_public, addresses)):
         raise Refusal(403, f"{host} is not in the public internet: nothing is fetched from there")
     return str(min(addresses, key=lambda address: address.version))
-
-
-def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    # Addresses that carry one of IPv4 lead there.
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is not None:
-            return _is_public(inner)
-        if address in _NAT64:
-            return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return address.is_global and not address.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def _parsed(url: str) -> SplitResult:
