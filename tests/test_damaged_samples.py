@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from training_material import FAST, log_of, matte
+from training_material import FAST, SMALL_ENCODER, log_of, matte
 
+from mattecli.core.dataset import probing, sample_cache
+from mattecli.core.dataset.sources import Source, find_sources
 from mattecli.core.dataset.training_set import TrainingSet
 from mattecli.core.errors import MatteError
-from mattecli.core.training import batches, losses
+from mattecli.core.imaging.writing import write_image
+from mattecli.core.training import batches, losses, trainer
 from mattecli.core.training.config import load_config
 from mattecli.core.training.processes import Processes
 
@@ -34,6 +38,115 @@ def test_one_truncated_photo_is_skipped_named_and_counted(damaged, tmp_path):
     assert error.count("skipped in training: ") == 1
     assert str(damaged / "image/3.png") in error
     assert 1 <= log_of(run)[-1]["skipped"] <= 10
+
+
+def test_a_damaged_file_is_named_before_the_first_step(damaged, tmp_path):
+    # What is left of it is not even a header.
+    (damaged / "image/3.png").write_bytes(b"\x89PNG")
+    run = tmp_path / "run"
+    code, error = matte("train", damaged, "--out", run, "--steps", 3, *FAST)
+    assert code == 0, error
+    before, _, _ = error.partition("skipped in training")
+    assert before.count("cannot be used, and will be left out") == 1 and "3.png" in before
+
+
+@pytest.mark.parametrize("kind", ["train", "val"])
+def test_more_damaged_files_than_a_hundredth_end_the_run_before_it_begins(
+    data, damaged, tmp_path, kind
+):
+    (damaged / "alpha/5.png").write_bytes(b"no picture")
+    sound = data / "pairs"
+    folders = [damaged] if kind == "train" else [sound, "--val", damaged]
+    code, error = matte("train", *folders, "--out", tmp_path / "run", "--steps", 3, *FAST)
+    said = " ".join(error.split())
+    assert code == 1 and not (tmp_path / "run").exists()
+    what = "training" if kind == "train" else "validation"
+    assert f"2 of 6 {what} files cannot be used, which is more than 1%" in said
+    assert "image/3.png" in said and "alpha/5.png" in said
+
+
+def test_a_large_set_is_looked_at_in_all_its_headers_and_some_of_its_files(data, monkeypatch):
+    """Of files that are decoded as a whole there are as many as is said, spread evenly."""
+    monkeypatch.setattr(probing, "DECODED", 3)
+    whole = []
+    photo = probing.SampleCache.photo
+
+    def noted(self, image, *rest):
+        whole.append(image.stem)
+        return photo(self, image, *rest)
+
+    monkeypatch.setattr(probing.SampleCache, "photo", noted)
+    headers = []
+    trouble = probing.header_trouble
+    monkeypatch.setattr(
+        probing,
+        "header_trouble",
+        lambda image, *rest, **more: headers.append(image.stem) or trouble(image, *rest, **more),
+    )
+    (source,) = find_sources(data / "pairs")
+    assert probing.probe("photos", [source], quiet=True) == []
+    assert sorted(whole) == ["0", "2", "4"] and sorted(headers) == ["1", "3", "5"]
+
+
+def test_one_percent_of_a_large_set_is_borne(tmp_path):
+    files = [(tmp_path / f"{number}.png", None) for number in range(300)]
+    for number, (path, _) in enumerate(files):
+        write_image(path, np.zeros((4, 4, 3), np.uint8))
+        if number < 4:
+            path.write_bytes(b"no picture")
+    few = Source("backgrounds", files[2:])
+    assert len(probing.probe("backgrounds", [few], quiet=True)) == 2
+    with pytest.raises(MatteError, match=r"4 of 300 backgrounds cannot be used"):
+        probing.probe("backgrounds", [Source("backgrounds", files)], quiet=True)
+
+
+def test_a_validation_photo_that_is_damaged_later_is_left_out_and_counted(data, tmp_path):
+    held_out, run = shutil.copytree(data / "pairs", tmp_path / "val"), tmp_path / "run"
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        f'validate_every = 2\n[network]\nname = "hattmatting"\nencoder = "{SMALL_ENCODER}"\n'
+        "predict_size = 32\n[loss]\nl1 = 1.0\n"
+    )
+    arguments = ["train", data / "pairs", "--val", held_out, "--recipe", recipe, "--out", run]
+    validate = trainer.validate
+
+    def spoil(network, pairs, stop, **more):
+        found = validate(network, pairs, stop, **more)
+        path = held_out / "image/1.png"
+        path.write_bytes(path.read_bytes()[:200])
+        (held_out / "alpha/2.png").unlink(missing_ok=True)
+        return found
+
+    with mock.patch.object(trainer, "validate", spoil):
+        code, error = matte(*arguments, "--steps", 6, *FAST)
+    assert code == 0, error
+    judged = [line for line in log_of(run) if "val_sad" in line]
+    assert [line.get("val_skipped", 0) for line in judged] == [0, 2, 2]
+    assert error.count("left out of the validation") == 2
+    assert "1.png" in error and "2.png" in error
+    for path in (held_out / "image").iterdir():
+        path.write_bytes(b"gone")
+    before = (run / "best.safetensors").read_bytes()
+    code, error = matte(*arguments, "--steps", 8, "--resume", *FAST)
+    assert code == 0, error
+    assert log_of(run)[-1] == {"step": 8, "val_skipped": 6}
+    assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_the_end_of_the_cache_is_said_once(data, tmp_path):
+    run = tmp_path / "run"
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        f'log_every = 1\n[network]\nname = "hattmatting"\nencoder = "{SMALL_ENCODER}"\n'
+        "[loss]\nl1 = 1.0\n"
+    )
+    arguments = ["train", data / "pairs", "--recipe", recipe, "--out", run, "--steps", 4, *FAST]
+    full = mock.patch.object(sample_cache.SampleCache, "lacks_room", lambda *_: True)
+    with full:
+        code, error = matte(*arguments)
+    assert code == 0, error
+    assert " ".join(error.split()).count("has no room for more decoded samples") == 1
+    assert not list((run / "cache").glob("*.npy"))
 
 
 def test_the_next_sample_takes_its_place_in_every_run_alike(damaged):

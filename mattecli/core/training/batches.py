@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from mattecli.core.ranks import local_world
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.processes import Processes
+from mattecli.core.training.stopping import Stopped, never_asked
 
 # Share of the samples that may be skipped, once there are more than a few.
 _MOST_SKIPPED, _FEW = 0.01, 3
@@ -126,6 +127,7 @@ def batches(
     first_step: int,
     processes: Processes,
     skipped: Skipped | None = None,
+    asked: Callable[[], bool] = never_asked,
 ) -> Iterator[dict[str, Tensor]]:
     """Yield the batches of this process from `first_step` on, `config.accumulate` of them a step.
 
@@ -137,14 +139,18 @@ def batches(
     ------
     MatteError
         If these are more than 1% of the samples, and not a single file's.
+    Stopped
+        Once `asked` returns True, if samples are made in this process.
     """
     skipped = skipped or Skipped()
+    workers = _workers(processes) if config.workers < 0 else config.workers
     first, end = (step * config.batch_size for step in (first_step, config.steps))
     loader = DataLoader(
-        _Samples(dataset),
+        # What worker processes have is copied, so it would never change there.
+        _Samples(dataset, never_asked if workers else asked),
         batch_size=config.batch_size // (processes.world * config.accumulate),
         sampler=range(first + processes.rank, end, processes.world),
-        num_workers=_workers(processes) if config.workers < 0 else config.workers,
+        num_workers=workers,
         collate_fn=partial(_collate, layers=_wants_layers(config)),
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
@@ -183,8 +189,9 @@ _Made = tuple[dict[str, Tensor] | None, list[str]]
 class _Samples(Dataset):
     """Samples, each with what was skipped on the way to it: errors of files are no tracebacks."""
 
-    def __init__(self, dataset: TrainingSet) -> None:
+    def __init__(self, dataset: TrainingSet, asked: Callable[[], bool]) -> None:
         self.dataset = dataset
+        self.asked = asked
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -195,6 +202,8 @@ class _Samples(Dataset):
             return list(pool.map(self.__getitem__, numbers))
 
     def __getitem__(self, number: int) -> _Made:
+        if self.asked():
+            raise Stopped
         size = self.dataset.size_of(number)
         # All samples of a batch have one size.
         fitting = (n for n in count(number) if self.dataset.size_of(n) == size)

@@ -77,9 +77,10 @@ def memory_gb(device: torch.device) -> float | None:
 
 
 class Lines:
-    """Progress as lines of text, where standard error is no terminal that could show a bar."""
+    """Progress after the first step, and as lines of text where no terminal could show a bar."""
 
-    def __init__(self, device: torch.device, *, total: int, quiet: bool) -> None:
+    def __init__(self, bar: tqdm, device: torch.device, *, total: int, quiet: bool) -> None:
+        self.bar = bar
         self.device = device
         self.total = total
         self.silent = quiet or sys.stderr.isatty()
@@ -88,6 +89,9 @@ class Lines:
     def show(self, step: int, loss: Tensor, meter: Meter) -> None:
         """Print a line, if this is the first or the last one, or the one before is long ago."""
         if self.silent:
+            if self._last is None and not self.bar.disable:
+                self._last = time.monotonic()
+                self.bar.set_postfix(loss=rounded(loss.item()))
             return
         now = time.monotonic()
         if self._last is not None and now - self._last < _APART and step < self.total:

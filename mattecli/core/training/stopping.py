@@ -18,6 +18,11 @@ class Stopped(KeyboardInterrupt):
     """
 
 
+def never_asked() -> bool:
+    """Answer whether training is to end before its last step: no."""
+    return False
+
+
 class Stop:
     """Whether training is to end, asked of one process or agreed on by several.
 

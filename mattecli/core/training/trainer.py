@@ -34,7 +34,7 @@ from mattecli.core.training.saving import (
 )
 from mattecli.core.training.state import TrainingState
 from mattecli.core.training.step import training_step
-from mattecli.core.training.stopping import Stop, Stopped
+from mattecli.core.training.stopping import Stop, Stopped, never_asked
 from mattecli.core.training.validation import validate
 
 _PREVIEWS = 4
@@ -49,7 +49,7 @@ def train(
     *,
     start: StartOptions = StartOptions(),
     options: RunOptions = RunOptions(),
-    shutdown: Shutdown = nullcontext(lambda: False),
+    shutdown: Shutdown = nullcontext(never_asked),
 ) -> Path:
     """Train a network and leave its weights in `out`.
 
@@ -93,10 +93,10 @@ def train(
         for line in left_out:
             run.say(line)
         state = prepare(run, start, quiet=options.quiet, resume=resume)
-        stream = batches(dataset, config, state.step, processes, run.skipped)
-        timed = TimedStream(prefetched(stream, processes.device))
-        with _log_and_bar(run, state, quiet=options.quiet) as (bar, lines), shutdown as stopped:
-            _run_steps(run, state, timed, bar, lines, Stop(stopped, processes))
+        with _log_and_bar(run, state, quiet=options.quiet) as (bar, lines), shutdown as asked:
+            stream = batches(dataset, config, state.step, processes, run.skipped, asked)
+            timed = TimedStream(prefetched(stream, processes.device))
+            _run_steps(run, state, timed, bar, lines, Stop(asked, processes))
     best = out / "best.safetensors"
     return best if run.validation_sources and best.exists() else out / "last.safetensors"
 
@@ -121,7 +121,7 @@ def _log_and_bar(run: Run, state: TrainingState, *, quiet: bool) -> Iterator[tup
         bar = progress(total=run.config.steps, label="train", unit="step", quiet=hidden)
         stack.enter_context(bar)
         bar.update(state.step)
-        yield bar, Lines(run.processes.device, total=run.config.steps, quiet=hidden)
+        yield bar, Lines(bar, run.processes.device, total=run.config.steps, quiet=hidden)
 
 
 def _run_steps(
