@@ -124,6 +124,7 @@ def test_a_validation_photo_that_is_damaged_later_is_left_out_and_counted(data, 
     assert [line.get("val_skipped", 0) for line in judged] == [0, 2, 2]
     assert error.count("left out of the validation") == 2
     assert "1.png" in error and "2.png" in error
+    shutil.copyfile(held_out / "alpha/1.png", held_out / "alpha/2.png")
     for path in (held_out / "image").iterdir():
         path.write_bytes(b"gone")
     before = (run / "best.safetensors").read_bytes()

@@ -90,9 +90,9 @@ def train(
 
     with join_processes(options.device) as processes, fast_backends(processes.device, config):
         run = Run(config, out, processes, dataset, steps_per_epoch)
+        state = prepare(run, start, quiet=options.quiet, resume=resume)
         for line in left_out:
             run.say(line)
-        state = prepare(run, start, quiet=options.quiet, resume=resume)
         with _log_and_bar(run, state, quiet=options.quiet) as (bar, lines), shutdown as asked:
             stream = batches(dataset, config, state.step, processes, run.skipped, asked)
             timed = TimedStream(prefetched(stream, processes.device))
