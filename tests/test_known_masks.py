@@ -21,6 +21,7 @@ from mattecli.core.training.options import StartOptions
 from mattecli.core.training.processes import Processes
 from mattecli.core.training.state import build_state
 from mattecli.core.training.step import training_step
+from mattecli.core.training.stopping import Stop, never_asked
 
 CPU = Processes(0, 1, torch.device("cpu"))
 ALL = dict.fromkeys(LOSSES, 1.0)
@@ -206,7 +207,9 @@ def test_a_step_learns_nothing_from_unknown_pixels():
     state = build_state(config, CPU, StartOptions(pretrained=False))
     model = Watched(state.network)
     known = half_known()
-    values = training_step(state, model, iter([batch_of(known)]), config, CPU, config.loss)
+    values = training_step(
+        state, model, iter([batch_of(known)]), config, Stop(never_asked, CPU), config.loss
+    )
     assert {*LOSSES, "sentry", "adversarial", "discriminator", "total"} == set(values)
     (gradient,) = model.gradients
     assert not gradient[known == 0].any() and gradient[known > 0].any()

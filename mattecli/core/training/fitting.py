@@ -21,7 +21,7 @@ def with_sentries(network: NetworkConfig, config: TrainingConfig) -> NetworkConf
     Raises
     ------
     MatteError
-        If the network needs that loss, or cannot serve it.
+        If the network needs that loss, or cannot serve it, or no loss has a weight.
     """
     name, wanted = config.network["name"], config.network.get("sentry")
     used = config.uses("sentry")
@@ -38,11 +38,12 @@ def with_sentries(network: NetworkConfig, config: TrainingConfig) -> NetworkConf
             f"the network '{name}' is trained with sentry supervision, and the loss sentry has no "
             f"weight: use {_recipe_of(name)}add --loss sentry=0.4, or set its sentry = false"
         )
+    _refuse_no_loss(config)
     return replace(network, sentry=used)
 
 
-def check_losses_count(config: TrainingConfig, dataset: TrainingSet) -> list[str]:
-    """Refuse losses that nothing would be learnt from; leave optional ones out of `config`.
+def leave_out_losses(config: TrainingConfig, dataset: TrainingSet) -> list[str]:
+    """Refuse losses that this data cannot serve; leave optional ones out of `config`.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def check_losses_count(config: TrainingConfig, dataset: TrainingSet) -> list[str
     Raises
     ------
     MatteError
-        If no loss has a weight, or one of them can never count with this data.
+        If one of them can never count with this data.
     """
     left_out = []
     if config.uses("composition") and not dataset.composes():
@@ -65,13 +66,16 @@ def check_losses_count(config: TrainingConfig, dataset: TrainingSet) -> list[str
         for table in (config.loss, config.first_epoch_loss):
             table.pop("composition", None)
         left_out.append(f"{reason}: it is left out")
+    return left_out
+
+
+def _refuse_no_loss(config: TrainingConfig) -> None:
     for when, weights in (
         ("", config.loss_at(1, 1)),
         (" in the first epoch", config.loss_at(0, 1)),
     ):
         if not any(weights.values()):
             raise MatteError(f"no loss has a weight{when}: add --loss l1=1, for example")
-    return left_out
 
 
 def _needs_sentries(name: str, network: NetworkConfig) -> bool:

@@ -17,7 +17,7 @@ from mattecli.core.training.accelerating import compiled, fast_backends, prefetc
 from mattecli.core.training.batches import batches, build_dataset
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.depthwise import run_depthwise_in_float32
-from mattecli.core.training.fitting import check_losses_count
+from mattecli.core.training.fitting import leave_out_losses
 from mattecli.core.training.losses import check_losses
 from mattecli.core.training.meter import Lines, Meter, TimedStream, memory_gb, rounded
 from mattecli.core.training.optimization import learning_rate
@@ -83,7 +83,7 @@ def train(
         refuse_to_overwrite(out)
     cache = options.cache or out / "cache"
     dataset = build_dataset(config, None if cache.name == "none" else cache)
-    left_out = check_losses_count(config, dataset)
+    left_out = leave_out_losses(config, dataset)
     steps_per_epoch = -(-dataset.files // config.batch_size)
     if config.epochs:
         config.steps = max(1, round(config.epochs * steps_per_epoch))
