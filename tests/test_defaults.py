@@ -99,3 +99,13 @@ def test_a_misspelt_file_or_colour_is_suggested(here):
         result = matte(*arguments)
         assert result.exit_code == 1
         assert meant in result.output + str(result.exception), arguments
+
+
+@pytest.mark.parametrize("text", ["[composite", '[composite]\nscale = "large"'])
+def test_help_is_there_while_the_file_is_broken(here, text):
+    (here / "matte.toml").write_text(text)
+    result = matte("composite", "--help")
+    assert result.exit_code == 0
+    assert "--scale" in result.output
+    assert composite("-o", "out.png").exit_code != 0
+    assert not (here / "out.png").exists()

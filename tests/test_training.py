@@ -268,14 +268,21 @@ def test_cutouts_without_alpha_are_listed(data, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_turns_out_bad_is_named_in_one_line(data, tmp_path, workers):
+@pytest.mark.parametrize(
+    ("alpha", "reason"),
+    [(0, "fully transparent"), (1, "its alpha is 0 and 1 of 255, a mask of labels: write 1 as")],
+)
+def test_a_file_that_turns_out_bad_is_named_in_one_line(data, tmp_path, workers, alpha, reason):
     """A cutout's header says nothing of what is in it."""
     empty = tmp_path / "set/empty.png"
-    write_image(empty, np.zeros((8, 8, 4), np.uint8))
+    cutout = np.zeros((8, 8, 4), np.uint8)
+    cutout[2:6, 2:6, 3] = alpha
+    write_image(empty, cutout)
     more = ("--backgrounds", data / "backgrounds", "--workers", workers)
     code, error = matte("train", tmp_path / "set", "--out", tmp_path / "run", *FAST, *more)
     assert code == 1
-    assert error.strip() == f"matte: {empty}: this cutout is fully transparent"
+    assert error.startswith(f"matte: {empty}: ") and reason in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def test_composites_that_a_script_numbered_share_their_matte(tmp_path):

@@ -20,7 +20,7 @@ from mattecli.cli import (
     weights,
 )
 from mattecli.cli.commands import Command, Group
-from mattecli.cli.defaults import read_defaults
+from mattecli.cli.defaults import DEFAULTS_ERROR, read_defaults
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import prepare_streams, say
 from mattecli.core.errors import MatteError, reason_of
@@ -55,7 +55,11 @@ def _options(
 ) -> None:
     # What looks for what is wrong must not be stopped by it; it has no options, and says so itself.
     if context.invoked_subcommand != "doctor":
-        context.default_map = read_defaults(context)
+        try:
+            context.default_map = read_defaults(context)
+        except (MatteError, typer.BadParameter) as error:
+            # Nor must help; whatever else is asked for raises it.
+            context.meta[DEFAULTS_ERROR] = error
 
 
 app.command("predict", cls=Command, rich_help_panel=_PICTURES)(predict.predict)

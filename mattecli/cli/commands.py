@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from mattecli.cli.defaults import ORIGIN, OUTPUTS
+from mattecli.cli.defaults import DEFAULTS_ERROR, ORIGIN, OUTPUTS
 from mattecli.cli.streams import bound_message
 from mattecli.core.errors import MatteError, suggest
 from mattecli.core.plain_text import in_one_line
@@ -50,6 +50,9 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse options and arguments."""
+        error = ctx.meta.get(DEFAULTS_ERROR)
+        if error and not set(args) & set(ctx.help_option_names):
+            raise error
         try:
             rest = super().parse_args(ctx, self._with_values(args))
         except _UsageError as error:

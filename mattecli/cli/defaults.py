@@ -17,6 +17,8 @@ ORIGIN = "mattecli.defaults"
 OUTPUTS = "mattecli.outputs"
 #: Options of predict that are those of a run, and not of one of its outputs.
 _OF_RUNS = frozenset({"named", "keep_metadata", "matte_color"})
+#: The same, where the defaults cannot be read: why.
+DEFAULTS_ERROR = "mattecli.defaults_error"
 
 
 def read_defaults(context: typer.Context) -> dict[str, Any]:

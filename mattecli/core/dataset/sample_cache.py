@@ -128,6 +128,11 @@ class SampleCache:
         rows, columns = (np.flatnonzero(picture.alpha.any(axis=axis)) for axis in (1, 0))
         if not len(rows):
             raise MatteError(f"{path}: this cutout is fully transparent")
+        if picture.alpha.max() == 1:
+            raise MatteError(
+                f"{path}: its alpha is 0 and 1 of {np.iinfo(picture.alpha.dtype).max}, a mask of labels: "
+                "write 1 as white"
+            )
         trimmed = np.dstack([picture.color, picture.alpha])[
             rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1
         ]
