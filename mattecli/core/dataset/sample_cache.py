@@ -130,8 +130,8 @@ class SampleCache:
             raise MatteError(f"{path}: this cutout is fully transparent")
         if picture.alpha.max() == 1:
             raise MatteError(
-                f"{path}: its alpha is 0 and 1 of {np.iinfo(picture.alpha.dtype).max}, a mask of labels: "
-                "write 1 as white"
+                f"{path}: its alpha is 0 and 1 of {np.iinfo(picture.alpha.dtype).max}, "
+                "a mask of labels: write 1 as white"
             )
         trimmed = np.dstack([picture.color, picture.alpha])[
             rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1
