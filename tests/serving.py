@@ -10,15 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.run import Settings, plan_jobs
+from mattecli.core.matting.outputs import OutputSpec
+from mattecli.core.serving.folder import FolderPlan
 from mattecli.core.serving.options import ServeOptions
 from mattecli.core.serving.running import Listening, serve
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
+def plan_of(photos: Path, results: Path) -> FolderPlan:
+    """Plan to serve a folder and its cutouts."""
+    jobs, _ = plan_jobs(photos, results, ("cutout",), ".png", into_folder=True)
+    return FolderPlan(photos, jobs, Settings(OutputSpec()))
+
+
 @contextmanager
 def matte_serving(
-    *, run: RunOptions | None = None, refine: str = "fast", **options: Any
+    *,
+    run: RunOptions | None = None,
+    plan: FolderPlan | None = None,
+    **options: Any,
 ) -> Iterator[Listening]:
     """Serve on a free port until the block ends, and give where."""
     listening: queue.Queue[Listening | BaseException] = queue.Queue()
@@ -28,8 +40,9 @@ def matte_serving(
         try:
             serve(
                 ServeOptions(**{"port": 0, **options}),
-                PredictOptions(refine=refine, device="cpu"),
+                PredictOptions(device="cpu"),
                 run or RunOptions(),
+                plan=plan,
                 started=listening.put,
                 stopped=stop.is_set,
             )

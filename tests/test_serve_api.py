@@ -79,7 +79,23 @@ def test_a_background_may_be_a_picture(server):
     assert opened(answer).getpixel((0, 0)) == (0, 0, 255)
 
 
+def test_hints_are_texts_and_files(server):
+    strokes = np.zeros((300, 451, 4), np.uint8)
+    strokes[90:180, 200:260] = 255
+    given = {"box": "5%,5%,80%,90%", "points": "225,60;230,50"}
+    answer = requests.post(
+        f"{server}/v1/alpha", files={"image": DATA, "drop": encode(strokes, ".png")}, data=given
+    )
+    found = np.asarray(opened(answer))
+    expected = matte.predict(PHOTO, device="cpu", drop=strokes, **given)
+    assert np.abs(found / 255 - expected).max() < 0.003
+    assert found[:, 400:].max() == 0 and found[135, 225] < 30
+
+
 WRONG = [
+    ({"points": "9000,10"}, "9000,10"),
+    ({"box": "1,2,3"}, "box"),
+    ({"subject": "smallest"}, "all, largest, center"),
     ({"fromat": "png"}, "did you mean 'format'?"),
     ({"format": "gif"}, "format"),
     ({"format": "jpg"}, "transparency"),
@@ -99,7 +115,7 @@ WRONG = [
 def test_wrong_options_are_refused_in_one_line(server, options, said):
     data = b"" if "url" in options else DATA
     answer = requests.post(f"{server}/v1/cutout", data=data, params=options)
-    assert answer.status_code in (400, 403)
+    assert answer.status_code in (400, 403, 422)
     assert said in answer.json()["error"]["message"]
 
 
@@ -153,7 +169,7 @@ def test_what_is_not_there_is_said_as_json(server):
 
 def test_the_description_names_every_option_and_the_page_loads_nothing_from_elsewhere(server):
     described = requests.get(f"{server}/openapi.json").json()["paths"]["/v1/cutout"]["post"]
-    assert {"format", "refine", "background", "crop"} <= {
+    assert {"format", "refine", "background", "crop", "points"} <= {
         one["name"] for one in described["parameters"]
     }
     page = requests.get(f"{server}/docs")

@@ -1,44 +1,120 @@
-"""``matte serve``: an HTTP API and a page, on this machine."""
+"""``matte serve``: a page and an HTTP API, on this machine."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
 
 from mattecli.cli.interruption import graceful_shutdown
 from mattecli.cli.option_groups import option_of, with_options
+from mattecli.cli.predict_checks import check_usage
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
-from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
 from mattecli.core.serving.options import ServeOptions
 
 if TYPE_CHECKING:
+    from mattecli.core.serving.folder import FolderPlan
     from mattecli.core.serving.running import Listening
 
 
-@with_options(prediction=PredictOptions, options=ServeOptions)
+@with_options(options=ServeOptions, output=OutputOptions, prediction=PredictOptions)
 def serve(
-    prediction: PredictOptions,
     options: ServeOptions,
+    output: OutputOptions,
+    prediction: PredictOptions,
+    photos: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="PHOTOS", help="A folder of photos to look through."),
+    ] = None,
+    results: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(
+            metavar="RESULTS",
+            help="The folder of their results, as of matte predict PHOTOS RESULTS; photos that "
+            "have none are cut. PHOTOS-cutouts if not given.",
+        ),
+    ] = None,
     batch_size: option_of(RunOptions, "batch_size") = None,  # type: ignore[valid-type]
     workers: option_of(RunOptions, "workers") = None,  # type: ignore[valid-type]
+    open_page: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--open/--no-open",
+            help="Open the page in the browser.",
+            show_default="where there is a screen",
+        ),
+    ] = None,
 ) -> None:
-    """Serve an HTTP API that cuts photos out, to this machine only unless told.
+    """Serve a page to cut photos out and correct them, and an HTTP API, to this machine only.
 
-    Nothing is kept on the disk. Ctrl-C or SIGTERM ends it, once running requests are answered.
+    With PHOTOS the page lists the results least sure first; corrected ones are written in their
+    place, photos never. Options of results are for that folder. Ctrl-C or SIGTERM ends it, once
+    running requests are answered.
     """
     try:
         from mattecli.core.serving.running import serve as run
     except ImportError as error:
         raise MatteError(f"{error}: pip install 'mattecli[serve]' to serve") from None
 
+    plan = None if photos is None else _plan(photos, results, output, prediction, options)
+
     def started(listening: Listening) -> None:
         say(f"matte: serving at {listening.link} (Ctrl-C ends it)")
+        if _has_screen() if open_page is None else open_page:
+            import webbrowser
+
+            webbrowser.open(listening.link)
 
     with graceful_shutdown() as stopped:
         run(
             options,
             prediction,
             RunOptions(batch_size=batch_size, workers=workers),
+            plan=plan,
             started=started,
             stopped=stopped,
         )
+
+
+def _plan(
+    photos: Path,
+    results: Path | None,
+    output: OutputOptions,
+    prediction: PredictOptions,
+    options: ServeOptions,
+) -> FolderPlan:
+    from mattecli.core.errors import not_found
+    from mattecli.core.inference.run import plan_jobs, settings_of
+    from mattecli.core.matting.backgrounds import load_background
+    from mattecli.core.serving.folder import FolderPlan
+
+    if not photos.is_dir():
+        raise (
+            MatteError(f"{photos} is a file: name its folder")
+            if photos.exists()
+            else not_found(photos)
+        )
+    if output.bits not in (8, 16):
+        raise typer.BadParameter("--bits is 8 or 16")
+    suffix = f".{output.image_format or 'png'}"
+    check_usage(output, suffix, None, into_folder=True)
+    whole = photos.resolve()
+    out = results or whole.with_name(f"{whole.name}-cutouts")
+    jobs, _ = plan_jobs(photos, out, output.kinds, suffix, into_folder=True)
+    background = load_background(output.background) if output.background else None
+    settings = settings_of(output, prediction.refine, suffix, background, options.max_pixels)
+    return FolderPlan(photos, jobs, settings)
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser could show a page to whoever has started the program."""
+    if not sys.stderr.isatty():
+        return False
+    return sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )

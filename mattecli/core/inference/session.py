@@ -57,6 +57,11 @@ class Session:
     refine, size, two_pass, weights, device, precision
         See `predict`.
 
+    Attributes
+    ----------
+    refine : {"fast", "best", "none"}
+        May be changed from one matte to the next.
+
     Raises
     ------
     MatteError
@@ -81,8 +86,19 @@ class Session:
         precision: Precision = "auto",
     ) -> None:
         path = None if weights is None else Path(weights)
-        self._options = PredictOptions(refine, size, two_pass, path, device, precision)
-        picture = as_picture(image)
+        options = PredictOptions(refine, size, two_pass, path, device, precision)
+        self._take(as_picture(image), lambda: shared_predictor(options), refine)
+
+    @classmethod
+    def using(cls, predictor: Predictor, picture: Picture, refine: Refine = "fast") -> Session:
+        """Start a session with a network that is loaded and a photo that is decoded, in sRGB."""
+        session = cls.__new__(cls)
+        session._take(picture, lambda: predictor, refine)
+        return session
+
+    def _take(self, picture: Picture, predictor: Callable[[], Predictor], refine: Refine) -> None:
+        self.refine = refine
+        self._predictor = predictor
         if picture.alpha is not None:
             # The network knows no transparency.
             picture.color = flatten(picture, _WHITE)
@@ -95,6 +111,11 @@ class Session:
     def size(self) -> tuple[int, int]:
         """Width and height of the photo in pixels, as hints count them."""
         return self._picture.color.shape[1], self._picture.color.shape[0]
+
+    def photo(self, long_side: int | None = None) -> np.ndarray:
+        """Give the photo, or a smaller copy with this long side in pixels, as uint8 RGB."""
+        with self._lock:
+            return to_8_bit(self._at_size(long_side).color)
 
     def alpha(self, *, long_side: int | None = None, **hints: Unpack[HintKeywords]) -> np.ndarray:
         """Find the matte under hints.
@@ -164,19 +185,23 @@ class Session:
         """Give the photo and its matte, both at the size that is wanted."""
         hints = hints_of(self._picture.color.shape[:2], **given)
         found = self._found(hints)
-        picture = self._picture
-        if long_side is not None and long_side < max(self.size):
-            if long_side < 1:
-                raise MatteError(f"the long side of a matte is 1 pixel or more, not {long_side}")
-            picture = _kept(self._copies, long_side, lambda: _reduced(self._picture, long_side))
+        picture = self._at_size(long_side)
+        if picture is not self._picture:
             hints = hints.resized(picture.color.shape[:2])
             if found.frame is not None:
                 found = replace(found, frame=scaled(found.frame, hints.shape, self.size[::-1]))
-        return picture, full_size_alpha(picture, found, self._options.refine, hints)
+        return picture, full_size_alpha(picture, found, self.refine, hints)
+
+    def _at_size(self, long_side: int | None) -> Picture:
+        if long_side is None or long_side >= max(self.size):
+            return self._picture
+        if long_side < 1:
+            raise MatteError(f"the long side of a matte is 1 pixel or more, not {long_side}")
+        return _kept(self._copies, long_side, lambda: _reduced(self._picture, long_side))
 
     def _found(self, hints: Hints) -> NetworkMatte:
         """Run the network, from where it was without points and strokes."""
-        predictor = shared_predictor(self._options)
+        predictor = self._predictor()
         unmarked = replace(hints, points=(), not_points=(), keep=None, drop=None, trimap=None)
         guide = None if hints.guide is None else hints.guide.tobytes()
         key = (str(hints.boxes), guide, hints.subject)

@@ -13,9 +13,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mattecli.core.serving.cutting_routes import cutting_routes
+from mattecli.core.serving.editing import OpenPhotos
+from mattecli.core.serving.folder import Folder
 from mattecli.core.serving.guard import Access, Guard
 from mattecli.core.serving.metrics import Measured, Metrics
 from mattecli.core.serving.openapi import openapi
+from mattecli.core.serving.page_routes import page_routes
 from mattecli.core.serving.refusals import Refusal, error_response
 from mattecli.core.serving.removebg import removebg_routes
 from mattecli.core.serving.service import Service
@@ -24,22 +27,27 @@ from mattecli.version import __version__
 PAGE = Path(__file__).parent / "page"
 
 
-def make_application(service: Service, access: Access) -> Starlette:
+def make_application(
+    service: Service, access: Access, photos: OpenPhotos, folder: Folder | None = None
+) -> Starlette:
     """Put routes and middleware together."""
     metrics = Metrics(lambda: service.admission.taken)
     routes: list[Route | Mount] = [
-        Route("/", _file("docs.html")),
+        Route("/", _file("index.html")),
         Route("/docs", _file("docs.html")),
         Mount("/static", StaticFiles(directory=PAGE)),
         Route("/openapi.json", _description(access)),
         *_watching_routes(service, metrics),
         *cutting_routes(service),
         *removebg_routes(service),
+        *page_routes(service, photos, folder),
     ]
     known = {route.path for route in routes if isinstance(route, Route)}
 
     def path_of(path: str) -> str:
-        return path if path in known else "/static" if path.startswith("/static/") else "other"
+        # The page's paths hold names of photos, of which there are ever more.
+        groups = (group for group in ("/static", "/page") if path.startswith(f"{group}/"))
+        return path if path in known else next(groups, "other")
 
     return Starlette(
         routes=routes,

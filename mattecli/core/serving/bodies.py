@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import UploadFile
@@ -82,6 +83,20 @@ async def read_body(request: Request, most: int) -> Body:
     return Body(files={"": NamedBytes(data, "the photo")})
 
 
+async def read_json(request: Request, most: int) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    Refusal
+        413 if it is longer than `most` bytes, 400 if it is none.
+    """
+    try:
+        return _json_object(b"".join([chunk async for chunk in _bounded(request, most)]))
+    except ClientDisconnect:
+        raise Refusal(400, "the request broke off") from None
+
+
 def decoded_base64(text: str, name: str) -> NamedBytes:
     """Decode a file that came as text, with or without ``data:…;base64,`` before it.
 
@@ -137,19 +152,23 @@ def _form_fields(data: bytes) -> dict[str, str]:
 
 
 def _json_fields(data: bytes) -> dict[str, str]:
+    fields = {}
+    for name, value in _json_object(data).items():
+        if isinstance(value, (dict, list)):
+            raise Refusal(400, f"'{name}' is neither a text nor a number")
+        if value is not None:
+            fields[name] = value if isinstance(value, str) else json.dumps(value)
+    return fields
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):
         raise Refusal(400, "the body is not JSON") from None
     if not isinstance(values, dict):
         raise Refusal(400, "the body is no JSON object")
-    fields = {}
-    for name, value in values.items():
-        if isinstance(value, (dict, list)):
-            raise Refusal(400, f"'{name}' is neither a text nor a number")
-        if value is not None:
-            fields[name] = value if isinstance(value, str) else json.dumps(value)
-    return fields
+    return values
 
 
 def named(source: NamedBytes | None, hint: str) -> NamedBytes:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.pixels import Picture
+from mattecli.core.inference.hint_values import HintKeywords, hints_of
 from mattecli.core.inference.jobs import Job, JobQueue
 from mattecli.core.inference.pipeline import Item, Outcome, Steps, run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, decode, finish
+from mattecli.core.matting.hints import Hints
 
 
 @dataclass(eq=False)
@@ -32,10 +34,22 @@ class Cutting:
     job: Job
     settings: Settings
     in_memory: bool
+    hints: HintKeywords
     files: dict[str, bytes] = field(default_factory=dict)
     outcome: Future[Outcome] = field(default_factory=Future)
     is_refused: bool = False
     is_abandoned: bool = False
+
+    @property
+    def ended(self) -> Outcome:
+        """How it ended, where it has."""
+        return self.outcome.result(timeout=0)
+
+    @property
+    def file(self) -> bytes:
+        """The one result in memory."""
+        (data,) = self.files.values()
+        return data
 
 
 class Cutter:
@@ -68,6 +82,7 @@ class Cutter:
         settings: Settings,
         outputs: dict[str, Path] | None = None,
         *,
+        hints: HintKeywords | None = None,
         urgent: bool = True,
     ) -> Cutting:
         """Take a photo.
@@ -76,6 +91,8 @@ class Cutter:
         ----------
         outputs : dict of Path, optional
             Files to write, by kind; without them results stay in memory.
+        hints : dict, optional
+            See `hints_of`.
         urgent : bool
             Whether somebody waits for it; others are done when nothing urgent waits.
 
@@ -85,7 +102,7 @@ class Cutter:
             If the server is being stopped.
         """
         paths = outputs or {kind: Path(kind) for kind in settings.outputs.kinds}
-        cutting = Cutting(Job(source, paths), settings, in_memory=outputs is None)
+        cutting = Cutting(Job(source, paths), settings, outputs is None, hints or {})
         with self._lock:
             self._cuttings[cutting.job] = cutting
         try:
@@ -107,7 +124,7 @@ class Cutter:
         self._thread.join()
 
     def _run(self) -> None:
-        steps = Steps(self._decode, self._finish)
+        steps = Steps(self._decode, self._finish, self._hints)
         try:
             for outcome in run_pipeline(
                 self._queue,
@@ -134,6 +151,15 @@ class Cutter:
         _check_wanted(cutting)
         try:
             return decode(job, cutting.settings)
+        except MatteError:
+            cutting.is_refused = True
+            raise
+
+    def _hints(self, job: Job, picture: Picture) -> Hints | None:
+        cutting = self._cuttings[job]
+        try:
+            shape = picture.color.shape[0], picture.color.shape[1]
+            return hints_of(shape, **cutting.hints) if cutting.hints else None
         except MatteError:
             cutting.is_refused = True
             raise

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mattecli.core.errors import MatteError
+from mattecli.core.errors import MatteError, suggest
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb
+from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.options import Kind
-from mattecli.core.inference.run import Settings
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.serving.bodies import Body, named
-from mattecli.core.serving.photo_options import settings_for
+from mattecli.core.serving.cutter import Cutting
+from mattecli.core.serving.photo_options import HINT_FILES, HINT_OPTIONS, settings_for
 from mattecli.core.serving.refusals import Refusal
-from mattecli.core.serving.service import Cut, Service, check_photo
+from mattecli.core.serving.service import Order, Service, check_photo
 
 #: Media types by suffix.
 MEDIA_TYPES = {
@@ -39,8 +42,8 @@ def cutting_routes(service: Service) -> list[Route]:
     """Give the routes."""
 
     async def answer(request: Request, kind: Kind) -> Response:
-        cut = await service.cut(request, lambda body: _understand(service, kind, request, body))
-        return image_response(cut)
+        understand = partial(_understand, service, kind, request)
+        return image_response(await service.cut(request, understand))
 
     async def cutout(request: Request) -> Response:
         return await answer(request, Kind.cutout)
@@ -54,23 +57,29 @@ def cutting_routes(service: Service) -> list[Route]:
     ]
 
 
-async def _understand(
-    service: Service, kind: Kind, request: Request, body: Body
-) -> tuple[NamedBytes, Settings]:
+async def _understand(service: Service, kind: Kind, request: Request, body: Body) -> Order:
     given = options_of(request, body)
     url = given.pop("url", None)
-    unknown = body.files.keys() - {*PHOTO_FIELDS, "background"}
-    if unknown:
-        raise Refusal(400, f"no file field '{min(unknown)}': use image and background")
+    known = {*PHOTO_FIELDS, "background", *HINT_FILES}
+    if unknown := body.files.keys() - known:
+        raise Refusal(400, f"no file '{min(unknown)}': {suggest(min(unknown), known - {''})}")
     photo = body.file(*PHOTO_FIELDS) or (await service.fetch(url) if url else None)
     photo = named(photo, "send it as the body, or as the field 'image' of a form")
     behind = body.file("background")
     background = None
     if behind is not None:
         background = await run_in_threadpool(read_background, behind, service.options.max_pixels)
+    given.setdefault("refine", service.refine)
+    hints = HintKeywords()
+    for name in HINT_FILES:
+        if (data := body.file(name)) is not None:
+            await run_in_threadpool(check_photo, data, service.options.max_pixels)
+            hints[name] = bytes(data)  # type: ignore[literal-required]
+    for name in HINT_OPTIONS.keys() & given.keys():
+        hints[name] = given.pop(name)  # type: ignore[literal-required]
     try:
-        given.setdefault("refine", service.refine)
-        return photo, settings_for(kind, given, service.options.max_pixels, background)
+        settings = settings_for(kind, given, service.options.max_pixels, background)
+        return Order(photo, settings, hints)
     except MatteError as error:
         raise Refusal(400, str(error)) from None
 
@@ -108,9 +117,9 @@ def read_background(data: NamedBytes, max_pixels: int) -> np.ndarray:
     return to_8_bit(flatten(picture, np.ones(3, np.float32)))
 
 
-def image_response(cut: Cut) -> Response:
+def image_response(cutting: Cutting) -> Response:
     """Give the file, and in headers how it ended."""
-    outcome = cut.outcome
+    outcome = cutting.ended
     headers = {
         "X-Matte-Status": outcome.status,
         "Server-Timing": f"cut;dur={1000 * outcome.seconds:.0f}",
@@ -118,4 +127,4 @@ def image_response(cut: Cut) -> Response:
     if outcome.assessment is not None:
         headers["X-Matte-Confidence"] = f"{outcome.assessment.confidence:.3f}"
         headers["X-Matte-Subject"] = f"{outcome.assessment.subject:.4f}"
-    return Response(cut.data, media_type=MEDIA_TYPES[cut.suffix], headers=headers)
+    return Response(cutting.file, media_type=MEDIA_TYPES[cutting.settings.suffix], headers=headers)

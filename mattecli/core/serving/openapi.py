@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mattecli.core.serving.photo_options import PHOTO_OPTIONS, PhotoOption
+from mattecli.core.serving.photo_options import (
+    HINT_FILES,
+    HINT_OPTIONS,
+    PHOTO_OPTIONS,
+    PhotoOption,
+)
 from mattecli.core.serving.refusals import CODES
 from mattecli.version import __version__
 
@@ -67,13 +72,16 @@ def openapi(*, with_token: bool) -> dict[str, Any]:
 def _cutting(summary: str, *, background: bool) -> dict[str, Any]:
     left_out = () if background else ("background",)
     files = {"image": _FILE} | ({"background": _FILE} if background else {})
+    files |= {name: _FILE for name in HINT_FILES}
+    hints = [_hint(name, said) for name, said in HINT_OPTIONS.items()]
     form = {"schema": {"type": "object", "properties": files, "required": ["image"]}}
     return {
         "summary": summary,
         "description": "The photo is the body, or the field 'image' of a form. Options are in the "
         "query, or further fields of the form.",
         "parameters": [
-            _parameter(option) for option in PHOTO_OPTIONS.values() if option.name not in left_out
+            *(_parameter(one) for one in PHOTO_OPTIONS.values() if one.name not in left_out),
+            *hints,
         ],
         "requestBody": {
             "required": True,
@@ -109,6 +117,10 @@ def _responses() -> dict[str, Any]:
             "content": {"application/json": {"schema": {"type": "object"}}},
         }
     return responses
+
+
+def _hint(name: str, said: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": said, "schema": {"type": "string"}}
 
 
 def _parameter(option: PhotoOption) -> dict[str, Any]:

@@ -124,6 +124,14 @@ def _declared() -> dict[str, PhotoOption]:
 
 #: The options by their names in requests.
 PHOTO_OPTIONS = _declared()
+#: Hints that are texts, and those that are files of a form; see `hints_of`.
+HINT_OPTIONS = {
+    "box": "x,y,width,height in pixels or percent, several with ; between: outside is background.",
+    "points": "x,y on the subject, several with ; between.",
+    "not_points": "x,y on what is not subject, several with ; between.",
+    "subject": "Which of several subjects is meant: all, largest or center.",
+}
+HINT_FILES = ("keep", "drop", "trimap", "guide")
 
 
 def settings_for(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import partial
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
@@ -18,12 +19,12 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.options import Kind
-from mattecli.core.inference.run import Settings
 from mattecli.core.serving.bodies import Body, decoded_base64, named
+from mattecli.core.serving.cutter import Cutting
 from mattecli.core.serving.cutting_routes import MEDIA_TYPES, options_of, read_background
 from mattecli.core.serving.photo_options import settings_for
 from mattecli.core.serving.refusals import CODES, Refusal
-from mattecli.core.serving.service import Cut, Service
+from mattecli.core.serving.service import Order, Service
 
 # What changes nothing here: results have the photo's size, and any kind of subject is cut.
 _IGNORED = ("size", "type", "type_level", "semitransparency")
@@ -56,12 +57,12 @@ def removebg_routes(service: Service) -> list[Route]:
 
     async def remove(request: Request) -> Response:
         try:
-            cut = await service.cut(request, lambda body: _understand(service, request, body))
-            if cut.outcome.status == "empty":
+            cutting = await service.cut(request, partial(_understand, service, request))
+            if cutting.ended.status == "empty":
                 raise Refusal(400, "Could not identify foreground in image.")
         except Refusal as error:
             return _errors(error)
-        return _answer(cut, as_json=_wants_json(request))
+        return _answer(cutting, as_json=_wants_json(request))
 
     async def account(request: Request) -> Response:
         credits = {"total": 0, "subscription": 0, "payg": 0, "enterprise": 0}
@@ -74,9 +75,7 @@ def removebg_routes(service: Service) -> list[Route]:
     ]
 
 
-async def _understand(
-    service: Service, request: Request, body: Body
-) -> tuple[NamedBytes, Settings]:
+async def _understand(service: Service, request: Request, body: Body) -> Order:
     given = {name: text for name, text in options_of(request, body).items() if text != "undefined"}
     for name, text in given.items():
         if name not in _KNOWN:
@@ -91,7 +90,8 @@ async def _understand(
     kind = Kind.alpha if channels == "alpha" else Kind.cutout
     options = _options(given) | {"refine": service.refine}
     try:
-        return photo, settings_for(kind, options, service.options.max_pixels, background)
+        settings = settings_for(kind, options, service.options.max_pixels, background)
+        return Order(photo, settings)
     except MatteError as error:
         raise Refusal(400, str(error)) from None
 
@@ -145,8 +145,8 @@ def _wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "").lower()
 
 
-def _answer(cut: Cut, *, as_json: bool) -> Response:
-    width, height = image_size(cut.data)
+def _answer(cutting: Cutting, *, as_json: bool) -> Response:
+    width, height = image_size(cutting.file)
     headers = {
         "X-Type": "other",
         "X-Width": str(width),
@@ -154,9 +154,9 @@ def _answer(cut: Cut, *, as_json: bool) -> Response:
         "X-Credits-Charged": "0",
     }
     if as_json:
-        result = {"result_b64": base64.b64encode(cut.data).decode()}
+        result = {"result_b64": base64.b64encode(cutting.file).decode()}
         return JSONResponse({"data": result}, headers=headers)
-    return Response(cut.data, media_type=MEDIA_TYPES[cut.suffix], headers=headers)
+    return Response(cutting.file, media_type=MEDIA_TYPES[cutting.settings.suffix], headers=headers)
 
 
 def _errors(error: Refusal) -> JSONResponse:

@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
@@ -18,6 +18,8 @@ from mattecli.core.inference.options import PredictOptions, RunOptions
 from mattecli.core.inference.run import load_predictor
 from mattecli.core.serving.application import make_application
 from mattecli.core.serving.cutter import Cutter
+from mattecli.core.serving.editing import OpenPhotos
+from mattecli.core.serving.folder import Folder, FolderPlan
 from mattecli.core.serving.guard import Access, is_loopback
 from mattecli.core.serving.options import ServeOptions
 from mattecli.core.serving.service import Service
@@ -63,6 +65,7 @@ def serve(
     prediction: PredictOptions,
     run: RunOptions,
     *,
+    plan: FolderPlan | None = None,
     started: Callable[[Listening], None],
     stopped: Callable[[], bool],
 ) -> None:
@@ -70,6 +73,8 @@ def serve(
 
     Parameters
     ----------
+    plan : FolderPlan, optional
+        A folder to be looked through.
     started : callable
         Is told once where the server listens.
 
@@ -86,12 +91,28 @@ def serve(
             predictor, batch_size=run.batch_size_on(predictor.device_type), workers=workers
         )
         try:
-            application = make_application(Service(cutter, options, prediction.refine), access)
+            service = Service(cutter, options, prediction.refine)
+            folder = None if plan is None else Folder(plan, cutter)
+            photos = OpenPhotos(predictor, options.max_pixels)
+            application = make_application(service, access, photos, folder)
             host = f"[{options.host}]" if ":" in options.host else options.host
             listening = Listening(f"http://{host}:{sock.getsockname()[1]}", access.token)
-            _run(_server(application, options), sock, stopped, lambda: started(listening))
+            with _looking_through(folder):
+                _run(_server(application, options), sock, stopped, lambda: started(listening))
         finally:
             cutter.close()
+
+
+@contextmanager
+def _looking_through(folder: Folder | None) -> Iterator[None]:
+    if folder is None:
+        yield
+        return
+    folder.start()
+    try:
+        yield
+    finally:
+        folder.stop()
 
 
 def _server(application, options: ServeOptions) -> uvicorn.Server:

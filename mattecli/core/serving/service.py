@@ -7,7 +7,9 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 from starlette.concurrency import run_in_threadpool
@@ -16,26 +18,30 @@ from starlette.requests import Request
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes, check_pixels
 from mattecli.core.imaging.reading import image_size
+from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.inference.run import Settings
-from mattecli.core.serving.admission import Admission
-from mattecli.core.serving.bodies import Body, read_body
+from mattecli.core.serving.admission import Admission, Place
+from mattecli.core.serving.bodies import Body, read_body, read_json
 from mattecli.core.serving.cutter import Cutter, Cutting
 from mattecli.core.serving.fetching import fetch
 from mattecli.core.serving.options import ServeOptions
 from mattecli.core.serving.refusals import Refusal
 
-#: Finds the photo in a body, and what is wanted of it.
-Understand: TypeAlias = "Callable[[Body], Awaitable[tuple[NamedBytes, Settings]]]"
-
 
 @dataclass
-class Cut:
-    """A photo that was cut: the file of its result, and how it ended."""
+class Order:
+    """What a request wants: a photo, what to make of it, and what is said of it."""
 
-    data: bytes
-    suffix: str
-    outcome: Outcome
+    photo: Path | bytes
+    settings: Settings
+    hints: HintKeywords = field(default_factory=lambda: HintKeywords())
+
+
+#: Finds in a body what is wanted.
+Understand: TypeAlias = "Callable[[Body], Awaitable[Order]]"
+
+_Read = TypeVar("_Read")
 
 
 @dataclass
@@ -57,7 +63,7 @@ class Service:
         """Make room for as many requests as the options say."""
         self.admission = Admission(self.options.queue)
 
-    async def cut(self, request: Request, understand: Understand) -> Cut:
+    async def cut(self, request: Request, understand: Understand) -> Cutting:
         """Answer a request for one result of one photo.
 
         Raises
@@ -66,20 +72,38 @@ class Service:
         """
         until = time.monotonic() + self.options.timeout
         with self.admission.enter() as place:
-            photo, settings = await understand(await self.read(request))
-            await run_in_threadpool(check_photo, photo, settings.max_pixels)
-            try:
-                cutting = self.cutter.submit(photo, settings)
-            except MatteError as error:
-                raise Refusal(503, str(error)) from None
-            place.keep_until(cutting.outcome)
-            outcome = await self._outcome(request, cutting, until)
+            order = await understand(await self.read(request))
+            await run_in_threadpool(check_photo, order.photo, order.settings.max_pixels)
+            submit = partial(self.cutter.submit, order.photo, order.settings, hints=order.hints)
+            return await self._done(request, submit, place, until)
+
+    async def finished(self, request: Request, submit: Callable[[], Cutting]) -> Cutting:
+        """Wait for a photo that `submit` gives to the cutter.
+
+        Raises
+        ------
+        Refusal
+        """
+        until = time.monotonic() + self.options.timeout
+        with self.admission.enter() as place:
+            return await self._done(request, submit, place, until)
+
+    async def _done(
+        self, request: Request, submit: Callable[[], Cutting], place: Place, until: float
+    ) -> Cutting:
+        try:
+            cutting = submit()
+        except Refusal:
+            raise
+        except MatteError as error:
+            raise Refusal(503, str(error)) from None
+        place.keep_until(cutting.outcome)
+        outcome = await self._outcome(request, cutting, until)
         if outcome.status == "failed":
             if cutting.is_refused:
                 raise Refusal(422, outcome.reason)
             raise Refusal(500 if self.cutter.is_running else 503, outcome.reason)
-        (data,) = cutting.files.values()
-        return Cut(data, settings.suffix, outcome)
+        return cutting
 
     async def read(self, request: Request) -> Body:
         """Read a body in the time there is.
@@ -88,9 +112,21 @@ class Service:
         ------
         Refusal
         """
+        return await self._in_time(read_body(request, self.options.max_bytes))
+
+    async def read_json(self, request: Request) -> Any:
+        """Read a body that is JSON in the time there is.
+
+        Raises
+        ------
+        Refusal
+        """
+        return await self._in_time(read_json(request, self.options.max_bytes))
+
+    async def _in_time(self, reading: Awaitable[_Read]) -> _Read:
         try:
             with anyio.fail_after(self.options.timeout):
-                return await read_body(request, self.options.max_bytes)
+                return await reading
         except TimeoutError:
             raise Refusal(
                 408,
@@ -134,7 +170,7 @@ class Service:
         raise Refusal(504, f"the photo was not done in {self.options.timeout:g} s")
 
 
-def check_photo(photo: NamedBytes, max_pixels: int) -> None:
+def check_photo(photo: Path | bytes, max_pixels: int) -> None:
     """Refuse what is no picture or has too many pixels, before it takes a place in the pipeline.
 
     Raises
