@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mattecli.core.inference.inputs import gather
 from mattecli.core.inference.options import PredictOptions, RunOptions
 from mattecli.core.inference.run import Settings, plan_jobs
 from mattecli.core.matting.outputs import OutputSpec
@@ -21,7 +22,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def plan_of(photos: Path, results: Path) -> FolderPlan:
     """Plan to serve a folder and its cutouts."""
-    jobs, _ = plan_jobs(photos, results, ("cutout",), ".png", into_folder=True)
+    inputs = gather([str(photos)], results)
+    jobs = plan_jobs(inputs, results, ("cutout",), ".png", into_folder=True)
     return FolderPlan(photos, jobs, Settings(OutputSpec()))
 
 

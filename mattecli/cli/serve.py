@@ -11,10 +11,17 @@ import typer
 
 from mattecli.cli.interruption import graceful_shutdown
 from mattecli.cli.option_groups import option_of, with_options
-from mattecli.cli.predict_checks import check_usage
+from mattecli.cli.predict_checks import check_frame, check_usage
+from mattecli.cli.predict_plan import Made
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
-from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
+from mattecli.core.inference.options import (
+    EdgeOptions,
+    FrameOptions,
+    OutputOptions,
+    PredictOptions,
+    RunOptions,
+)
 from mattecli.core.serving.options import ServeOptions
 
 if TYPE_CHECKING:
@@ -22,10 +29,18 @@ if TYPE_CHECKING:
     from mattecli.core.serving.running import Listening
 
 
-@with_options(options=ServeOptions, output=OutputOptions, prediction=PredictOptions)
+@with_options(
+    options=ServeOptions,
+    output=OutputOptions,
+    frame=FrameOptions,
+    edges=EdgeOptions,
+    prediction=PredictOptions,
+)
 def serve(
     options: ServeOptions,
     output: OutputOptions,
+    frame: FrameOptions,
+    edges: EdgeOptions,
     prediction: PredictOptions,
     photos: Annotated[
         Optional[Path],  # noqa: UP045
@@ -61,7 +76,10 @@ def serve(
     except ImportError as error:
         raise MatteError(f"{error}: pip install 'mattecli[serve]' to serve") from None
 
-    plan = None if photos is None else _plan(photos, results, output, prediction, options)
+    _check_values(output, frame)
+    plan = None
+    if photos is not None:
+        plan = _plan(photos, results, Made("", output, frame, edges), prediction, options)
 
     def started(listening: Listening) -> None:
         say(f"matte: serving at {listening.link} (Ctrl-C ends it)")
@@ -81,33 +99,42 @@ def serve(
         )
 
 
+def _check_values(output: OutputOptions, frame: FrameOptions) -> None:
+    """Refuse what could only fail photo by photo."""
+    if output.bits not in (8, 16):
+        raise typer.BadParameter("--bits is 8 or 16")
+    if output.named:
+        raise typer.BadParameter("--output is for matte predict: the page shows one of them")
+    check_usage(output, f".{output.image_format or 'png'}", None, into_folder=True)
+    check_frame(output, frame)
+
+
 def _plan(
     photos: Path,
     results: Path | None,
-    output: OutputOptions,
+    made: Made,
     prediction: PredictOptions,
     options: ServeOptions,
 ) -> FolderPlan:
     from mattecli.core.errors import not_found
+    from mattecli.core.inference.inputs import gather
     from mattecli.core.inference.run import plan_jobs, settings_of
-    from mattecli.core.matting.backgrounds import load_background
+    from mattecli.core.inference.specifying import output_spec
     from mattecli.core.serving.folder import FolderPlan
 
+    if photos.is_file():
+        raise MatteError(f"{photos} is a file: name its folder")
     if not photos.is_dir():
-        raise (
-            MatteError(f"{photos} is a file: name its folder")
-            if photos.exists()
-            else not_found(photos)
-        )
-    if output.bits not in (8, 16):
-        raise typer.BadParameter("--bits is 8 or 16")
-    suffix = f".{output.image_format or 'png'}"
-    check_usage(output, suffix, None, into_folder=True)
+        raise not_found(photos)
     whole = photos.resolve()
     out = results or whole.with_name(f"{whole.name}-cutouts")
-    jobs, _ = plan_jobs(photos, out, output.kinds, suffix, into_folder=True)
-    background = load_background(output.background) if output.background else None
-    settings = settings_of(output, prediction.refine, suffix, background, options.max_pixels)
+    output, suffix = made.output, f".{made.output.image_format or 'png'}"
+    inputs = gather([str(photos)], out)
+    if not inputs.photos:
+        raise MatteError(f"{photos} holds no pictures")
+    jobs = plan_jobs(inputs, out, output.kinds, suffix, into_folder=True, name=output.name)
+    spec = output_spec(output, made.frame, made.edges)
+    settings = settings_of(output, prediction.refine, suffix, spec, options.max_pixels)
     return FolderPlan(photos, jobs, settings)
 
 

@@ -23,7 +23,7 @@ _SECONDS_OF_SILENCE, _SECONDS = 20, 300
 _CHUNK = 1 << 18
 
 
-def fetch(url: str, max_pixels: int) -> bytes:
+def fetch(url: str, max_pixels: int, *, most: int = MOST_BYTES, seconds: float = _SECONDS) -> bytes:
     """Download a photo.
 
     Hosts are looked up once and connected to by the number that was checked, so that a second
@@ -33,7 +33,9 @@ def fetch(url: str, max_pixels: int) -> bytes:
     Parameters
     ----------
     max_pixels : int
-        See `max_bytes`; answers are `MOST_BYTES` long at most.
+        See `max_bytes`; answers are `most` bytes long at most.
+    seconds : float
+        In which all has come.
 
     Raises
     ------
@@ -41,16 +43,16 @@ def fetch(url: str, max_pixels: int) -> bytes:
         If the address, or one that it leads to, is no public http(s) address, or what is there
         cannot be had, is too long, or is no picture by its own account.
     """
-    most = min(MOST_BYTES, max_bytes(max_pixels))
+    most = min(most, max_bytes(max_pixels))
     if parse_address(url) is None:
         raise MatteError(f"{url} is no http(s) address")
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), _Http(), _Https(), _Redirects()
     )
     request = urllib.request.Request(url, headers={"User-Agent": f"matte/{__version__}"})
-    until = time.monotonic() + _SECONDS
+    until = time.monotonic() + seconds
     try:
-        with closing(opener.open(request, timeout=_SECONDS_OF_SILENCE)) as answer:
+        with closing(opener.open(request, timeout=min(seconds, _SECONDS_OF_SILENCE))) as answer:
             _check_kind(answer.headers.get_content_type(), url)
             length = answer.headers.get("Content-Length") or ""
             expected = int(length) if length.isascii() and length.isdecimal() else None
@@ -68,7 +70,7 @@ def fetch(url: str, max_pixels: int) -> bytes:
     if max(read, expected or 0) > most:
         raise MatteError(f"{url} is longer than {most / 1e6:.0f} MB: no photo that is fetched is")
     if time.monotonic() > until:
-        raise MatteError(f"{url} took longer than {_SECONDS} s: fetch it another way")
+        raise MatteError(f"{url} took longer than {seconds:g} s: fetch it another way")
     if expected is not None and read < expected:
         raise MatteError(f"cannot fetch {url}: it broke off after {read} of {expected} bytes")
     return b"".join(parts)

@@ -56,6 +56,12 @@ class Entry:
     changes: int = 0
 
     @property
+    def photo(self) -> Path:
+        """Where it is."""
+        assert isinstance(self.job.source, Path)
+        return self.job.source
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether it is worth a look."""
         if self.is_accepted or self.status == "waiting":
@@ -98,7 +104,7 @@ class Folder:
     def __init__(self, plan: FolderPlan, cutter: Cutter) -> None:
         self.name = printable(plan.root.resolve().name)
         self.settings, self.cutter = plan.settings, cutter
-        self.entries = [Entry(job, _name_in(Path(job.name), plan.root)) for job in plan.jobs]
+        self.entries = [Entry(job, printable(job.place)) for job in plan.jobs]
         self.version = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -168,14 +174,14 @@ class Folder:
         """Cut a photo again under hints, into the files of its results."""
         entry = self.entry(number)
         settings = replace(self.settings, refine=refine)
-        cutting = self.cutter.submit(entry.job.source, settings, entry.job.outputs, hints=hints)
+        cutting = self.cutter.submit(entry.photo, settings, entry.job.outputs, hints=hints)
         cutting.outcome.add_done_callback(partial(self._take, entry, corrected=True))
         return cutting
 
     def _thumbnail(self, number: int, changes: int) -> bytes:
         """Give a small picture of a result as WebP; `changes` tells earlier ones apart."""
         entry = self.entry(number)
-        path = next((p for p in entry.job.outputs.values() if p.exists()), Path(entry.job.name))
+        path = next((p for p in entry.job.outputs.values() if p.exists()), entry.photo)
         try:
             picture = read_picture(path, self.settings.max_pixels)
         except MatteError as error:
@@ -194,7 +200,7 @@ class Folder:
                 continue
             try:
                 cutting = self.cutter.submit(
-                    entry.job.source, self.settings, entry.job.outputs, urgent=False
+                    entry.photo, self.settings, entry.job.outputs, urgent=False
                 )
             except MatteError:
                 return
@@ -212,7 +218,7 @@ class Folder:
             found = None
             if path is not None:
                 alpha = to_unit(read_alpha(path))
-                width, height = image_size(entry.job.source)
+                width, height = image_size(entry.photo)
                 found = assess(alpha, self.cutter.predictor.planner.input_sizes(height, width)[0])
         except MatteError as error:
             self._note(entry, "failed", str(error), None)
@@ -233,9 +239,3 @@ class Folder:
             entry.confidence = None if found is None else round(found.confidence, 3)
             entry.changes += 1
             self.version += 1
-
-
-def _name_in(photo: Path, root: Path) -> str:
-    """Name a photo in its folder; letters that are none stay readable."""
-    name = photo.relative_to(root).as_posix() if root.is_dir() else photo.name
-    return printable(name)

@@ -65,7 +65,7 @@ class _Page:
 
     async def open_of_folder(self, request: Request) -> Response:
         number = request.path_params["number"]
-        source = self._folder.entry(number).job.source
+        source = self._folder.entry(number).photo
         with self._service.admission.enter():
             await run_in_threadpool(check_photo, source, self._service.options.max_pixels)
             return await self._opened(source, number)

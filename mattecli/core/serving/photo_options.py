@@ -13,9 +13,16 @@ from mattecli.core.errors import MatteError, suggest
 from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.layered import check_library
 from mattecli.core.imaging.writing import LAYERED, check_format
-from mattecli.core.inference.options import Kind, OutputOptions, PredictOptions
+from mattecli.core.inference.options import (
+    EdgeOptions,
+    FrameOptions,
+    Kind,
+    OutputOptions,
+    PredictOptions,
+)
 from mattecli.core.inference.run import Settings, settings_of
-from mattecli.core.matting.outputs import OutputSpec
+from mattecli.core.inference.specifying import output_spec
+from mattecli.core.matting.backgrounds import parse_blur
 
 _TAKEN: dict[type, tuple[str, ...]] = {
     PredictOptions: ("refine",),
@@ -30,6 +37,8 @@ _TAKEN: dict[type, tuple[str, ...]] = {
         "keep_metadata",
         "matte_color",
     ),
+    FrameOptions: tuple(field.name for field in dataclasses.fields(FrameOptions)),
+    EdgeOptions: tuple(field.name for field in dataclasses.fields(EdgeOptions)),
 }
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -159,10 +168,11 @@ def settings_for(
             raise MatteError(f"no option '{name}': {suggest(name, PHOTO_OPTIONS)}")
         option = PHOTO_OPTIONS[name]
         values[option.group][option.field] = option.parse(text)
-    color = values[OutputOptions].get("background")
+    color = values[OutputOptions].pop("background", None)
     if color is not None and background is not None:
         raise MatteError("a background is a color or a picture, not both")
-    behind = background if color is None else parse_color(color)
+    # Never a file of this machine, which the command line would take as well.
+    behind = background if color is None else parse_blur(color) or parse_color(color)
     if kind is Kind.cutout and behind is not None:
         kind = Kind.composite
     elif behind is not None:
@@ -176,6 +186,9 @@ def settings_for(
     if suffix in LAYERED and kind not in (Kind.cutout, Kind.composite):
         raise MatteError(f"'{suffix}' files hold cutouts and composites, with their layers")
     refine = PredictOptions(**values[PredictOptions]).refine
-    crop = output.margin if output.crop else None
-    spec = OutputSpec(output.kinds, output.bits, behind, crop)
+    frame = FrameOptions(**values[FrameOptions])
+    if frame.places and output.crop:
+        raise MatteError("crop and canvas, pad or scale_subject contradict one another")
+    spec = output_spec(output, frame, EdgeOptions(**values[EdgeOptions]))
+    spec = dataclasses.replace(spec, background=behind)
     return settings_of(output, refine, suffix, spec, max_pixels)

@@ -18,13 +18,13 @@ from starlette.requests import Request
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes, check_pixels
 from mattecli.core.imaging.reading import image_size
+from mattecli.core.inference.fetching import fetch
 from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.inference.run import Settings
 from mattecli.core.serving.admission import Admission, Place
 from mattecli.core.serving.bodies import Body, read_body, read_json
 from mattecli.core.serving.cutter import Cutter, Cutting
-from mattecli.core.serving.fetching import fetch
 from mattecli.core.serving.options import ServeOptions
 from mattecli.core.serving.refusals import Refusal
 
@@ -143,7 +143,13 @@ class Service:
         """
         if not self.options.fetch_urls:
             raise Refusal(403, "addresses are not fetched here: send the photo itself")
-        return await run_in_threadpool(fetch, url, self.options.max_bytes, self.options.timeout)
+        options = self.options
+        limited = partial(fetch, most=options.max_bytes, seconds=options.timeout)
+        try:
+            data = await run_in_threadpool(limited, url, options.max_pixels)
+        except MatteError as error:
+            raise Refusal(400, str(error)) from None
+        return NamedBytes(data, url)
 
     async def _outcome(self, request: Request, cutting: Cutting, until: float) -> Outcome:
         """Wait until the photo is cut, the time is over or the client has gone."""
