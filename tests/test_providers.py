@@ -26,7 +26,10 @@ from mattecli.core.runtime.providers import (
         ("cpu", ["CUDAExecutionProvider", CPU], "cpu"),
         ("auto", [CPU], "cpu"),
         ("auto", ["AzureExecutionProvider", CPU], "cpu"),
-        ("auto", ["OpenVINOExecutionProvider", CPU], "openvino"),
+        ("auto", ["DmlExecutionProvider", CPU], "directml"),
+        ("openvino", ["OpenVINOExecutionProvider", CPU], "openvino"),
+        # On a CPU it is slower than int8.
+        ("auto", ["OpenVINOExecutionProvider", CPU], "cpu"),
         ("auto", ["OpenVINOExecutionProvider", "CUDAExecutionProvider", CPU], "cuda"),
         ("auto", ["TensorrtExecutionProvider", "CUDAExecutionProvider", CPU], "cuda"),
         # They compile a model for every size, and so are taken only where they are named.
@@ -85,11 +88,11 @@ def test_auto_takes_another_provider_where_pytorch_has_no_gpu(monkeypatch):
         return "model"
 
     onnxruntime = load_onnxruntime()
-    available = ["OpenVINOExecutionProvider", CPU]
+    available = ["DmlExecutionProvider", CPU]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setattr(loading, "is_cpu", lambda _: True)
     monkeypatch.setattr(loading, "_load_elsewhere", load)
-    assert load_model() == "model" and asked == ["openvino"]
+    assert load_model() == "model" and asked == ["directml"]
     # Where PyTorch has a GPU, or the CPU is asked for, it is not.
     assert loading._own_kind("cpu") is None
     monkeypatch.setattr(loading, "is_cpu", lambda _: False)

@@ -84,7 +84,9 @@ def _look_at(name: str, is_extra: bool) -> Finding:
         module = load_onnxruntime() if name == "onnxruntime" else importlib.import_module(name)
     except ModuleNotFoundError as error:
         if is_extra and error.name == name:
-            return Finding(name, "not installed", fix=f"for {_WHAT_EXTRAS_DO[name]}")
+            what = _WHAT_EXTRAS_DO[name]
+            what = what.replace("'mattecli[", f"'{_LIGHT}[") if is_light() else what
+            return Finding(name, "not installed", fix=f"for {what}")
         missing = error.name or name
         return Finding(
             name, f"{missing} is missing", False, f"pip install {_distribution(missing)}"

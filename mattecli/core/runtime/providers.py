@@ -20,8 +20,8 @@ class Provider(NamedTuple):
     package : str
         What has it.
     by_itself : bool
-        Whether ``auto`` takes it: those that prepare themselves for every size of picture, which
-        takes long, have to be asked for.
+        Whether ``auto`` takes it. Those that prepare themselves for every size of picture, which
+        takes long, have to be asked for; so has OpenVINO, which on a CPU is slower than int8.
     option : str
         Of the number behind the colon; empty if there is no choice.
     """
@@ -41,7 +41,7 @@ PROVIDERS = {
         "device_id",
     ),
     "directml": Provider(("DmlExecutionProvider",), "onnxruntime-directml", True, "device_id"),
-    "openvino": Provider(("OpenVINOExecutionProvider",), "onnxruntime-openvino"),
+    "openvino": Provider(("OpenVINOExecutionProvider",), "onnxruntime-openvino", False),
     "coreml": Provider(("CoreMLExecutionProvider",), "onnxruntime for macOS", False),
     "tensorrt": Provider(
         ("TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"),
