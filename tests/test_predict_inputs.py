@@ -191,7 +191,7 @@ def test_addresses_are_fetched_if_that_is_allowed(here, address, monkeypatch):
 
 def test_nothing_is_asked_in_private_networks(here, address):
     result = matte(f"{address}/x.png", "out.png", "--allow-url")
-    assert result.exit_code == 1 and "127.0.0.1, in a private network" in result.stderr
+    assert result.exit_code == 1 and "127.0.0.1 in a private network" in result.stderr
     assert not (here / "out.png").exists()
 
 

@@ -36,9 +36,12 @@ def _takes_folder(sources: list[str], out: str, from_list: Path | None) -> bool:
         return is_folder(sources[0], out)
     if "-" in sources:
         raise typer.BadParameter("stdin holds a single photo, and goes with no other input")
-    if not is_folder(os.curdir, out):
-        raise typer.BadParameter(f"several inputs need a folder for results, not {out}")
-    return True
+    try:
+        return is_folder(os.curdir, out)
+    except typer.BadParameter:
+        raise typer.BadParameter(
+            f"several inputs need a folder for results, behind them, not {out}"
+        ) from None
 
 
 def usage_of(
