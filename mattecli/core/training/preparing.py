@@ -12,6 +12,7 @@ from mattecli.core.dataset.probing import probe
 from mattecli.core.dataset.sources import Source, find_sources
 from mattecli.core.dataset.training_set import TrainingSet
 from mattecli.core.errors import MatteError
+from mattecli.core.plain_text import in_one_line
 from mattecli.core.training.batches import Skipped, check_shares
 from mattecli.core.training.checkpoint import load_checkpoint
 from mattecli.core.training.config import TrainingConfig
@@ -26,7 +27,7 @@ from mattecli.core.training.state import TrainingState, build_state
 
 def say(line: str) -> None:
     """Print a line on standard error, above the progress bar where there is one."""
-    tqdm.write(f"matte: {line}", file=sys.stderr)
+    tqdm.write(in_one_line(f"matte: {line}"), file=sys.stderr)
 
 
 @dataclass
