@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.assessment import assess
+from mattecli.core.inference.confidence import confidence_of, signs_of
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.runtime.torch_model import TorchModel
@@ -62,7 +64,7 @@ def test_nothing_found_is_empty_and_not_done(photos):
     statuses = {name: line["status"] for name, line in by_name.items()}
     assert statuses == {"half": "ok", "nothing": "empty", "faint": "empty", "broken": "failed"}
     assert by_name["half"]["subject"] == pytest.approx(0.25, abs=0.01)
-    assert by_name["half"]["confidence"] > 0.9
+    assert 0 < by_name["half"]["confidence"] < 1
     assert by_name["nothing"]["reason"] == "nothing found"
     assert by_name["nothing"]["subject"] == 0
     assert by_name["broken"]["subject"] is by_name["broken"]["confidence"] is None
@@ -75,7 +77,7 @@ def test_nothing_found_in_the_json_log(photos):
     result = matte(photos / "in/nothing.png", photos / "x.png", "--json-log")
     assert result.exit_code == 0
     (line,) = map(json.loads, result.stderr.splitlines())
-    assert (line["status"], line["subject"], line["confidence"]) == ("empty", 0, 1)
+    assert (line["status"], line["subject"], line["confidence"]) == ("empty", 0, 0)
 
 
 def test_quiet_runs_say_nothing_of_empty_photos(photos):
@@ -83,14 +85,17 @@ def test_quiet_runs_say_nothing_of_empty_photos(photos):
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-def test_the_share_and_the_confidence_are_those_of_their_definition():
+def test_the_share_and_the_signs_are_those_of_their_definition():
     alpha = np.zeros((10, 10), np.float32)
     alpha[:2], alpha[2], alpha[3] = 1, 0.75, 0.01
     seen = assess(alpha)
     assert seen.subject == pytest.approx((20 + 7.5 + 0.1) / 100)
-    assert seen.confidence == pytest.approx((20 * 1 + 10 * 0.5) / 30)
     assert not seen.is_empty
-    assert assess(np.full((10, 10), 0.5, np.float32)).confidence == 0
+    signs = signs_of(alpha)
+    assert signs.decided == pytest.approx((20 * 1 + 10 * 0.5) / 30)
+    assert signs.unsure == pytest.approx(10 / 30)
+    assert seen.confidence == confidence_of(signs)
+    assert signs_of(np.full((10, 10), 0.5, np.float32)).decided == 0
     assert assess(np.zeros((10, 10), np.float32)).is_empty
 
 
@@ -107,3 +112,12 @@ def test_confidence_does_not_depend_on_the_size_of_the_photo():
     large = (np.hypot(y - 200, x - 200) < 100).astype(np.float32)
     small = large.reshape(100, 4, 100, 4).mean(axis=(1, 3))
     assert assess(large, (100, 100)).confidence == pytest.approx(assess(small).confidence, abs=1e-3)
+
+
+def test_confidence_falls_with_doubt():
+    sharp = np.zeros((64, 64), np.float32)
+    sharp[16:48, 16:48] = 1
+    soft, vague = (cv2.blur(sharp, (side, side)) for side in (5, 31))
+    chances = [confidence_of(signs_of(alpha)) for alpha in (sharp, soft, vague)]
+    assert 1 > chances[0] > chances[1] > chances[2] > 0
+    assert not assess(sharp).is_doubtful and assess(vague).is_doubtful

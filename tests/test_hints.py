@@ -14,6 +14,7 @@ from mattecli.core.inference.hinting import merged, reduced_map, within_guide
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import blend
 from mattecli.core.matting.hints import Hints
+from mattecli.core.matting.refinement import refine_with_marks
 from mattecli.core.matting.subjects import chosen_subject
 from mattecli.core.runtime.sizing import Sizing
 
@@ -227,6 +228,21 @@ def test_strokes_are_obeyed_and_carried_to_what_is_connected_and_alike(session):
     assert alpha[red].mean() > 0.98 and alpha[blue].mean() < 0.02
     cutout = session.cutout(keep=keep, drop=drop, crop=0)
     assert cutout.shape[2] == 4 and cutout.shape[1] < 300
+
+
+def test_a_separate_subject_is_dropped_whole_by_one_point():
+    image = np.full((200, 300, 3), (90, 130, 90), np.uint8)
+    image[40:160, 200:230], image[40:160, 230:260] = (200, 40, 30), (30, 40, 200)
+    image[20:180, 20:80], image[20:180, 80:140] = (20, 20, 20), (250, 250, 250)
+    first = np.zeros((200, 300), np.float32)
+    first[20:180, 20:140] = first[40:160, 200:260] = 1
+    mine, other = disc(110, 100, 3, first.shape), disc(210, 100, 3, first.shape)
+    nothing = np.zeros(first.shape, bool)
+    alpha = refine_with_marks(image, first, nothing, other)
+    assert alpha[:, 190:].max() < 0.02 and np.array_equal(alpha[:, :190], first[:, :190])
+    # Of the largest, what is around the point only, unless another one is said to be meant.
+    assert refine_with_marks(image, first, nothing, mine)[30:170, 30:70].min() > 0.98
+    assert refine_with_marks(image, first, other, mine)[:, :190].max() < 0.02
 
 
 def test_outside_of_a_box_all_is_background(session):

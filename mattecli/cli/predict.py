@@ -28,6 +28,7 @@ from mattecli.core.inference.options import (
 if TYPE_CHECKING:
     from mattecli.core.inference.photo_hints import RunHints
     from mattecli.core.inference.pipeline import Job
+    from mattecli.core.inference.review import Review
     from mattecli.core.inference.run import Settings
 
 
@@ -86,6 +87,8 @@ def predict(
     jobs, passed_over = ([], Counter()) if usages[0].of_clip else plan()
     _check_preview(run.preview, jobs)
     hints = plan_hints(inputs, " and ".join(sources or [str(inputs.from_list)]), jobs)
+    if inputs.only_hinted:
+        jobs = [job for job in jobs if hints.are_own(job.source)]
     settings, *others = (
         _settings(each, usage.suffix, prediction, inputs, run, hints)
         for each, usage in zip(made, usages, strict=True)
@@ -100,8 +103,23 @@ def predict(
     if run.dry_run:
         foresee_photos(jobs, settings, run, passed_over)
         return
-    rescan = (lambda: plan()[0]) if inputs.watch else None
-    predict_photos(jobs, settings, prediction, run, passed_over=passed_over, rescan=rescan)
+    predict_photos(
+        jobs,
+        settings,
+        prediction,
+        run,
+        passed_over=passed_over,
+        rescan=(lambda: plan()[0]) if inputs.watch else None,
+        review=_review(sources or [], run),
+    )
+
+
+def _review(sources: list[str], run: RunOptions) -> Review | None:
+    if run.review is None:
+        return None
+    from mattecli.core.inference.review import Review
+
+    return Review(run.review, [Path(source) for source in sources], resume=not run.overwrite)
 
 
 def _check_values(made: list[Made], usage: Usage, run: RunOptions) -> None:
@@ -152,6 +170,8 @@ def _usage_of(
         inputs.hints,
         inputs.guide,
         inputs.subject,
+        inputs.only_hinted,
+        run.review,
     )
 
 
@@ -174,5 +194,6 @@ def _settings(
         output_spec(*made[1:]),
         int(inputs.max_megapixels * 1e6),
         preview=run.preview is not None and is_main_process(),
+        review=run.review is not None,
         hints=hints,
     )

@@ -71,6 +71,8 @@ def usage_of(
     hints: Path | None,
     guide: Path | None,
     subject: SubjectChoice,
+    only_hinted: bool,
+    review: Path | None,
 ) -> Usage:
     """Understand what is wanted, or refuse at once what could only fail later.
 
@@ -120,10 +122,12 @@ def usage_of(
         trimap=trimap,
         guide=guide,
         subject=subject,
+        only_hinted=only_hinted,
         watch=watch,
     )
-    of_photos = crop or frame.places or name is not None or preview is not None
+    of_photos = any((crop, frame.places, name is not None, preview, review))
     check_source(sources, of_clip, inputs, of_photos)
+    check_review(review)
     return Usage(of_clip, suffix, into_folder)
 
 
@@ -220,9 +224,11 @@ def check_source(
     hinted = beside or places or options.subject != "all"
     if of_clip and (photos_only or hinted or options.watch or several):
         raise typer.BadParameter(
-            "a clip is cut without --crop, --canvas, --pad, --name, --watch, --preview and hints "
-            "such as --trimap, by a single process"
+            "a clip is cut without --crop, --canvas, --pad, --name, --watch, --preview, --review, "
+            "and hints such as --trimap, by a single process"
         )
+    if options.only_hinted and not beside:
+        raise typer.BadParameter("--only-hinted needs --hints, --keep, --drop, --trimap or --guide")
     alone = len(sources) == 1 and options.from_list is None and Path(sources[0]).is_dir()
     if options.watch and (beside or not alone or several):
         raise typer.BadParameter(
@@ -233,3 +239,16 @@ def check_source(
         check_places(options.box, options.point, options.not_point)
     except MatteError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def check_review(review: Path | None) -> None:
+    """Refuse a review that several processes would write.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    from mattecli.core.ranks import rank_and_world
+
+    if review is not None and rank_and_world()[1] > 1:
+        raise typer.BadParameter("--review is written by a single process")

@@ -17,13 +17,14 @@ from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
 
     from mattecli.core.inference.options import PredictOptions, RunOptions
     from mattecli.core.inference.pipeline import Job, Outcome
     from mattecli.core.inference.report import Report
+    from mattecli.core.inference.review import Review
     from mattecli.core.inference.run import Settings
 
 
@@ -35,6 +36,7 @@ def predict_photos(
     *,
     passed_over: Counter[str],
     rescan: Callable[[], list[Job]] | None,
+    review: Review | None = None,
 ) -> None:
     """Cut photos.
 
@@ -44,6 +46,8 @@ def predict_photos(
         Files of folders that are no pictures, by suffix.
     rescan : callable, optional
         For a folder that is watched: gives all that there is to do.
+    review : Review, optional
+        Shows what is worth a look.
     """
     from mattecli.core.imaging.writing import write_image
     from mattecli.core.inference.preview import contact_sheet
@@ -70,18 +74,31 @@ def predict_photos(
             find = rescan if run.overwrite else lambda: skip_finished(rescan())[0]
             rounds = watch(find, stopped)
         outcomes = predict_all(rounds, settings, prediction, run, stopped=stopped)
-        rows = _take_outcomes(chain(skipped, outcomes), log, bar, silent=run.json_log, quiet=silent)
+        seen = _reviewed(chain(skipped, outcomes), review)
+        rows = _take_outcomes(seen, log, bar, silent=run.json_log, quiet=silent)
         # Ctrl-C is how a watch ends.
         interrupted = stopped() and not rescan
     with all_reduce_counts(log.count) as count:
         if not silent:
             say(summary(count, time.perf_counter() - started, passed_over))
+        if review is not None:
+            page = review.close()
+            if not silent:
+                say(f"{page} shows what is worth a look, worst first")
         if run.preview is not None and rows:
             write_image(run.preview, contact_sheet(rows))
     if interrupted:
         raise KeyboardInterrupt
     if count["failed"]:
         raise typer.Exit(ExitStatus.FAILURE)
+
+
+def _reviewed(outcomes: Iterable[Outcome], review: Review | None) -> Iterator[Outcome]:
+    """Let a review take note of outcomes as they pass."""
+    for outcome in outcomes:
+        if review is not None:
+            review.add(outcome)
+        yield outcome
 
 
 def _take_outcomes(

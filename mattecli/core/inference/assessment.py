@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# Alpha up to this counts as clear background.
-_CLEAR = 0.02
+from mattecli.core.inference.confidence import DOUBTFUL, confidence_of, signs_of
+
 # A matte whose alpha stays below the first everywhere, or whose subject's share of the photo is
 # below the second, shows nothing: 1 is a pixel of 316x316.
 _VISIBLE, _LEAST_SHARE = 0.1, 1e-5
@@ -23,10 +23,8 @@ class Assessment:
     subject : float
         The subject's share of the photo's area: the mean of alpha, in [0, 1].
     confidence : float
-        How decided the matte is, in [0, 1]: the mean of ``|2α − 1|`` over all that is not clear
-        background (α > 0.02), at the size at which the network saw the photo; 1 where all of it
-        is. Wide soft regions lower it, be they hair or doubt. It is not calibrated: not the
-        probability that the matte is right.
+        The chance, in [0, 1], that the matte is right; see `confidence_of`. 0 where nothing was
+        found.
     is_empty : bool
         Whether nothing was found.
     """
@@ -35,8 +33,16 @@ class Assessment:
     confidence: float
     is_empty: bool
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the matte is worth a look."""
+        return self.confidence < DOUBTFUL
 
-def assess(alpha: np.ndarray, size: tuple[int, int] | None = None) -> Assessment:
+
+def assess(
+    alpha: np.ndarray,
+    size: tuple[int, int] | None = None,
+) -> Assessment:
     """Judge a matte by itself.
 
     Parameters
@@ -54,6 +60,5 @@ def assess(alpha: np.ndarray, size: tuple[int, int] | None = None) -> Assessment
     is_empty = subject < _LEAST_SHARE or float(alpha.max()) < _VISIBLE
     if size is not None and size[0] * size[1] < alpha.size:
         alpha = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA)
-    doubtful = alpha[alpha > _CLEAR]
-    confidence = float(np.abs(2 * doubtful - 1).mean()) if doubtful.size else 1.0
+    confidence = 0.0 if is_empty else confidence_of(signs_of(alpha))
     return Assessment(subject, confidence, is_empty)

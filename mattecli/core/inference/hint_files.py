@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,8 @@ from mattecli.core.inference.photo_hints import PICTURES, PhotoHints
 _PHOTO = "photo"
 _PLACES = ("box", "points", "not_points")
 _KEYS = (_PHOTO, *_PLACES, *PICTURES, "subject")
+# What the list of a review says beside hints.
+_REMARKS = ("confidence", "status")
 # A list is text; larger files are something else.
 _MOST_BYTES = 50_000_000
 
@@ -28,13 +31,19 @@ class Line(NamedTuple):
     hints: PhotoHints
 
 
-def read_hint_file(path: Path) -> list[Line]:
+def read_hint_file(path: Path, *, may_be_empty: bool = False) -> list[Line]:
     """Read a list of hints.
 
     CSV has a header with some of the columns ``photo``, ``box``, ``points``, ``not_points``,
     ``keep``, ``drop``, ``trimap``, ``guide`` and ``subject``; several places in one cell are
     separated by semicolons. JSON is a list of objects with these keys, or an object of such objects
     by the photo's name; several places are a list. Names of pictures are relative to the list.
+
+    Parameters
+    ----------
+    path : Path
+    may_be_empty : bool
+        Whether it is no mistake that it is about no photo.
 
     Raises
     ------
@@ -60,9 +69,19 @@ def read_hint_file(path: Path) -> list[Line]:
             raise MatteError(f"{where}: {line.photo} has hints at {seen[line.photo]} already")
         seen[line.photo] = where
         lines.append(line)
-    if not lines:
+    if not (lines or may_be_empty):
         raise MatteError(f"{path} holds no hints")
     return lines
+
+
+def blank_list(photos: Iterable[tuple[str, str, str]]) -> str:
+    """Give a list in CSV to write hints into: lines of photo, confidence and status."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [key for key in _KEYS if key != _PHOTO]
+    writer.writerow([_PHOTO, *_REMARKS, *columns])
+    writer.writerows([*photo, *("" for _ in columns)] for photo in photos)
+    return text.getvalue()
 
 
 def _rows_of_csv(path: Path, text: str) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -104,7 +123,7 @@ def _rows_of_json(path: Path, text: str) -> Iterable[tuple[str, dict[str, Any]]]
 
 
 def _check_key(where: str, key: str) -> None:
-    if key not in _KEYS:
+    if key not in (*_KEYS, *_REMARKS):
         raise MatteError(f"{where}: there is no hint '{key}': {suggest(key, _KEYS)}")
 
 
@@ -115,7 +134,7 @@ def _line(path: Path, where: str, row: dict[str, Any]) -> Line:
         raise MatteError(f"{where} names no photo")
     said: dict[str, Any] = {}
     for key, value in row.items():
-        if key == _PHOTO or value in (None, "", []):
+        if key in (_PHOTO, *_REMARKS) or value in (None, "", []):
             continue
         if key in _PLACES:
             try:

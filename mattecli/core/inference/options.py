@@ -339,6 +339,12 @@ class SourceOptions:
         "the middle of the photo.",
         panel=_HINTS,
     )
+    only_hinted: bool = option(
+        False,
+        "Leave out photos for which there are no strokes, trimap, rough matte or line of a list.",
+        panel=_HINTS,
+        flags=("--only-hinted",),
+    )
     smooth: bool = option(
         True, "Average the mattes of a clip's frames as far as they show the same.", panel=_MATTE
     )
@@ -384,6 +390,13 @@ class RunOptions:
     )
     report: Path | None = option(
         None, "Append one line of JSON for each photo.", panel=_RUN, metavar="FILE"
+    )
+    review: Path | None = option(
+        None,
+        "Show the photos that are worth a look, worst first: a page of pictures, and a list to "
+        "write hints into.",
+        panel=_RUN,
+        metavar="DIR",
     )
     preview: Path | None = option(
         None,

@@ -92,6 +92,10 @@ class RunHints:
         """Give what is said of a photo."""
         return self.of_photo.get(source, self.of_all)
 
+    def are_own(self, source: Source) -> bool:
+        """Tell whether a photo has hints that not all have."""
+        return self.of(source) != self.of_all
+
 
 def _strokes(path: Path, shape: tuple[int, int], max_pixels: int) -> np.ndarray:
     strokes = read_strokes(path, max_pixels).view(np.uint8)

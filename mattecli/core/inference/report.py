@@ -10,6 +10,8 @@ from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.plain_text import to_json_line
 from mattecli.core.storage import clear_errors
 
+#: Key of `Report.count` for photos of a low confidence, whatever their status.
+DOUBTFUL_COUNT = "doubtful"
 # Suffixes of files passed over that are named one by one.
 _MOST_SUFFIXES = 8
 
@@ -46,6 +48,8 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Take note of how a photo ended."""
         self.count[outcome.status] += 1
+        if outcome.assessment is not None and outcome.assessment.is_doubtful:
+            self.count[DOUBTFUL_COUNT] += 1
         if self._file is None and self._stream is None:
             return
         assessment = outcome.assessment
@@ -96,7 +100,7 @@ def summary(count: Counter[str], seconds: float, passed_over: Counter[str]) -> s
     text = f"{', '.join(parts)} in {seconds:.1f} s"
     cut = count["ok"] + count["empty"]
     if cut > 1:
-        text += f", {cut / seconds:.1f} images/s"
+        text += f", {cut / seconds:.1f} images/s; {count[DOUBTFUL_COUNT]:,} of {cut:,} worth a look"
     return text + (f"; {list_passed_over(passed_over)}" if passed_over else "")
 
 

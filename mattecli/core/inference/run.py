@@ -58,6 +58,7 @@ class Settings:
     matte_color: np.ndarray = field(default_factory=lambda: np.ones(3, np.float32))
     max_pixels: int = MAX_PIXELS
     preview: bool = False
+    review: bool = False
     hints: RunHints = field(default_factory=RunHints)
     named: dict[str, Settings] = field(default_factory=dict)
 
@@ -76,6 +77,7 @@ def settings_of(
     max_pixels: int,
     *,
     preview: bool = False,
+    review: bool = False,
     hints: RunHints | None = None,
 ) -> Settings:
     """Put options together.
@@ -102,6 +104,7 @@ def settings_of(
         matte_color=parse_color(output.matte_color),
         max_pixels=max_pixels,
         preview=preview,
+        review=review,
         hints=hints or RunHints(),
     )
 
@@ -285,8 +288,9 @@ def finish(
             subjects[key] = Subject.of(picture.color, matte, *key)
         _write_results(item, subjects[key], part, prefix, write or write_result)
     alpha = next(iter(subjects.values())).alpha
-    preview = preview_row(picture.color, alpha) if settings.preview else None
     assessment = assess(alpha, item.found.matte.shape)
+    shown = settings.preview or (settings.review and assessment.is_doubtful)
+    preview = preview_row(picture.color, alpha) if shown else None
     status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")
     return Outcome(item.job, status, reason, assessment=assessment, preview=preview)
 

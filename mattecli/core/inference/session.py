@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -22,7 +23,7 @@ from mattecli.core.inference.run import load_predictor
 from mattecli.core.inference.two_pass import PhotoPasses, blend
 from mattecli.core.matting.blocks import scaled
 from mattecli.core.matting.flattening import flatten
-from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
+from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha, refine_found
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, render_outputs
 from mattecli.core.matting.placing import resize
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _WHITE = np.ones(3, np.float32)
-# Copies of the photo, and first mattes under different boxes, that a session keeps.
+# Copies of the photo, and mattes under different boxes and at different sizes, that a session
+# keeps of each.
 _KEPT = 2
 
 _Made = TypeVar("_Made")
@@ -105,6 +107,7 @@ class Session:
         self._picture = picture
         self._copies: OrderedDict[Hashable, Any] = OrderedDict()
         self._firsts: OrderedDict[Hashable, Any] = OrderedDict()
+        self._refined: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -190,7 +193,13 @@ class Session:
             hints = hints.resized(picture.color.shape[:2])
             if found.frame is not None:
                 found = replace(found, frame=scaled(found.frame, hints.shape, self.size[::-1]))
-        return picture, full_size_alpha(picture, found, self.refine, hints)
+        refine = self.refine
+        refined = None
+        if hints.has_marks:
+            # Most of them change nothing of what the network gave.
+            key = (refine, _digest(found.matte), str(found.frame), picture.color.shape)
+            refined = _kept(self._refined, key, lambda: refine_found(picture.color, found, refine))
+        return picture, full_size_alpha(picture, found, refine, hints, refined)
 
     def _at_size(self, long_side: int | None) -> Picture:
         if long_side is None or long_side >= max(self.size):
@@ -203,7 +212,7 @@ class Session:
         """Run the network, from where it was without points and strokes."""
         predictor = self._predictor()
         unmarked = replace(hints, points=(), not_points=(), keep=None, drop=None, trimap=None)
-        guide = None if hints.guide is None else hints.guide.tobytes()
+        guide = None if hints.guide is None else _digest(hints.guide)
         key = (str(hints.boxes), guide, hints.subject)
 
         def first() -> PhotoPasses:
@@ -228,6 +237,10 @@ def _kept(cache: OrderedDict[Hashable, Any], key: Hashable, make: Callable[[], _
             cache.popitem(last=False)
     cache.move_to_end(key)
     return cache[key]
+
+
+def _digest(array: np.ndarray) -> bytes:
+    return hashlib.blake2b(array.tobytes()).digest()
 
 
 def _reduced(picture: Picture, long_side: int) -> Picture:

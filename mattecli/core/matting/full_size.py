@@ -34,7 +34,11 @@ class NetworkMatte:
 
 
 def full_size_alpha(
-    picture: Picture, found: NetworkMatte, level: str = "fast", hints: Hints | None = None
+    picture: Picture,
+    found: NetworkMatte,
+    level: str = "fast",
+    hints: Hints | None = None,
+    refined: np.ndarray | None = None,
 ) -> np.ndarray:
     """Bring the network's matte of a photo to the photo, and let hints be obeyed exactly.
 
@@ -48,12 +52,14 @@ def full_size_alpha(
     hints : Hints, optional
         See `refine_with_marks` for what a trimap, points and strokes do; outside of boxes alpha
         is 0.
+    refined : float32 ndarray of shape (H, W), optional
+        What `refine_found` gave for all this, if that is known; it is not changed.
 
     Returns
     -------
     float32 ndarray of shape (H, W), in [0, 1]
     """
-    alpha = refined(picture.color, found, level)
+    alpha = refine_found(picture.color, found, level) if refined is None else refined.copy()
     if hints is not None:
         alpha = obeyed(picture.color, alpha, hints, found)
     if picture.alpha is not None:
@@ -61,7 +67,7 @@ def full_size_alpha(
     return alpha
 
 
-def refined(color: np.ndarray, found: NetworkMatte, level: str = "fast") -> np.ndarray:
+def refine_found(color: np.ndarray, found: NetworkMatte, level: str = "fast") -> np.ndarray:
     """Bring the network's matte to the size of a photo, H×W×3."""
     if found.frame is None:
         return refine(color, found.matte, level, found.network_input)

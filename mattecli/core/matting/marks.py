@@ -18,6 +18,10 @@ _AROUND = 11
 # A path as long as the photo's long side costs this much where nothing differs, and this much on
 # top where no color is that of the marks; 1 is as far as a correction reaches.
 _SPACE, _UNLIKE = 0.7, 60.0
+# Nor is a path longer than so many times the width of the mistake that was marked, of which there
+# are so many pixels at least; it costs so much more where the matte is surer of the opposite than
+# at the marks. Simulated users chose these (`bench_hints.py`).
+_REACH, _NARROWEST, _SURER = 3.0, 1.5, 5.0
 # A color that is in the marks with at least this probability is typical of them.
 _TYPICAL = 0.5
 # Difference of color (CIE76 in Lab) between neighbors that a correction does not cross.
@@ -37,6 +41,8 @@ _NARROW, _WIDE, _BAND = 0.1, 0.2, 0.3
 _AROUND_END = np.ones((9, 9), np.uint8)
 # Marks on less than this share of the photo are points and strokes.
 _STROKE = 0.02
+# In 8 bits, which is quicker, a pixel is not lost where the picture gets so many times smaller.
+_MOST_EIGHT_BITS = 250
 # What is thinner than this holds nothing together.
 _STRIP = np.ones((5, 5), np.uint8)
 
@@ -72,9 +78,12 @@ def fit_marks(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """
     if mask.shape == shape:
         return mask
-    covered = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    full = mask.view(np.uint8) * np.uint8(255)
+    if mask.size > _MOST_EIGHT_BITS * shape[0] * shape[1]:
+        full = full.astype(np.float32)
+    covered = cv2.resize(full, shape[::-1], interpolation=cv2.INTER_AREA)
     is_stroke = np.count_nonzero(mask) < _STROKE * mask.size
-    return covered > (0 if is_stroke else 0.5)
+    return covered > (0 if is_stroke else 127)
 
 
 def spread_marks(
@@ -93,7 +102,8 @@ def spread_marks(
     color that it crosses, and with every pixel whose color is not typical of the marks. Typical is
     what is frequent in the marks and rare in what is surely of the other kind, by histograms of
     color. The influence fades out between half of the reach and all of it, so a matte far away, or
-    behind an edge, stays as it was. Where both kinds reach, the nearer one prevails.
+    behind an edge, stays as it was. The narrower the mistake that is marked, the shorter the reach.
+    Where both kinds reach, the nearer one prevails.
 
     In the narrow band between marks of both kinds, as a trimap leaves it open, all is soft and
     mixed, and color says little; there the matte is corrected by what it missed at the nearest
@@ -170,15 +180,47 @@ def _pulls(
     colors = _color_numbers(lab)
     pulls = []
     for truth, (mine, other) in enumerate((marks, marks[::-1])):
-        wrong = _mostly(mine & (np.abs(small - truth) > _WRONG), mine)
+        off = np.abs(small - truth)
+        wrong = _mostly(mine & (off > _WRONG), mine)
         if not wrong.any():
             pulls.append(np.zeros(size, np.float32))
             continue
-        opposite = (other | (np.abs(small - truth) > 0.95)) & ~mine
-        costs = _costs(lab, _likeness(colors, mine, opposite))
-        pulls.append(_filled(_influence(wrong, other, costs), other))
-    pulls[0] = _with_orphans(pulls[0], small, marks)
+        opposite = (other | (off > 0.95)) & ~mine
+        likeness = _likeness(colors, mine, opposite)
+        pull = np.zeros(size, np.float32)
+        for seeds, reach in _by_reach(wrong, off > 0.5):
+            costs = _costs(lab, likeness, reach, _surer(off, seeds))
+            pull = np.maximum(pull, _influence(seeds, other, costs))
+        pulls.append(_filled(pull, other))
+    pulls[0] = _with_orphans(_with_pieces(pulls[0], small, marks), small, marks)
     return pulls
+
+
+def _by_reach(wrong: np.ndarray, missed: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Group marks by how far they reach: the length in pixels of the longest path.
+
+    Whoever marks a mistake marks its middle, and somewhere a mistake ends where the matte does: the
+    nearest pixel that the matte has right tells how wide it is.
+
+    Parameters
+    ----------
+    wrong : bool ndarray of shape (H, W)
+        Marks that contradict the matte.
+    missed : bool ndarray of shape (H, W)
+        Where the matte is more of the other kind than of theirs.
+    """
+    width = cv2.distanceTransform(missed.view(np.uint8), cv2.DIST_L2, 5)
+    count, pieces = cv2.connectedComponents(wrong.view(np.uint8), connectivity=8)
+    widest = np.zeros(count, np.float32)
+    np.maximum.at(widest, pieces[wrong], width[wrong])
+    # Marks of about the same reach spread together.
+    step = np.ceil(2 * np.log2(np.clip(widest, _NARROWEST, max(wrong.shape)))) / 2
+    return [(wrong & (step[pieces] == one), _REACH * 2.0**one) for one in np.unique(step[1:])]
+
+
+def _surer(off: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Tell, from 0 to 1, where the matte is surer of the opposite than it is at the marks."""
+    return np.clip((off - off[seeds].max() - 0.05) / 0.3, 0, 1)
 
 
 def _mostly(wrong: np.ndarray, marks: np.ndarray) -> np.ndarray:
@@ -219,15 +261,18 @@ def _frequency(colors: np.ndarray) -> np.ndarray:
     return counts.ravel() / max(1, len(colors))
 
 
-def _costs(lab: np.ndarray, likeness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _costs(
+    lab: np.ndarray, likeness: np.ndarray, reach: float, surer: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Cost of the step from each pixel to its left and to its upper neighbor."""
+    longer = max(likeness.shape)
     unlike = np.clip(1 - likeness / _TYPICAL, 0, 1)
+    against = _UNLIKE / longer * unlike + _SURER / reach * surer
     costs = []
     for axis in (1, 0):
-        lab_steps, unlike_sum = np.diff(lab, axis=axis), np.delete(unlike, 0, axis)
-        unlike_sum = unlike_sum + np.delete(unlike, -1, axis)
-        cost = np.linalg.norm(lab_steps, axis=2) / _EDGE
-        cost += (_SPACE + _UNLIKE / 2 * unlike_sum) / max(likeness.shape)
+        cost = np.linalg.norm(np.diff(lab, axis=axis), axis=2) / _EDGE
+        cost += (np.delete(against, 0, axis) + np.delete(against, -1, axis)) / 2
+        cost += max(_SPACE / longer, 1 / reach)
         before = [(0, 0), (0, 0)]
         before[axis] = (1, 0)
         costs.append(np.pad(cost, before).astype(np.float32))
@@ -260,6 +305,26 @@ def _filled(pull: np.ndarray, against: np.ndarray) -> np.ndarray:
     small[border] = False
     small[pieces[against]] = False
     return np.where(small[pieces], np.float32(1), pull) if count > 1 else pull
+
+
+def _with_pieces(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarray]) -> np.ndarray:
+    """Drop separate pieces of the subject whole, where they are marked as background.
+
+    The largest one is, if it is marked, only wrong there, unless another one is marked as subject.
+    """
+    body = (first > 0.5).view(np.uint8)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(body, connectivity=8)
+    if count < 3:
+        return pull
+    dropped, kept = np.zeros((2, count), bool)
+    dropped[pieces[marks[0]]], kept[pieces[marks[1]]] = True, True
+    dropped[0] = kept[0] = False
+    if not (kept & ~dropped).any():
+        dropped[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = False
+    piece = (dropped & ~kept)[pieces].view(np.uint8)
+    # With their soft borders, but without those of others.
+    rim = (cv2.dilate(piece, _STRIP) > 0) & ~((body > 0) & (piece == 0))
+    return np.where(rim, np.float32(1), pull)
 
 
 def _with_orphans(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarray]) -> np.ndarray:

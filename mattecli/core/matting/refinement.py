@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mattecli.core.imaging.pixels import to_8_bit, to_unit
-from mattecli.core.matting.blocks import busy_blocks, grown
+from mattecli.core.matting.blocks import Block, busy_blocks, grown, pair, scaled
 from mattecli.core.matting.closed_form import solve_closed_form
 from mattecli.core.matting.color_windows import ColorWindows
 from mattecli.core.matting.marks import fit_marks, spread_marks
@@ -114,11 +114,28 @@ def _brought_back(
 ) -> np.ndarray:
     """Bring to full size what was changed from `start` to `solved`; elsewhere `first` stays."""
     changed = (np.abs(solved - start) > 0.5 / 255).astype(np.uint8)
+    alpha = first.copy()
     if not changed.any():
-        return first.copy()
-    changed = cv2.dilate(changed, _AROUND_CHANGE).astype(np.float32)
-    share = cv2.resize(changed, first.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return first + share * (_guided_upsample(color, solved) - first)
+        return alpha
+    changed = cv2.dilate(changed, _AROUND_CHANGE)
+    # Most corrections are small, and most photos large.
+    small = _box_of(changed > 0, 4 * _RADIUS)
+    large = scaled(small, first.shape, start.shape)
+    part = alpha[large]
+    share = cv2.resize(
+        changed[small].astype(np.float32), part.shape[::-1], interpolation=cv2.INTER_LINEAR
+    )
+    part += share * (_guided_upsample(color[large], solved[small]) - part)
+    return alpha
+
+
+def _box_of(mask: np.ndarray, margin: int) -> Block:
+    """Find the rows and columns that a mask, not all False, has, and so many around."""
+    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    return pair(
+        slice(max(0, int(found[0]) - margin), min(length, int(found[-1]) + 1 + margin))
+        for found, length in zip((rows, columns), mask.shape, strict=True)
+    )
 
 
 def _to_solve(color: np.ndarray) -> np.ndarray:
@@ -145,10 +162,7 @@ def _solve(color: np.ndarray, first: np.ndarray, uncertain: np.ndarray) -> np.nd
     if not uncertain.any():
         return first
     # Where all is sure nothing changes, so only the box around the rest is solved.
-    box = tuple(
-        slice(max(0, int(found[0]) - 2), int(found[-1]) + 3)
-        for found in (uncertain.any(axis=1).nonzero()[0], uncertain.any(axis=0).nonzero()[0])
-    )
+    box = _box_of(uncertain, 2)
     first[box] = solve_closed_form(to_unit(color[box]), first[box], uncertain[box])
     return first
 

@@ -16,6 +16,7 @@ from mattecli.core.imaging.pixels import to_8_bit, to_unit
 from mattecli.core.imaging.reading import image_size, read_alpha, read_picture
 from mattecli.core.imaging.writing import encode
 from mattecli.core.inference.assessment import Assessment, assess
+from mattecli.core.inference.confidence import DOUBTFUL
 from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.options import Refine
@@ -25,8 +26,6 @@ from mattecli.core.plain_text import printable
 from mattecli.core.serving.cutter import Cutter, Cutting
 from mattecli.core.serving.refusals import Refusal
 
-#: Mattes less sure than this are worth a look.
-DOUBTFUL = 0.9
 _THUMBNAIL_SIDE = 160
 # Results that show how sure a matte is, the best one first.
 _WITH_MATTE = ("alpha", "cutout")
