@@ -100,8 +100,8 @@ def _connect(place: tuple[str, int], timeout: Any = None, source_address: Any = 
     entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, sockaddr in entries:
         if not is_public(str(sockaddr[0])):
-            place = host if host == sockaddr[0] else f"{host} is {sockaddr[0]},"
-            raise MatteError(f"{place} in a private network: nothing is asked there")
+            where = host if host == sockaddr[0] else f"{host} is {sockaddr[0]},"
+            raise MatteError(f"{where} in a private network: nothing is asked there")
     problem: OSError = OSError(f"{host} has no address")
     for *_, sockaddr in entries:
         try:
