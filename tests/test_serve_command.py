@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.serving import running
+from mattecli.core.serving.running import Listening, access_of
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -25,6 +27,19 @@ def test_a_signal_ends_it_well(number):
         process.send_signal(number)
         assert process.wait(30) == 0
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("token", [None, "my secret"])
+def test_a_token_is_printed_only_if_it_was_made(token, monkeypatch):
+    def serve(options, *_, started, **__):
+        started(Listening("http://0.0.0.0:1", access_of(options).token))
+
+    monkeypatch.setattr(running, "serve", serve)
+    environment = {"MATTE_TOKEN": token} if token else {}
+    result = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0"], env=environment)
+    assert result.exit_code == 0
+    assert ("token=" in result.stderr) == (token is None)
+    assert "my secret" not in result.output
 
 
 @pytest.mark.parametrize("arguments", [["--port", "70000"], ["--queue", "0"], ["--timeout", "nan"]])

@@ -82,7 +82,9 @@ def serve(
         plan = _plan(photos, results, Made("", output, frame, edges), prediction, options)
 
     def started(listening: Listening) -> None:
-        say(f"matte: serving at {listening.link} (Ctrl-C ends it)")
+        # A token that was given is known, and is not for the log.
+        shown = listening.link if options.token is None else f"{listening.address}/"
+        say(f"matte: serving at {shown} (Ctrl-C ends it)")
         if _has_screen() if open_page is None else open_page:
             import webbrowser
 
