@@ -393,7 +393,7 @@ class RunOptions:
     )
     review: Path | None = option(
         None,
-        "Show the photos that are worth a look, worst first: a page of pictures, and a list to "
+        "Show the doubtful photos, worst first: a page of pictures, and a list to "
         "write hints into.",
         panel=_RUN,
         metavar="DIR",
