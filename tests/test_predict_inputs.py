@@ -46,6 +46,18 @@ def test_several_inputs_keep_the_tree_below_their_common_folder(here, inputs, ma
     assert ("1 other file ignored (1 .txt)" in result.stderr) == ("b" in inputs)
 
 
+def test_two_photos_of_a_pattern_are_not_input_and_output(here):
+    before = (here / "b/x.png").read_bytes()
+    result = matte("a/x.png", "b/x.png")
+    assert isinstance(result.exception, MatteError)
+    assert "b/x.png would overwrite a photo" in str(result.exception)
+    assert (here / "b/x.png").read_bytes() == before
+    # A cutout of before is replaced.
+    for _ in range(2):
+        assert matte("a/x.png", "cutout.png").exit_code == 0
+    assert matte("a/x.png", "top.png", "--background", "white").exit_code == 0
+
+
 def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):
     (here / "list.txt").write_text("b/x.png\r\n\na\nb/gone.png\n")
     result = matte("--from-list", "list.txt", "out")

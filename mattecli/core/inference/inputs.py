@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
+from mattecli.core.imaging.reading import has_alpha
 from mattecli.core.imaging.walking import check_apart, walk, without_results
 
 #: A list of inputs that is longer than this is none, in bytes.
@@ -140,6 +141,22 @@ def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None
             raise MatteError(f"{path} would overwrite a photo: choose another place for output")
     for folder in inputs.folders:
         check_apart(outputs, folder, results)
+
+
+def check_is_no_photo(out: Path) -> None:
+    """Raise `MatteError` if a cutout would replace a picture that is none.
+
+    ``*.png`` may stand for two photos, of which the last would be taken as the place of the result.
+    """
+    try:
+        is_photo = out.is_file() and not has_alpha(out)
+    except MatteError:
+        return
+    if is_photo:
+        raise MatteError(
+            f"{out} would overwrite a photo, as it is there and has no transparency: choose "
+            "another place for output, or delete it first"
+        )
 
 
 def _common_folder(sources: list[str]) -> str:

@@ -20,7 +20,7 @@ from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.imaging.writing import LAYERED, encode, write_result
 from mattecli.core.inference.assessment import assess
-from mattecli.core.inference.inputs import Address, Inputs, check_apart_from
+from mattecli.core.inference.inputs import Address, Inputs, check_apart_from, check_is_no_photo
 from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
 from mattecli.core.inference.photo_hints import RunHints
 from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
@@ -143,6 +143,8 @@ def plan_jobs(
         outputs = name_outputs(distinct(inputs.places), out, list(kinds), suffix, name)
     results = out if into_folder else out.parent
     check_apart_from(inputs, [path for paths in outputs for path in paths.values()], results)
+    if not into_folder and kinds[0] == "cutout":
+        check_is_no_photo(out)
     return [
         Job(photo, paths, place)
         for photo, paths, place in zip(inputs.photos, outputs, inputs.places, strict=True)
