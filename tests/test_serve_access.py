@@ -47,6 +47,8 @@ def test_names_of_this_machine_and_named_ones_pass(server, host):
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": ""},
         # Another program on this machine has another port.
         {"Origin": "http://127.0.0.1:1"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},

@@ -118,9 +118,13 @@ class Cutter:
         if self._queue.drop(cutting.job):
             self._end(Outcome(cutting.job, "failed", _ABANDONED))
 
-    def close(self) -> None:
-        """Finish what somebody waits for, and stop."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Finish what somebody waits for, or give it up, and stop."""
         self._queue.close()
+        with self._lock:
+            given_up = list(self._cuttings.values()) if at_once else []
+        for cutting in given_up:
+            self.abandon(cutting)
         self._thread.join()
 
     def _run(self) -> None:

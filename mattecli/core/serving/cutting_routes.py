@@ -36,6 +36,10 @@ MEDIA_TYPES = {
 }
 #: Names of the field of a form that holds the photo; a body that is no form has none.
 PHOTO_FIELDS = ("", "image", "photo", "file", "image_file")
+# Characters of an option: hundreds of points.
+_LONGEST_OPTION = 10_000
+# Pictures behind subjects wait decoded, so they are bounded beyond what photos are.
+_MOST_BACKGROUND_PIXELS = 25_000_000
 
 
 def cutting_routes(service: Service) -> list[Route]:
@@ -59,6 +63,9 @@ def cutting_routes(service: Service) -> list[Route]:
 
 async def _understand(service: Service, kind: Kind, request: Request, body: Body) -> Order:
     given = options_of(request, body)
+    for name, text in given.items():
+        if len(text) > _LONGEST_OPTION:
+            raise Refusal(400, f"'{name}' is longer than any {name} is")
     url = given.pop("url", None)
     known = {*PHOTO_FIELDS, "background", *HINT_FILES}
     if unknown := body.files.keys() - known:
@@ -109,6 +116,7 @@ def read_background(data: NamedBytes, max_pixels: int) -> np.ndarray:
     Refusal
         If it is no picture, or too large.
     """
+    max_pixels = min(max_pixels, _MOST_BACKGROUND_PIXELS)
     check_photo(data, max_pixels)
     try:
         picture = to_srgb(read_picture(data, max_pixels))

@@ -84,6 +84,8 @@ class OpenPhotos:
         self._predictor, self._max_pixels = predictor, max_pixels
         self._photos: OrderedDict[str, OpenPhoto] = OrderedDict()
         self._lock = threading.Lock()
+        # One after the other: a decoded photo is many times its file.
+        self._decoding = threading.Lock()
 
     def open(self, source: Path | bytes, number: int | None = None) -> tuple[str, OpenPhoto]:
         """Decode a photo; give it and the name by which it is asked for.
@@ -94,7 +96,8 @@ class OpenPhotos:
             If it cannot be decoded, or is too large.
         """
         try:
-            picture = to_srgb(read_picture(source, self._max_pixels))
+            with self._decoding:
+                picture = to_srgb(read_picture(source, self._max_pixels))
         except MatteError as error:
             raise Refusal(422, str(error)) from None
         session = Session.using(self._predictor, picture)

@@ -46,7 +46,7 @@ class ServeOptions:
     )
     max_megapixels: float = option(100, "Refuse larger photos.", panel=_LIMITS, min=0)
     queue: int = option(
-        64,
+        32,
         "Requests that may be in the works; the next one is told to come again later (429).",
         panel=_LIMITS,
         min=1,

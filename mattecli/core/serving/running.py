@@ -99,8 +99,10 @@ def serve(
             listening = Listening(f"http://{host}:{sock.getsockname()[1]}", access.token)
             with _looking_through(folder):
                 _run(_server(application, options), sock, stopped, lambda: started(listening))
-        finally:
-            cutter.close()
+        except BaseException:
+            cutter.close(at_once=True)
+            raise
+        cutter.close()
 
 
 @contextmanager
