@@ -6,12 +6,17 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+import requests
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.imaging.writing import encode
 from mattecli.core.serving import running
 from mattecli.core.serving.running import Listening, access_of
 
@@ -27,6 +32,26 @@ def test_a_signal_ends_it_well(number):
         process.send_signal(number)
         assert process.wait(30) == 0
         assert process.stderr.read() == ""
+
+
+def test_a_second_signal_gives_up_what_is_under_way():
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
+    command = [sys.executable, "-m", "mattecli", "serve", "--port", "0", "--device", "cpu"]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
+        ThreadPoolExecutor(1) as client,
+    ):
+        address = re.search(r"http://127\.0\.0\.1:\d+/", process.stderr.readline())[0]
+        url = f"{address}v1/alpha?refine=best"
+        answer = client.submit(requests.post, url, data=encode(noise, ".png"))
+        while "matte_in_the_works 1.0" not in requests.get(f"{address}v1/metrics").text:
+            assert not answer.done()
+        process.send_signal(signal.SIGINT)
+        # What comes within a second of the first one counts as the same.
+        time.sleep(1.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (0, 130)
+        assert "Traceback" not in process.stderr.read()
 
 
 @pytest.mark.parametrize("token", [None, "my secret"])

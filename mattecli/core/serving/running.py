@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import socket
 import threading
@@ -99,10 +100,11 @@ def serve(
             listening = Listening(f"http://{host}:{sock.getsockname()[1]}", access.token)
             with _looking_through(folder):
                 _run(_server(application, options), sock, stopped, lambda: started(listening))
+            cutter.close()
+        # A second Ctrl-C may come while the first one is still obeyed.
         except BaseException:
             cutter.close(at_once=True)
             raise
-        cutter.close()
 
 
 @contextmanager
@@ -161,7 +163,8 @@ def _run(
             if stopped():
                 server.should_exit = True
     except BaseException:
-        # A second Ctrl-C waits for nothing.
+        # A second Ctrl-C waits for nothing, and what it breaks off is no error to be told.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         server.should_exit = server.force_exit = True
         raise
     finally:
