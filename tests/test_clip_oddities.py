@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from clip_material import COUNT, RATE, SIZE, Tone, flash, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
+from mattecli.core.imaging.clip_codecs import CODECS
 from mattecli.core.runtime import loading
 
 BASE = Fraction(1, RATE)
@@ -230,10 +232,8 @@ def test_a_clip_that_is_cut_off_is_never_taken_for_whole(tmp_path, suffix, share
 
 
 def test_what_an_encoder_refuses_is_one_line(tmp_path, monkeypatch):
-    from mattecli.core.imaging import clip_writing
-
-    form = clip_writing.CONTAINERS[".mov"]
-    monkeypatch.setitem(clip_writing.CONTAINERS, ".mov", form._replace(transparent="yuv410p"))
+    codec = replace(CODECS["prores"], transparent="yuv410p")
+    monkeypatch.setitem(CODECS, "prores", codec)
     clip = make_clip(tmp_path / "clip.mp4", tones=[Tone()])
     line = refused(clip)
     assert "cannot encode" in line and "'.mov'" in line

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.imaging.reading import read_picture
-from mattecli.core.inference.smoothing import Matted, smooth
+from mattecli.core.inference.smoothing import FrameMatte, smooth
 from mattecli.core.runtime import loading
 
 WIDTH, HEIGHT, COUNT = 96, 64, 9
@@ -280,14 +280,16 @@ def test_smoothing_takes_flicker_away_and_drags_nothing_along():
         image = ground + alpha[..., None] * ([230, 60, 40] - ground.astype(float))
         image = np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
         flicker = cv2.resize(rng.normal(0, 0.1, (6, 10)), (160, 90), interpolation=cv2.INTER_CUBIC)
-        right.append(Matted(number, image, alpha.astype(np.float32)))
-        trembling.append(Matted(number, image, (0.2 + 0.6 * alpha + flicker).astype(np.float32)))
+        right.append(FrameMatte(number, image, alpha.astype(np.float32)))
+        trembling.append(
+            FrameMatte(number, image, (0.2 + 0.6 * alpha + flicker).astype(np.float32))
+        )
 
     def mattes(frames):
         return np.array([frame.matte for frame in frames])
 
     truth, smoothed = mattes(right), list(smooth(trembling))
-    assert [frame.of for frame in smoothed] == list(range(12))
+    assert [frame.payload for frame in smoothed] == list(range(12))
     before, after = (mattes(frames) - (0.2 + 0.6 * truth) for frames in (trembling, smoothed))
     # The mean of five frames trembles by 1 / sqrt(5) as much, that of fewer a little more.
     assert after.std() < 0.55 * before.std()
@@ -300,6 +302,6 @@ def test_smoothing_takes_flicker_away_and_drags_nothing_along():
 def test_smoothing_does_not_mix_scenes():
     rng = np.random.default_rng(0)
     scenes = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(2)]
-    cut = [Matted(i, scenes[i // 4], np.full((48, 64), i // 4, np.float32)) for i in range(8)]
+    cut = [FrameMatte(i, scenes[i // 4], np.full((48, 64), i // 4, np.float32)) for i in range(8)]
     for before, after in zip(cut, smooth(cut), strict=True):
         assert np.abs(before.matte - after.matte).max() < 1e-6

@@ -72,10 +72,13 @@ def clip_suffix(out: str, image_format: Format | None) -> str:
         If OUT is neither a clip that can be written nor a folder.
     """
     from mattecli.core.imaging.animations import written_as
-    from mattecli.core.imaging.clip_writing import CONTAINERS
+    from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.frame_folders import is_numbered
 
     path = Path(out)
     suffix = path.suffix.lower()
+    if is_numbered(out):
+        return result_suffix(out, image_format, into_folder=False)
     if path.is_dir() or out.endswith("/") or not (suffix or out == "-"):
         return f".{image_format}" if image_format else ".png"
     moving = written_as(out)

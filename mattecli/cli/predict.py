@@ -16,6 +16,7 @@ from mattecli.cli.predict_clip import predict_clip
 from mattecli.cli.predict_foresight import foresee_photos
 from mattecli.cli.predict_photos import predict_photos
 from mattecli.cli.predict_plan import Made, made_of, plan_photos
+from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import (
     EdgeOptions,
     FrameOptions,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     edges=EdgeOptions,
     prediction=PredictOptions,
     inputs=SourceOptions,
+    clips=ClipOptions,
     run=RunOptions,
 )
 def predict(
@@ -51,7 +53,8 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="IN...",
-            help="Photos and folders of photos; or a clip; or - for a photo from stdin.",
+            help="Photos and folders of photos; or a clip, or frames/%06d.png; or - for a photo "
+            "from stdin.",
             show_default=False,
         ),
     ] = None,
@@ -60,7 +63,7 @@ def predict(
         typer.Argument(
             metavar="OUT",
             help="A folder, - for stdout, for a single photo a file such as cutout.png, for a clip "
-            "a .mov, .webm or .mp4 file or a folder for its frames.",
+            "a .mov, .webm or .mp4 file, a folder for its frames, or frames/%06d.png.",
         ),
     ],
     output: OutputOptions,
@@ -68,6 +71,7 @@ def predict(
     edges: EdgeOptions,
     prediction: PredictOptions,
     inputs: SourceOptions,
+    clips: ClipOptions,
     run: RunOptions,
 ) -> None:
     """Cut the subjects out of photos and clips.
@@ -78,7 +82,7 @@ def predict(
     from mattecli.core.inference.hint_planning import plan_hints
 
     made = made_of(output, frame, edges)
-    usages = [_usage_of(sources, out, each, inputs, run) for each in made]
+    usages = [_usage_of(sources, out, each, inputs, clips, run) for each in made]
     _check_values(made, usages[0], run)
 
     def plan() -> tuple[list[Job], Counter[str]]:
@@ -90,12 +94,12 @@ def predict(
     if inputs.only_hinted:
         jobs = [job for job in jobs if hints.are_own(job.source)]
     settings, *others = (
-        _settings(each, usage.suffix, prediction, inputs, run, hints)
+        _settings(each, usage.suffix, prediction, inputs, clips, run, hints)
         for each, usage in zip(made, usages, strict=True)
     )
     if usages[0].of_clip:
         source = Path((sources or [""])[0])
-        predict_clip(source, Path(out), settings, prediction, run, smooth=inputs.smooth)
+        predict_clip(source, Path(out), settings, prediction, run, clips, smooth=inputs.smooth)
         return
     if output.named:
         names = [each.name for each in made]
@@ -140,7 +144,12 @@ def _check_preview(preview: Path | None, jobs: list[Job]) -> None:
 
 
 def _usage_of(
-    sources: list[str] | None, out: str, made: Made, inputs: SourceOptions, run: RunOptions
+    sources: list[str] | None,
+    out: str,
+    made: Made,
+    inputs: SourceOptions,
+    clips: ClipOptions,
+    run: RunOptions,
 ) -> Usage:
     output = made.output
     return usage_of(
@@ -172,6 +181,8 @@ def _usage_of(
         inputs.subject,
         inputs.only_hinted,
         run.review,
+        output.quality,
+        *dataclasses.astuple(clips),
     )
 
 
@@ -180,14 +191,15 @@ def _settings(
     suffix: str,
     prediction: PredictOptions,
     inputs: SourceOptions,
+    clips: ClipOptions,
     run: RunOptions,
     hints: RunHints,
 ) -> Settings:
     from mattecli.core.inference.run import settings_of
-    from mattecli.core.inference.specifying import output_spec
+    from mattecli.core.inference.specifying import encoding_of, output_spec
     from mattecli.core.ranks import is_main_process
 
-    return settings_of(
+    settings = settings_of(
         made.output,
         prediction.refine,
         suffix,
@@ -197,3 +209,4 @@ def _settings(
         review=run.review is not None,
         hints=hints,
     )
+    return dataclasses.replace(settings, encoding=encoding_of(made.output, clips))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import typer
 
 from mattecli.cli.destination import clip_suffix, is_folder, result_suffix
+from mattecli.core.inference.clip_options import ClipOptions, Codec
 from mattecli.core.inference.options import (
     Align,
     Format,
@@ -73,6 +74,13 @@ def usage_of(
     subject: SubjectChoice,
     only_hinted: bool,
     review: Path | None,
+    quality: int | None,
+    start: str | None,
+    end: str | None,
+    fps: float | None,
+    codec: Codec | None,
+    crf: int | None,
+    bitrate: str | None,
 ) -> Usage:
     """Understand what is wanted, or refuse at once what could only fail later.
 
@@ -82,13 +90,14 @@ def usage_of(
         If options contradict one another, or IN or OUT.
     """
     from mattecli.core.imaging.animations import FORMATS, moving_format
-    from mattecli.core.imaging.clip_writing import CONTAINERS
+    from mattecli.core.imaging.clip_codecs import CONTAINERS
     from mattecli.core.imaging.clips import is_clip
+    from mattecli.core.imaging.frame_folders import is_numbered
 
     sources = list(sources or ())
     alone = len(sources) == 1 and from_list is None
     moving = moving_format(sources[0], out) if alone else None
-    of_clip = moving is not None or (alone and is_clip(sources[0]))
+    of_clip = moving is not None or (alone and (is_clip(sources[0]) or is_numbered(sources[0])))
     if null and from_list is None:
         raise typer.BadParameter("-0 says how --from-list is to be read")
     if of_clip:
@@ -107,8 +116,11 @@ def usage_of(
         bits=bits,
         background=background,
         crop=crop,
+        quality=quality,
     )
-    check_usage(output, suffix, preview and Path(preview), into_folder)
+    clips = ClipOptions(start, end, fps, codec, crf, bitrate)
+    check_usage(output, clips, suffix, preview and Path(preview), into_folder)
+    check_clip_options(clips, suffix, sources if of_clip else [])
     frame = FrameOptions(canvas, pad, align, scale_subject, shadow)
     check_frame(output, frame)
     inputs = SourceOptions(
@@ -132,7 +144,7 @@ def usage_of(
 
 
 def check_usage(
-    options: OutputOptions, suffix: str, preview: Path | None, into_folder: bool
+    options: OutputOptions, clips: ClipOptions, suffix: str, preview: Path | None, into_folder: bool
 ) -> None:
     """Refuse at once what could only fail photo by photo, or at the end.
 
@@ -143,9 +155,10 @@ def check_usage(
     """
     from mattecli.core.errors import MatteError
     from mattecli.core.imaging.animations import FORMATS
-    from mattecli.core.imaging.clip_writing import CONTAINERS, check_clip_format
+    from mattecli.core.imaging.clip_codecs import CONTAINERS
     from mattecli.core.imaging.layered import check_library
     from mattecli.core.imaging.writing import LAYERED, check_format
+    from mattecli.core.inference.specifying import encoding_of
     from mattecli.core.matting.outputs import TRANSPARENT
 
     kinds = options.kinds
@@ -158,7 +171,7 @@ def check_usage(
     transparent = bool(TRANSPARENT.intersection(kinds))
     try:
         if suffix in CONTAINERS:
-            check_clip_format(suffix, transparent=transparent)
+            encoding_of(options, clips).check(suffix, transparent=transparent)
         elif suffix in FORMATS:
             if options.bits != 8:
                 raise MatteError("animations and files of several pages have 8 bits")
@@ -171,6 +184,41 @@ def check_usage(
             check_format(preview.suffix.lower(), 8, transparent=False)
     except MatteError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def check_clip_options(options: ClipOptions, suffix: str, clip: list[str]) -> None:
+    """Refuse times that are none, and options of clips for what is none.
+
+    Parameters
+    ----------
+    suffix : str
+        Of what is written.
+    clip : list of str
+        The input where it is a clip.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is any.
+    """
+    from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.clip_range import Range
+    from mattecli.core.imaging.frame_folders import is_numbered
+
+    try:
+        part = Range.parse(options.start, options.end)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not part.is_all and not clip:
+        raise typer.BadParameter("--start and --end are for clips")
+    if options.fps is not None and not (clip and is_numbered(clip[0])):
+        raise typer.BadParameter("--fps is for numbered pictures such as frames/%06d.png")
+    encoded = (options.codec, options.crf, options.bitrate)
+    if suffix not in CONTAINERS and any(value is not None for value in encoded):
+        raise typer.BadParameter(
+            f"--codec, --crf and --bitrate are for {', '.join(CONTAINERS)} files"
+        )
 
 
 def check_frame(output: OutputOptions, frame: FrameOptions) -> None:

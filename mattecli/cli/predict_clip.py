@@ -15,8 +15,9 @@ from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
-    from mattecli.core.imaging.animations import AnimationReader
-    from mattecli.core.imaging.clips import ClipReader
+    from mattecli.core.imaging.moving import MovingPicture
+    from mattecli.core.inference.assessment import Assessment
+    from mattecli.core.inference.clip_options import ClipOptions
     from mattecli.core.inference.options import PredictOptions, RunOptions
     from mattecli.core.inference.pipeline import Job
     from mattecli.core.inference.run import Settings
@@ -28,14 +29,16 @@ def predict_clip(
     settings: Settings,
     prediction: PredictOptions,
     run: RunOptions,
+    clips: ClipOptions,
     *,
     smooth: bool,
 ) -> None:
     """Cut a clip; frames always have a single pass."""
     from mattecli.core.errors import MatteError, reason_of
-    from mattecli.core.imaging.animations import FORMATS, PAGED_TIFF, AnimationReader
-    from mattecli.core.imaging.clip_writing import CONTAINERS
-    from mattecli.core.imaging.clips import ClipReader, is_clip
+    from mattecli.core.imaging.animations import FORMATS, PAGED_TIFF
+    from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.clip_range import Range
+    from mattecli.core.imaging.moving import open_frames
     from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.run import skip_finished
@@ -55,11 +58,11 @@ def predict_clip(
                 say(f"{out} is already there")
             return
         try:
-            reader = ClipReader if is_clip(source) else AnimationReader
             # Pages have nothing to do with one another.
             smooth = smooth and settings.suffix != PAGED_TIFF
-            with reader(source, settings.max_pixels) as clip:
-                done = _cut(job, clip, settings, prediction, run, smooth=smooth)
+            part = Range.parse(clips.start, clips.end)
+            with open_frames(source, settings.max_pixels, part, clips.fps) as clip:
+                done, assessment = _cut(job, clip, settings, prediction, run, smooth=smooth)
         except Stopped:
             raise KeyboardInterrupt from None
         except ImportError:
@@ -73,8 +76,11 @@ def predict_clip(
             raise MatteError(reason) from error
         seconds = time.perf_counter() - started
         reason = "; ".join(clip.problems)
-        said = "; ".join(clip.problems + clip.notes)
-        log.add(Outcome(job, "ok", said, seconds, (clip.width, clip.height)))
+        size = (clip.width, clip.height)
+        status = "empty" if assessment.is_empty else "ok"
+        nothing = ["nothing found"] if assessment.is_empty else []
+        said = "; ".join(nothing + clip.problems + clip.notes)
+        log.add(Outcome(job, status, said, seconds, size, assessment))
     if said and not run.json_log and (reason or not run.quiet):
         say(f"matte: {source}: {said}")
     if not silent:
@@ -85,27 +91,28 @@ def predict_clip(
 
 def _cut(
     job: Job,
-    clip: ClipReader | AnimationReader,
+    clip: MovingPicture,
     settings: Settings,
     prediction: PredictOptions,
     run: RunOptions,
     *,
     smooth: bool,
-) -> int:
-    """Cut all frames and give their number."""
+) -> tuple[int, Assessment]:
+    """Cut all frames; give their number, and what their mattes say of themselves."""
+    from mattecli.core.inference.assessment import ClipAssessment
     from mattecli.core.inference.run import load_predictor
     from mattecli.core.inference.video import cut_clip
     from mattecli.core.progress import progress
 
-    done = 0
+    seen = ClipAssessment(float(clip.rate))
     with (
         progress(total=clip.frame_count, unit="frame", quiet=run.quiet or run.json_log) as bar,
         graceful_shutdown() as stopped,
     ):
         predictor = load_predictor(replace(prediction, two_pass=False))
-        for number in cut_clip(
-            job, clip, predictor, settings, run, even_out=smooth, stopped=stopped
+        for assessment in cut_clip(
+            job, clip, predictor, settings, run, smoothed=smooth, stopped=stopped
         ):
             bar.update()
-            done = number
-    return done
+            seen.add(assessment)
+    return seen.count, seen.result()

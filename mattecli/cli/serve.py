@@ -15,6 +15,7 @@ from mattecli.cli.predict_checks import check_frame, check_usage
 from mattecli.cli.predict_plan import Made
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
+from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import (
     EdgeOptions,
     FrameOptions,
@@ -107,7 +108,7 @@ def _check_values(output: OutputOptions, frame: FrameOptions) -> None:
         raise typer.BadParameter("--bits is 8 or 16")
     if output.named:
         raise typer.BadParameter("--output is for matte predict: the page shows one of them")
-    check_usage(output, f".{output.image_format or 'png'}", None, into_folder=True)
+    check_usage(output, ClipOptions(), f".{output.image_format or 'png'}", None, into_folder=True)
     check_frame(output, frame)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageSequence, TiffImagePlugin
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_codecs import CONTAINERS
 from mattecli.core.imaging.clip_colors import STANDARD
-from mattecli.core.imaging.clip_writing import CONTAINERS
 from mattecli.core.imaging.clips import Frame
 from mattecli.core.imaging.opening import check_pixels, open_image, opened
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit

@@ -6,11 +6,12 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_codecs import CONTAINERS, Encoding
 from mattecli.core.imaging.clip_colors import EXACT, Colors
 from mattecli.core.imaging.clip_opening import reason
 from mattecli.core.imaging.clip_sound import Sound
@@ -20,69 +21,9 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 
-class _Container(NamedTuple):
-    """How clips of one suffix are encoded.
-
-    `worst` is the quantiser that the least quality stands for, 0 where there is no choice. Sound
-    in one of the codecs `kept` is copied, other sound is encoded by `audio`.
-    """
-
-    muxer: str
-    codec: str
-    opaque: str
-    transparent: str | None
-    options: dict[str, str]
-    worst: int
-    kept: frozenset[str]
-    audio: str
-
-
-CONTAINERS = {
-    ".mov": _Container(
-        "mov",
-        "prores_ks",
-        "yuv422p10le",
-        "yuva444p10le",
-        {"vendor": "apl0"},
-        0,
-        frozenset({"aac", "mp3", "alac", "ac3", "eac3", "pcm_s16le", "pcm_s24le"}),
-        "aac",
-    ),
-    ".webm": _Container(
-        "webm",
-        "libvpx-vp9",
-        "yuv420p",
-        "yuva420p",
-        {"b": "0", "row-mt": "1", "cpu-used": "4", "auto-alt-ref": "0"},
-        63,
-        frozenset({"opus", "vorbis"}),
-        "libopus",
-    ),
-    ".mp4": _Container(
-        "mp4",
-        "libx264",
-        "yuv420p",
-        None,
-        {"preset": "medium"},
-        51,
-        frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus", "flac"}),
-        "aac",
-    ),
-}
-#: Like that of `encode`, from 1 to 100.
-QUALITY = 65
 _LIMITED = 1
 # ProRes names no other transfer functions of the same curve than this one.
 _BT709_CURVES = frozenset({6, 14, 15})
-
-
-def check_clip_format(suffix: str, *, transparent: bool) -> None:
-    """Raise `MatteError` if no clips of this suffix are written, or none with transparency."""
-    if suffix not in CONTAINERS:
-        raise MatteError(f"cannot write '{suffix}' clips: use one of {', '.join(CONTAINERS)}")
-    if transparent and not CONTAINERS[suffix].transparent:
-        able = " or ".join(name for name, form in CONTAINERS.items() if form.transparent)
-        raise MatteError(f"'{suffix}' clips cannot hold transparency: use {able}, or --background")
 
 
 class ClipWriter:
@@ -100,8 +41,7 @@ class ClipWriter:
     like : ClipReader or AnimationReader
     transparent : bool
         Whether frames have an alpha channel.
-    quality : int, optional
-        1 to 100; ProRes knows only one.
+    encoding : Encoding, optional
     keep_metadata : bool
         Whether title, date, place and the like of the other clip are kept.
     colors : Colors, optional
@@ -120,30 +60,29 @@ class ClipWriter:
         like: Any,
         *,
         transparent: bool,
-        quality: int | None = None,
+        encoding: Encoding | None = None,
         keep_metadata: bool = False,
         colors: Colors | None = None,
     ) -> None:
-        check_clip_format(suffix, transparent=transparent)
+        encoding = encoding or Encoding()
+        encoding.check(suffix, transparent=transparent)
         self._av = import_av()
         self._form, self._suffix, self._like = CONTAINERS[suffix], suffix, like
-        form = self._form
+        form, self._codec = self._form, encoding.codec_in(suffix)
         self._colors = (colors or like.colors).written()
-        options = dict(form.options)
-        if form.worst:
-            options["crf"] = str(round((100 - (quality or QUALITY)) / 100 * form.worst))
-        else:
-            options["profile"] = "4444" if transparent else "hq"
-            if self._colors.transfer in _BT709_CURVES:
-                self._colors = self._colors._replace(transfer=1)
+        options = encoding.options(self._codec, transparent=transparent)
+        if self._codec.encoder == "prores_ks" and self._colors.transfer in _BT709_CURVES:
+            self._colors = self._colors._replace(transfer=1)
         # The index in front lets a browser start before it has all.
         movflags = {"movflags": "faststart"} if form.muxer in ("mp4", "mov") else {}
         with self._telling():
             self._container = self._av.open(
                 f"file:{path}", "w", format=form.muxer, container_options=movflags
             )
-            self._stream = self._container.add_stream(form.codec, rate=like.rate, options=options)
-            self._set_up((form.transparent if transparent else form.opaque) or form.opaque)
+            self._stream = self._container.add_stream(
+                self._codec.encoder, rate=like.rate, options=options
+            )
+            self._set_up(self._codec.transparent if transparent else self._codec.opaque)
             if keep_metadata:
                 self._container.metadata.update(like.metadata)
             self._sounds = {
@@ -154,24 +93,27 @@ class ClipWriter:
     def _set_up(self, pixels: str) -> None:
         """Tell the encoder what comes."""
         like, context = self._like, self._stream.codec_context
-        # Halved colour planes need even sides, all but those of VP9.
-        even = 2 if self._form.codec == "libx264" else 1
+        # Halved color planes need even sides, all but those of VP9.
+        even = 2 if self._codec.even else 1
         self._pixels = pixels
         self._width, self._height = (-(-side // even) * even for side in (like.width, like.height))
         if (self._width, self._height) != (like.width, like.height):
             sizes = f"{like.width}x{like.height} to {self._width}x{self._height}"
-            like.notes.append(f"its odd size is padded from {sizes}, as H.264 needs even sides")
+            name = {"libx264": "H.264", "libx265": "HEVC"}.get(self._codec.encoder, "AV1")
+            like.notes.append(f"its odd size is padded from {sizes}, as {name} needs even sides")
         context.width, context.height, context.pix_fmt = self._width, self._height, pixels
         context.time_base = self._stream.time_base = like.time_base
         context.sample_aspect_ratio = like.pixel_shape
         context.colorspace, context.color_primaries, context.color_trc = self._colors
         context.color_range = _LIMITED
+        if self._codec.encoder == "libx265":
+            context.codec_tag = "hvc1"  # players of Apple know no other
         context.thread_type = "AUTO"
 
     @property
     def bits(self) -> int:
         """Bits of a channel, 8 or 16, that do not lose more than the codec itself does."""
-        return 16 if self._form.codec == "prores_ks" else 8
+        return self._codec.bits
 
     def convert(self, array: np.ndarray, like: Frame) -> Any:
         """Turn an array of shape (H, W), (H, W, 3) or (H, W, 4) into the codec's own planes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -62,3 +63,41 @@ def assess(
         alpha = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA)
     confidence = 0.0 if is_empty else confidence_of(signs_of(alpha))
     return Assessment(subject, confidence, is_empty)
+
+
+class ClipAssessment:
+    """What the mattes of a clip's frames say, taken together.
+
+    Parameters
+    ----------
+    rate : float
+        Frames a second.
+
+    Attributes
+    ----------
+    count : int
+        Frames so far.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.count = 0
+        self._subject = 0.0
+        self._all_empty = True
+        self._recent: deque[float] = deque(maxlen=max(1, round(rate)))
+        self._worst: float | None = None
+
+    def add(self, frame: Assessment) -> None:
+        """Take note of the next frame."""
+        self.count += 1
+        self._subject += frame.subject
+        self._all_empty = self._all_empty and frame.is_empty
+        self._recent.append(frame.confidence)
+        if len(self._recent) == self._recent.maxlen:
+            mean = sum(self._recent) / len(self._recent)
+            self._worst = mean if self._worst is None else min(self._worst, mean)
+
+    def result(self) -> Assessment:
+        """Give the mean subject, and the confidence of the worst second."""
+        mean = sum(self._recent) / max(1, len(self._recent))
+        worst = mean if self._worst is None else self._worst
+        return Assessment(self._subject / max(1, self.count), worst, self._all_empty)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_codecs import Encoding
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.layered import encode_layers
@@ -54,6 +55,7 @@ class Settings:
     suffix: str = ".png"
     compression: int = 3
     quality: int | None = None
+    encoding: Encoding = field(default_factory=Encoding)
     keep_metadata: bool = False
     matte_color: np.ndarray = field(default_factory=lambda: np.ones(3, np.float32))
     max_pixels: int = MAX_PIXELS

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.clip_codecs import Encoding
+from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions
 from mattecli.core.matting.backgrounds import load_background, parse_blur
 from mattecli.core.matting.edges import Edges
@@ -33,6 +35,11 @@ def output_spec(output: OutputOptions, frame: FrameOptions, edges: EdgeOptions) 
         framing_of(frame),
         frame.shadow,
     )
+
+
+def encoding_of(output: OutputOptions, clips: ClipOptions) -> Encoding:
+    """Give how clips are encoded."""
+    return Encoding(clips.codec, output.quality, clips.crf, clips.bitrate)
 
 
 def framing_of(frame: FrameOptions) -> Framing | None:

@@ -13,16 +13,20 @@ from typing import Any
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.animations import FORMATS, AnimationReader, AnimationWriter
+from mattecli.core.imaging.animations import FORMATS, AnimationWriter
+from mattecli.core.imaging.clip_codecs import CONTAINERS
 from mattecli.core.imaging.clip_colors import STANDARD
-from mattecli.core.imaging.clip_writing import CONTAINERS, ClipWriter
-from mattecli.core.imaging.clips import ClipReader, Frame
+from mattecli.core.imaging.clip_writing import ClipWriter
+from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.frame_folders import is_numbered, numbered
+from mattecli.core.imaging.moving import MovingPicture
 from mattecli.core.imaging.pixels import Picture, to_8_bit
+from mattecli.core.inference.assessment import Assessment, assess
 from mattecli.core.inference.options import RunOptions
 from mattecli.core.inference.pipeline import Item, Job
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, finish
-from mattecli.core.inference.smoothing import Matted, smooth
+from mattecli.core.inference.smoothing import FrameMatte, smooth
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
 from mattecli.core.matting.outputs import GREY, TRANSPARENT, render_outputs
@@ -45,20 +49,24 @@ def clip_job(source: Path, out: Path, kinds: tuple[str, ...], suffix: str) -> Jo
         raise MatteError(f"{out} would overwrite the clip: choose another place for output")
     if suffix in CONTAINERS or suffix in FORMATS:
         return Job(source, {kinds[0]: out})
+    if is_numbered(out):
+        if len(kinds) == 1:
+            return Job(source, {kinds[0]: out})
+        return Job(source, {kind: out.parent / kind / out.name for kind in kinds})
     return Job(source, {kind: out / kind if len(kinds) > 1 else out for kind in kinds})
 
 
 def cut_clip(
     job: Job,
-    clip: ClipReader | AnimationReader,
+    clip: MovingPicture,
     predictor: Predictor,
     settings: Settings,
     run: RunOptions,
     *,
-    even_out: bool = True,
+    smoothed: bool = True,
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[int]:
-    """Cut a clip; gives the number of each frame that is done, from 1 on.
+) -> Iterator[Assessment]:
+    """Cut a clip; gives what the matte of each frame that is done says of itself.
 
     Frames are decoded, taken through the network and encoded in this thread and in their order;
     worker threads bring their mattes to full size, cut and convert them. Only the frames that are
@@ -68,9 +76,9 @@ def cut_clip(
     ----------
     job : Job
         As `clip_job` gives it.
-    clip : ClipReader or AnimationReader
+    clip : MovingPicture
         That of the job's source.
-    even_out : bool
+    smoothed : bool
         Whether to `smooth` the mattes.
     stopped : callable
         Asked before each frame.
@@ -87,32 +95,35 @@ def cut_clip(
         _open_sink(job, clip, settings, run.overwrite) as sink,
         ThreadPoolExecutor(workers, "finish") as pool,
     ):
-        frames = _matted(
+        frames = _frame_mattes(
             (_flat(frame, settings) for frame in clip.frames(sink.take_audio)),
             predictor,
             run.batch_size_on(predictor.device_type),
         )
         making: deque[Future] = deque()
-        done = 0
         try:
-            for number, seen in enumerate(smooth(frames) if even_out else frames, 1):
+            for number, seen in enumerate(smooth(frames) if smoothed else frames, 1):
                 if stopped():
                     raise Stopped
                 making.append(pool.submit(sink.make, number, seen))
                 if len(making) > workers:
-                    sink.take(making.popleft().result())
-                    yield (done := done + 1)
+                    yield _take(sink, making.popleft())
             while making:
-                sink.take(making.popleft().result())
-                yield (done := done + 1)
+                yield _take(sink, making.popleft())
         finally:
             for future in making:
                 future.cancel()
 
 
+def _take(sink: _IntoClip | _IntoPictures, making: Future) -> Assessment:
+    made, assessment = making.result()
+    sink.take(made)
+    return assessment
+
+
 @contextmanager
 def _open_sink(
-    job: Job, clip: ClipReader | AnimationReader, settings: Settings, overwrite: bool
+    job: Job, clip: MovingPicture, settings: Settings, overwrite: bool
 ) -> Iterator[_IntoClip | _IntoPictures]:
     into_clip = settings.suffix in CONTAINERS or settings.suffix in FORMATS
     if beyond := clip.colors.beyond_srgb:
@@ -127,7 +138,7 @@ def _open_sink(
 
 
 def _writer(
-    path: Path, kind: str, clip: ClipReader | AnimationReader, settings: Settings
+    path: Path, kind: str, clip: MovingPicture, settings: Settings
 ) -> ClipWriter | AnimationWriter:
     if settings.suffix in FORMATS:
         return AnimationWriter(path, settings.suffix, clip, settings.quality)
@@ -136,7 +147,7 @@ def _writer(
         settings.suffix,
         clip,
         transparent=kind in TRANSPARENT,
-        quality=settings.quality,
+        encoding=settings.encoding,
         keep_metadata=settings.keep_metadata,
         # Mattes have no color, and are no HDR where the clip is.
         colors=STANDARD if kind in GREY else clip.colors,
@@ -153,11 +164,11 @@ class _IntoClip:
         self._spec = replace(settings.outputs, bits=writer.bits)
         self.take, self.take_audio = writer.write, writer.write_audio
 
-    def make(self, _: int, seen: Matted[Frame]) -> Any:
-        picture = Picture(seen.of.color, seen.of.alpha)
+    def make(self, _: int, seen: FrameMatte[Frame]) -> tuple[Any, Assessment]:
+        picture = Picture(seen.payload.color, seen.payload.alpha)
         alpha = full_size_alpha(picture, NetworkMatte(seen.matte, seen.image), self._refine)
-        result = render_outputs(seen.of.color, alpha, self._spec)[self._kind]
-        return self._writer.convert(result, seen.of)
+        result = render_outputs(seen.payload.color, alpha, self._spec)[self._kind]
+        return self._writer.convert(result, seen.payload), assess(alpha, seen.matte.shape)
 
 
 class _IntoPictures:
@@ -168,15 +179,20 @@ class _IntoPictures:
     def __init__(self, job: Job, settings: Settings, overwrite: bool) -> None:
         self._job, self._settings, self._overwrite = job, settings, overwrite
 
-    def make(self, number: int, seen: Matted[Frame]) -> None:
+    def make(self, number: int, seen: FrameMatte[Frame]) -> tuple[None, Assessment]:
         outputs = {
-            kind: folder / f"{number:06}{self._settings.suffix}"
-            for kind, folder in self._job.outputs.items()
+            kind: numbered(place, number)
+            if is_numbered(place)
+            else place / f"{number:06}{self._settings.suffix}"
+            for kind, place in self._job.outputs.items()
         }
-        if self._overwrite or not all(path.exists() for path in outputs.values()):
-            job = Job(self._job.source, outputs)
-            found = NetworkMatte(seen.matte, seen.image)
-            finish(Item(job, Picture(seen.of.color, seen.of.alpha), found), self._settings)
+        if not self._overwrite and all(path.exists() for path in outputs.values()):
+            return None, assess(seen.matte)
+        picture = Picture(seen.payload.color, seen.payload.alpha)
+        found = NetworkMatte(seen.matte, seen.image)
+        outcome = finish(Item(Job(self._job.source, outputs), picture, found), self._settings)
+        assert outcome.assessment is not None
+        return None, outcome.assessment
 
     def take(self, _: None) -> None:
         """There is nothing left to do."""
@@ -188,11 +204,11 @@ def _flat(frame: Frame, settings: Settings) -> Frame:
     return frame._replace(color=flatten(picture, settings.matte_color))
 
 
-def _matted(
+def _frame_mattes(
     frames: Iterable[Frame], predictor: Predictor, batch_size: int
-) -> Iterator[Matted[Frame]]:
+) -> Iterator[FrameMatte[Frame]]:
     frames = iter(frames)
     while batch := list(islice(frames, batch_size)):
         mattes = predictor.network_mattes([to_8_bit(frame.color) for frame in batch])
         for frame, (network_input, matte) in zip(batch, mattes, strict=True):
-            yield Matted(frame, network_input, matte)
+            yield FrameMatte(frame, network_input, matte)

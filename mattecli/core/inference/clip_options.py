@@ -1,0 +1,52 @@
+"""The options of clips, declared like those of photos; see `mattecli.core.inference.options`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from mattecli.core.inference.options import option
+
+Codec = Literal["h264", "hevc", "av1", "vp9", "prores"]
+
+_CLIPS = "Clips"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipOptions:
+    """Which part of a clip is cut, and how its result is encoded."""
+
+    start: str | None = option(
+        None,
+        "Cut from this time on: seconds, M:SS or H:MM:SS.",
+        panel=_CLIPS,
+        metavar="TIME",
+    )
+    end: str | None = option(None, "Cut up to this time.", panel=_CLIPS, metavar="TIME")
+    fps: float | None = option(
+        None,
+        "Frames a second of numbered pictures such as frames/%06d.png.",
+        panel=_CLIPS,
+        min=0.01,
+        max=1000,
+        show_default="25",
+    )
+    codec: Codec | None = option(
+        None,
+        "How a clip is encoded.",
+        panel=_CLIPS,
+        show_default="prores in .mov, vp9 in .webm, h264 in .mp4",
+    )
+    crf: int | None = option(
+        None,
+        "The codec's own measure of quality, in place of --quality: less is better.",
+        panel=_CLIPS,
+        min=0,
+        max=63,
+    )
+    bitrate: str | None = option(
+        None,
+        "Bits a second on average, such as 8M, in place of --quality.",
+        panel=_CLIPS,
+        metavar="BITS",
+    )
