@@ -17,6 +17,8 @@ from mattecli.cli.dataset_options import (
 )
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
+from mattecli.core.objects.paths import located
+from mattecli.core.objects.stores import check_writable
 from mattecli.core.plain_text import cell
 
 if TYPE_CHECKING:
@@ -155,11 +157,13 @@ def build_dataset(
     workers = workers or usable_cores()
     check_task(out, check, from_photos, foregrounds, alphas, photos, backgrounds, raw)
     if check is not None:
-        _check(check, sheet, workers, quiet)
+        _check(located(check), sheet, workers, quiet)
         return
     assert out is not None  # or check_task would have refused
+    out = located(out)
+    check_writable(out)
     if from_photos is not None:
-        _mine(from_photos, out, weights, device or "auto", min_agreement, quiet)
+        _mine(located(from_photos), out, weights, device or "auto", min_agreement, quiet)
         return
 
     from mattecli.core.dataset.builder import Builder
@@ -226,10 +230,9 @@ def _show_plan(builder: Builder, material: dict[str, Material], samples: list[Sa
     console = Console()
     console.print(table)
     size, seconds = builder.estimate(samples)
-    console.print(
-        f"about {size / 1e9:.2f} GB of disk ({free_bytes(builder.out) / 1e9:.1f} GB are free), "
-        f"{seconds / 60:.1f} minutes on one core"
-    )
+    free = free_bytes(builder.out)
+    room = "" if free is None else f" of disk ({free / 1e9:.1f} GB are free)"
+    console.print(f"about {size / 1e9:.2f} GB{room}, {seconds / 60:.1f} minutes on one core")
 
 
 def _build(

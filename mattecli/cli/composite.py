@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +19,7 @@ from mattecli.cli.destination import (
 from mattecli.cli.status import ExitStatus
 from mattecli.core.errors import MatteError
 from mattecli.core.inference.options import Format
+from mattecli.core.objects.paths import located
 from mattecli.core.plain_text import in_one_line
 
 _RESULTS, _PLACE, _LIGHT = "Results", "Place", "Light"
@@ -42,21 +42,26 @@ class Canvas(str, Enum):
 
 def _default_out(foreground: str, background: str, image_format: Format | None) -> str:
     """Name the result after what it is made of; what came through a pipe leaves through one."""
+    from mattecli.core.imaging.walking import stands_for_folder
+
     if foreground == "-":
         return "-"
-    if Path(foreground).is_dir() or Path(background).is_dir():
+    if stands_for_folder(foreground) or stands_for_folder(background):
         return "composites/"
-    behind = Path(background).stem if Path(background).is_file() else background.lstrip("#")
+    place = located(background)
+    behind = place.stem if place.is_file() else background.lstrip("#")
     suffix = image_format if image_format else "png"
-    return f"{Path(foreground).stem}_{behind}.{suffix}"
+    return f"{located(foreground).stem}_{behind}.{suffix}"
 
 
 def _place_of(
     foreground: str, background: str, out: str | None, image_format: Format | None
 ) -> tuple[str, str, bool, bool]:
     """Give OUT, its format, whether there are several backgrounds, and whether OUT is a folder."""
+    from mattecli.core.imaging.walking import stands_for_folder
+
     out = out or _default_out(foreground, background, image_format)
-    several = Path(background).is_dir()
+    several = stands_for_folder(background)
     into_folder = is_folder(background if several and foreground != "-" else foreground, out)
     if several and not into_folder:
         raise typer.BadParameter("several backgrounds need a folder for results")
@@ -188,9 +193,9 @@ def composite(
         shadow,
     )
     jobs = plan_composites(
-        Path(foreground),
+        located(foreground),
         background,
-        Path(out),
+        located(out),
         suffix,
         pattern=(name or ("{fg}_{bg}" if several else "{fg}")) if into_folder else None,
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mattecli.core.objects.paths import located
+
 if TYPE_CHECKING:
     from mattecli.core.dataset.material import Roots
     from mattecli.core.dataset.recipe import Recipe
@@ -154,7 +156,7 @@ def find_roots(
         "photos": photos,
         "backgrounds": backgrounds,
     }
-    given = {name: path for name, path in named.items() if path is not None}
+    given = {name: located(path) for name, path in named.items() if path is not None}
     if recipe.names_folders:
         if given:
             raise typer.BadParameter(
@@ -164,7 +166,7 @@ def find_roots(
             raw = Path(recipe_name).parent
         if raw is None:
             raise typer.BadParameter(f"recipe {recipe.name} needs --raw")
-        return {"raw": raw}
+        return {"raw": located(raw)}
     if raw is not None:
         raise typer.BadParameter(f"recipe {recipe.name} names no folders, so --raw has no meaning")
     if "backgrounds" not in given or not given.keys() & {"foregrounds", "photos"}:

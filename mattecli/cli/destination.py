@@ -8,6 +8,7 @@ import typer
 
 from mattecli.cli.option_groups import option_of
 from mattecli.core.inference.options import Format, OutputOptions
+from mattecli.core.objects.paths import is_object
 
 FormatOption = option_of(OutputOptions, "image_format")
 QualityOption = option_of(OutputOptions, "quality")
@@ -21,17 +22,19 @@ def is_folder(source: str, out: str) -> bool:
     typer.BadParameter
         If IN and OUT do not go together.
     """
+    from mattecli.core.imaging.walking import stands_for_folder
     from mattecli.core.imaging.writing import LAYERED, SUFFIXES
 
     path = Path(out)
     known = SUFFIXES + LAYERED
-    names_folder = path.is_dir() or out.endswith("/")
+    is_bucket = is_object(path) and len(path.parts) == 2
+    names_folder = path.is_dir() or out.endswith("/") or is_bucket
     names_file = path.suffix.lower() in known and not names_folder
     if source == "-":
         if out != "-" and not names_file:
             raise typer.BadParameter(f"a picture from stdin needs a file or -, {out} is neither")
         return False
-    if Path(source).is_dir():
+    if stands_for_folder(source):
         if out == "-" or names_file:
             raise typer.BadParameter(f"a folder of pictures needs a folder for results, not {out}")
         return True

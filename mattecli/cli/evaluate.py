@@ -11,6 +11,7 @@ import typer
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
+from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
     from mattecli.core.metrics.evaluation import Evaluation
@@ -124,6 +125,8 @@ def evaluate(
     Several prediction folders are compared image by image with the first of them.
     """
     truth, predictions, chosen = _meant(paths, gt, weights, trimap, region)
+    truth, predictions = located(truth), list(map(located, predictions))
+    trimap, images = trimap and located(trimap), images and located(images)
 
     from rich.console import Console
 

@@ -13,11 +13,13 @@ from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.predict_checks import Usage, usage_of
 from mattecli.cli.predict_clip import predict_clip
+from mattecli.cli.predict_cluster import check_cluster, plan_of
 from mattecli.cli.predict_foresight import foresee_photos
 from mattecli.cli.predict_photos import predict_photos
-from mattecli.cli.predict_plan import Made, made_of, plan_photos
+from mattecli.cli.predict_plan import Made, made_of, plan_photos, stream_photos
 from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import (
+    ClusterOptions,
     EdgeOptions,
     FrameOptions,
     OutputOptions,
@@ -25,6 +27,7 @@ from mattecli.core.inference.options import (
     RunOptions,
     SourceOptions,
 )
+from mattecli.core.objects.paths import is_object, located
 
 if TYPE_CHECKING:
     from mattecli.core.inference.photo_hints import RunHints
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     inputs=SourceOptions,
     clips=ClipOptions,
     run=RunOptions,
+    cluster=ClusterOptions,
 )
 def predict(
     *,
@@ -53,8 +57,8 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="IN...",
-            help="Photos and folders of photos; or a clip, or frames/%06d.png; or - for a photo "
-            "from stdin.",
+            help="Photos and folders of photos, also of object stores such as s3://BUCKET/DIR; or "
+            "a clip, or frames/%06d.png; or - for a photo from stdin.",
             show_default=False,
         ),
     ] = None,
@@ -73,22 +77,32 @@ def predict(
     inputs: SourceOptions,
     clips: ClipOptions,
     run: RunOptions,
+    cluster: ClusterOptions,
 ) -> None:
     """Cut the subjects out of photos and clips.
 
     A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
+    from mattecli.core.executing.executor import executor_for
     from mattecli.core.inference.hint_planning import plan_hints
+    from mattecli.core.inference.photo_task import PhotoTask
 
     made = made_of(output, frame, edges)
     usages = [_usage_of(sources, out, each, inputs, clips, run) for each in made]
     _check_values(made, usages[0], run)
+    check_cluster(cluster, usages[0], sources or [], out, inputs)
 
     def plan() -> tuple[list[Job], Counter[str]]:
         return plan_photos(sources or [], out, inputs, made, usages)
 
-    jobs, passed_over = ([], Counter()) if usages[0].of_clip else plan()
+    jobs: list[Job] = []
+    passed_over: Counter[str] = Counter()
+    stream = None
+    if not usages[0].of_clip:
+        stream = None if run.dry_run else stream_photos(sources or [], out, inputs, made, usages)
+    if not (usages[0].of_clip or stream):
+        jobs, passed_over = plan()
     _check_preview(run.preview, jobs)
     hints = plan_hints(inputs, " and ".join(sources or [str(inputs.from_list)]), jobs)
     if inputs.only_hinted:
@@ -98,8 +112,8 @@ def predict(
         for each, usage in zip(made, usages, strict=True)
     )
     if usages[0].of_clip:
-        source = Path((sources or [""])[0])
-        predict_clip(source, Path(out), settings, prediction, run, clips, smooth=inputs.smooth)
+        source = located((sources or [""])[0])
+        predict_clip(source, located(out), settings, prediction, run, clips, smooth=inputs.smooth)
         return
     if output.named:
         names = [each.name for each in made]
@@ -108,13 +122,13 @@ def predict(
         foresee_photos(jobs, settings, run, passed_over)
         return
     predict_photos(
-        jobs,
-        settings,
-        prediction,
-        run,
-        passed_over=passed_over,
+        stream or jobs,
+        PhotoTask(settings, prediction, run),
+        executor_for(plan_of(cluster, prediction.device)),
+        passed_over=stream.passed_over if stream else passed_over,
         rescan=(lambda: plan()[0]) if inputs.watch else None,
         review=_review(sources or [], run),
+        price_per_hour=cluster.price_per_hour,
     )
 
 
@@ -132,6 +146,9 @@ def _check_values(made: list[Made], usage: Usage, run: RunOptions) -> None:
         raise typer.BadParameter("--bits is 8 or 16")
     if made[0].name and (usage.of_clip or not usage.into_folder):
         raise typer.BadParameter("--output is for photos, and needs a folder for results")
+    for name, place in (("report", run.report), ("review", run.review)):
+        if place is not None and is_object(place):
+            raise typer.BadParameter(f"--{name} grows line by line, and needs a place on a disk")
     if usage.of_clip and run.dry_run:
         raise typer.BadParameter("--dry-run is for photos")
 

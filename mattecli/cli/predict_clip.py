@@ -39,9 +39,9 @@ def predict_clip(
     from mattecli.core.imaging.clip_codecs import CONTAINERS
     from mattecli.core.imaging.clip_range import Range
     from mattecli.core.imaging.moving import open_frames
+    from mattecli.core.inference.finished import skip_finished
     from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.report import Report
-    from mattecli.core.inference.run import skip_finished
     from mattecli.core.inference.video import Stopped, clip_job
 
     started = time.perf_counter()

@@ -22,9 +22,9 @@ def foresee_photos(
 ) -> None:
     """Print a line for every photo and a sum; photos that cannot be read make the exit code 1."""
     from mattecli.core.errors import MatteError
+    from mattecli.core.inference.finished import skip_finished
     from mattecli.core.inference.foresight import foresee, free_bytes
     from mattecli.core.inference.report import list_passed_over
-    from mattecli.core.inference.run import skip_finished
 
     skipped: list[Outcome] = []
     if not run.overwrite:

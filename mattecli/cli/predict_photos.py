@@ -5,38 +5,36 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from mattecli.cli.interruption import graceful_shutdown
+from mattecli.cli.predict_outcomes import OutcomeNotes
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
-from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    import numpy as np
-
-    from mattecli.core.inference.options import PredictOptions, RunOptions
-    from mattecli.core.inference.pipeline import Job, Outcome
-    from mattecli.core.inference.report import Report
+    from mattecli.core.executing.tasks import Executor
+    from mattecli.core.inference.options import RunOptions
+    from mattecli.core.inference.photo_task import PhotoTask
+    from mattecli.core.inference.pipeline import Job
     from mattecli.core.inference.review import Review
-    from mattecli.core.inference.run import Settings
+    from mattecli.core.inference.streaming import PhotoStream
 
 
 def predict_photos(
-    jobs: list[Job],
-    settings: Settings,
-    prediction: PredictOptions,
-    run: RunOptions,
+    jobs: list[Job] | PhotoStream,
+    task: PhotoTask,
+    executor: Executor,
     *,
     passed_over: Counter[str],
     rescan: Callable[[], list[Job]] | None,
     review: Review | None = None,
+    price_per_hour: float | None = None,
 ) -> None:
     """Cut photos.
 
@@ -48,78 +46,73 @@ def predict_photos(
         For a folder that is watched: gives all that there is to do.
     review : Review, optional
         Shows what is worth a look.
+    price_per_hour : float, optional
+        What the machines cost, in dollars.
     """
     from mattecli.core.imaging.writing import write_image
     from mattecli.core.inference.preview import contact_sheet
     from mattecli.core.inference.report import Report, summary
-    from mattecli.core.inference.run import predict_all, shard_jobs, skip_finished
+    from mattecli.core.inference.run import predict_all
     from mattecli.core.inference.watching import watch
     from mattecli.core.progress import progress
     from mattecli.core.ranks import all_reduce_counts, is_main_process
 
     started = time.perf_counter()
-    jobs = shard_jobs(jobs)
+    run = task.run
     silent = run.quiet or run.json_log or not is_main_process()
-    total = None if rescan else len(jobs)
-    skipped: list[Outcome] = []
-    if not (run.overwrite or rescan):
-        jobs, skipped = skip_finished(jobs)
-    rounds: Iterable[list[Job]] = [jobs]
     with (
         Report(run.report, sys.stderr if run.json_log else None) as log,
-        progress(total=total, quiet=silent) as bar,
+        progress(quiet=silent) as bar,
         graceful_shutdown() as stopped,
     ):
+        notes = OutcomeNotes(log, bar, review, silent=run.json_log, quiet=silent)
+        notes.price_per_hour = price_per_hour
         if rescan:
-            find = rescan if run.overwrite else lambda: skip_finished(rescan())[0]
-            rounds = watch(find, stopped)
-        outcomes = predict_all(rounds, settings, prediction, run, stopped=stopped)
-        seen = _reviewed(chain(skipped, outcomes), review)
-        rows = _take_outcomes(seen, log, bar, silent=run.json_log, quiet=silent)
+            rounds = watch(_finder(rescan, run), stopped)
+            outcomes = predict_all(rounds, task.settings, task.options, run, stopped=stopped)
+        else:
+            outcomes = executor.run(task, _to_do(jobs, notes, run), stopped)
+        for outcome in outcomes:
+            notes.add(outcome)
         # Ctrl-C is how a watch ends.
         interrupted = stopped() and not rescan
     with all_reduce_counts(log.count) as count:
         if not silent:
-            say(summary(count, time.perf_counter() - started, passed_over))
+            say(summary(count, time.perf_counter() - started, passed_over) + notes.cost)
         if review is not None:
             page = review.close()
             if not silent:
                 say(f"{page} shows what is worth a look, worst first")
-        if run.preview is not None and rows:
-            write_image(run.preview, contact_sheet(rows))
+        if run.preview is not None and notes.rows:
+            write_image(run.preview, contact_sheet(notes.rows))
     if interrupted:
         raise KeyboardInterrupt
     if count["failed"]:
         raise typer.Exit(ExitStatus.FAILURE)
 
 
-def _reviewed(outcomes: Iterable[Outcome], review: Review | None) -> Iterator[Outcome]:
-    """Let a review take note of outcomes as they pass."""
-    for outcome in outcomes:
-        if review is not None:
-            review.add(outcome)
-        yield outcome
+def _finder(rescan: Callable[[], list[Job]], run: RunOptions) -> Callable[[], list[Job]]:
+    from mattecli.core.inference.finished import skip_finished
+
+    return rescan if run.overwrite else lambda: skip_finished(rescan())[0]
 
 
-def _take_outcomes(
-    outcomes: Iterable[Outcome], log: Report, bar: Any, *, silent: bool, quiet: bool
-) -> list[np.ndarray]:
-    """Note how every photo ended, and give the rows of the preview."""
-    from mattecli.core.inference.preview import MOST_ROWS
+def _to_do(jobs: list[Job] | PhotoStream, notes: OutcomeNotes, run: RunOptions) -> Iterable[Job]:
+    """Give this process its share, without what is done; learn how many photos there are."""
+    from mattecli.core.inference.finished import leave_out_finished, skip_finished
+    from mattecli.core.inference.run import shard_jobs
+    from mattecli.core.ranks import rank_and_world
 
-    rows: list[np.ndarray] = []
-    for outcome in outcomes:
-        log.add(outcome)
-        bar.update()
-        if outcome.status == "failed":
-            bar.set_postfix(failed=log.count["failed"])
-            if not silent:
-                bar.write(in_one_line(f"matte: {outcome.reason}"), file=sys.stderr)
-        if outcome.status == "empty" and not quiet:
-            bar.write(in_one_line(f"matte: {outcome.job.name}: {outcome.reason}"), file=sys.stderr)
-        for warning in () if silent else outcome.warnings:
-            text = in_one_line(f"matte: warning: {outcome.job.name}: {warning}")
-            bar.write(text, file=sys.stderr)
-        if outcome.preview is not None and len(rows) < MOST_ROWS:
-            rows.append(outcome.preview)
-    return rows
+    mine = shard_jobs(jobs)
+    if not isinstance(jobs, list):
+        if notes.are_seen:
+            jobs.count_aside(lambda count: notes.set_total(count // rank_and_world()[1]))
+        return mine if run.overwrite else leave_out_finished(mine, notes.add)
+    todo = list(mine)
+    notes.set_total(len(todo))
+    if run.overwrite:
+        return todo
+    todo, skipped = skip_finished(todo)
+    for outcome in skipped:
+        notes.add(outcome)
+    return todo

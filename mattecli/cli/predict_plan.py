@@ -16,10 +16,12 @@ from mattecli.core.inference.options import (
     OutputOptions,
     SourceOptions,
 )
+from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
     from mattecli.core.inference.inputs import Inputs
     from mattecli.core.inference.pipeline import Job
+    from mattecli.core.inference.streaming import PhotoStream
 
 Options = TypeVar("Options", OutputOptions, FrameOptions, EdgeOptions)
 
@@ -76,26 +78,73 @@ def plan_photos(
     MatteError
         If there are no photos, or results cannot go where they should.
     """
-    from mattecli.core.inference.run import merge_jobs, piped_job, plan_jobs
+    from mattecli.core.inference.run import piped_job
+    from mattecli.core.objects.stores import check_writable
 
-    into_folder = usages[0].into_folder
-    found = _find(sources, Path(out) if into_folder else None, inputs)
+    place = located(out)
+    check_writable(place)
+    found = _find(sources, place if usages[0].into_folder else None, inputs)
     if found is None:
-        return [piped_job(Path(out), made[0].output.kinds[0])], Counter()
+        return [piped_job(place, made[0].output.kinds[0])], Counter()
+    return _jobs_of(found, place, made, usages), found.passed_over
+
+
+def stream_photos(
+    sources: list[str], out: str, inputs: SourceOptions, made: list[Made], usages: list[Usage]
+) -> PhotoStream | None:
+    """Plan to cut photos while they are listed; None where all are to be known beforehand.
+
+    That is so on this machine, and where several inputs or hints of photos are put together.
+
+    Raises
+    ------
+    MatteError
+        If there is nothing, or results cannot go where they should.
+    """
+    from mattecli.core.errors import MatteError, not_found
+    from mattecli.core.imaging.walking import stands_for_folder
+    from mattecli.core.inference.streaming import PhotoStream
+    from mattecli.core.objects.paths import ObjectPath
+    from mattecli.core.objects.stores import check_writable
+
+    of_photos = (inputs.trimap, inputs.keep, inputs.drop, inputs.hints, inputs.guide)
+    if len(sources) != 1 or inputs.from_list is not None or inputs.only_hinted or any(of_photos):
+        return None
+    if sources[0].lower().startswith("http"):
+        return None
+    root, place = located(sources[0]), located(out)
+    if not (isinstance(root, ObjectPath) and stands_for_folder(sources[0])):
+        return None
+    check_writable(place)
+    if not root.is_dir():
+        raise not_found(root)
+    results = place if isinstance(place, ObjectPath) and place.is_relative_to(root) else None
+    if results == root:
+        raise MatteError(
+            f"results would lie among the pictures of {root}, and the next run would take them for "
+            f"some of them: choose another folder, such as {root / 'results'}"
+        )
+    pattern = made[0].output.name
+    if pattern is not None and "{stem}" not in pattern:
+        raise MatteError(f"pattern '{pattern}' needs {{stem}} to name the results of {root} apart")
+    return PhotoStream(root, results, lambda found: _jobs_of(found, place, made, usages))
+
+
+def _jobs_of(found: Inputs, out: Path, made: list[Made], usages: list[Usage]) -> list[Job]:
+    from mattecli.core.inference.run import merge_jobs, plan_jobs
+
     planned = [
         plan_jobs(
             found,
-            Path(out, each.name),
+            out / each.name,
             each.output.kinds,
             usage.suffix,
-            into_folder=into_folder,
+            into_folder=usage.into_folder,
             name=each.output.name,
         )
         for each, usage in zip(made, usages, strict=True)
     ]
-    if not made[0].name:
-        return planned[0], found.passed_over
-    return merge_jobs([each.name for each in made], planned), found.passed_over
+    return merge_jobs([each.name for each in made], planned) if made[0].name else planned[0]
 
 
 def _find(sources: list[str], results: Path | None, inputs: SourceOptions) -> Inputs | None:
@@ -111,7 +160,7 @@ def _find(sources: list[str], results: Path | None, inputs: SourceOptions) -> In
     # Results of an earlier run that lie inside the tree are no photos to cut.
     found = gather(sources, results, allow_url=inputs.allow_url)
     if not found.photos and not inputs.watch:
-        clips = any(is_clip(path) for source in sources for path in Path(source).glob("*"))
+        clips = any(is_clip(path) for source in sources for path in located(source).glob("*"))
         hint = "; clips are cut one at a time" if clips else ""
         raise MatteError(f"{' and '.join(sources)} holds no pictures{hint}")
     return found

@@ -54,6 +54,8 @@ def address_of(path: Path) -> str | None:
 
 def not_found(path: Path) -> MatteError:
     """Say why there is no such file or folder, and what there is of nearly that name."""
+    if "://" in str(path):  # an object, whose store has been asked
+        return MatteError(f"{path} does not exist, or nothing is in it")
     if address := address_of(path):
         return MatteError(f"{address} is an address, not a file: download it and name the file")
     if path.is_symlink() and not path.exists():

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.objects.paths import ObjectPath, located
+from mattecli.core.objects.stores import check_writable, write_object
 
 # After one of these no other file in the same place can be written either.
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
@@ -37,7 +39,7 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`, to be renamed to it: `path` never holds half a file.
 
     The temporary file is renamed when the block ends well and removed when it does not. Missing
-    folders are made.
+    folders are made. That of an object is on this machine, and is sent where it belongs.
 
     Parameters
     ----------
@@ -51,8 +53,12 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     MatteError
         If only this file cannot be written.
     """
-    path = Path(path)
-    temporary = None
+    path = located(path)
+    if isinstance(path, ObjectPath):
+        with _whole_object(path) as local:
+            yield local
+        return
+    temporary: Path | None = None
     with clear_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +81,22 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
             raise
 
 
+@contextlib.contextmanager
+def _whole_object(path: ObjectPath) -> Iterator[Path]:
+    check_writable(path)
+    with tempfile.TemporaryDirectory(prefix="matte-") as folder:
+        # The suffix tells many a writer what to write.
+        temporary = Path(folder, f"object{path.suffix}")
+        yield temporary
+        write_object(path, temporary)
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write `data` to `path`; see `whole_file` for what may go wrong."""
+    path = located(path)
+    if isinstance(path, ObjectPath):
+        write_object(path, data)
+        return
     with whole_file(path) as temporary, temporary.open("wb") as file:
         file.write(data)
 

@@ -6,7 +6,7 @@ import itertools
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -17,6 +17,8 @@ from mattecli.core.dataset.plan import Sample
 from mattecli.core.dataset.recipe import save_recipe
 from mattecli.core.dataset.worker import BuildSpec, Result, Worker, make_all, start_worker
 from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.objects.listing import list_objects
+from mattecli.core.objects.paths import ObjectPath
 from mattecli.core.progress import progress
 
 # Samples that a worker takes at a time: those of one foreground share its decoding.
@@ -108,6 +110,7 @@ class Builder(BuildSpec):
         """Give the records of planned samples whose files are all there in full length."""
         planned = {sample.name: sample.key(self.recipe) for sample in samples}
         finished = {}
+        size_of = _sizes_in(self.out)
         for name, record in manifest.read_finished(self.out).items():
             if planned.get(name) != record["key"]:
                 raise MatteError(
@@ -115,7 +118,7 @@ class Builder(BuildSpec):
                     "choose another folder, or the same recipe, seed and material"
                 )
             if set(record["files"]) == set(self.recipe.outputs) and all(
-                _size(self.path(name, output)) == file["bytes"]
+                size_of(self.path(name, output)) == file["bytes"]
                 for output, file in record["files"].items()
             ):
                 finished[name] = record
@@ -166,6 +169,15 @@ def _chunks(samples: list[Sample]) -> Iterator[list[Sample]]:
         rest = list(group)
         for start in range(0, len(rest), _CHUNK):
             yield rest[start : start + _CHUNK]
+
+
+def _sizes_in(out: Path) -> Callable[[Path], int]:
+    """Give what tells how long a file of a set is, -1 of one that is not there."""
+    if isinstance(out, ObjectPath):
+        # One listing, where a question for each would take hours.
+        sizes: dict[Path, int] = {out / found.name: found.size for found in list_objects(out)}
+        return lambda path: sizes.get(path, -1)
+    return _size
 
 
 def _size(path: Path) -> int:

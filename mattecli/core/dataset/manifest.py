@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.core.errors import MatteError
+from mattecli.core.objects.paths import ObjectPath
 from mattecli.core.storage import clear_errors, write_whole
 
 NAME = "manifest.jsonl"
@@ -14,6 +15,8 @@ RECIPE_NAME = "recipe.toml"
 _PARTIAL = ".manifest.part"
 # Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
 _ESCAPE = "backslashreplace"
+# Lines that are noted in a store at a time; as many samples are made again after a crash.
+_LINES_OF_A_PART = 100
 
 #: What checking a set and taking up a build need of a line; ``...`` stands for any key.
 CHECKED: dict[str, Any] = {
@@ -32,6 +35,10 @@ FINISHED: dict[str, Any] = {
 def to_line(record: dict) -> str:
     """Write a record as one line, the same for the same record."""
     return json.dumps(record, ensure_ascii=False, separators=(", ", ": ")) + "\n"
+
+
+def _to_bytes(records: list[dict]) -> bytes:
+    return "".join(map(to_line, records)).encode(errors=_ESCAPE)
 
 
 def read_lines(path: Path, shape: dict[str, Any] | None = None) -> list[dict]:
@@ -99,7 +106,7 @@ def read_finished(out: Path) -> dict[str, dict]:
 
 def write(out: Path, records: list[dict]) -> None:
     """Write the manifest whole, and remove the notes it was gathered from."""
-    write_whole(out / NAME, "".join(map(to_line, records)).encode(errors=_ESCAPE))
+    write_whole(out / NAME, _to_bytes(records))
     for path in out.glob(f"{_PARTIAL}-*"):
         path.unlink(missing_ok=True)
 
@@ -109,24 +116,63 @@ def part_path(out: Path, rank: int) -> Path:
     return out / f"{_PARTIAL}-{rank}"
 
 
+def read_notes(path: Path, shape: dict[str, Any] | None = None) -> list[dict]:
+    """Read what `Notes` wrote, also where a run has broken off; see `read_lines`."""
+    return [record for part in (path, *_parts(path)) for record in read_lines(part, shape)]
+
+
+def _parts(path: Path) -> list[Path]:
+    """Name the objects that have been noted beside another one, as objects cannot grow."""
+    return sorted(path.parent.glob(f"{path.name}-*")) if isinstance(path, ObjectPath) else []
+
+
 class Notes:
-    """A file of JSON lines that grows as a run goes on, and is taken up by the next run."""
+    """A file of JSON lines that grows as a run goes on, and is taken up by the next run.
+
+    In a store, lines go into new objects beside it, which become one at the end.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._waiting: list[dict] = []
+        self._count = 0
+        self._file = None
         # A line that a crash cut off must not swallow the next one.
-        write_whole(path, "".join(map(to_line, read_lines(path))).encode(errors=_ESCAPE))
-        with clear_errors(path):
-            self._file = open(path, "a", encoding="utf-8", errors=_ESCAPE)  # noqa: SIM115
+        self._gather()
+        if not isinstance(path, ObjectPath):
+            with clear_errors(path):
+                self._file = open(path, "a", encoding="utf-8", errors=_ESCAPE)  # noqa: SIM115
 
     def __enter__(self) -> Notes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        else:
+            self._send()
+            self._gather()
+
+    def _gather(self) -> None:
+        parts = _parts(self._path)
+        write_whole(self._path, _to_bytes(read_notes(self._path)))
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+    def _send(self) -> None:
+        if self._waiting:
+            self._count += 1
+            part = self._path.with_name(f"{self._path.name}-{self._count:06d}")
+            write_whole(part, _to_bytes(self._waiting))
+            self._waiting = []
 
     def add(self, record: dict) -> None:
         """Write one line."""
+        if self._file is None:
+            self._waiting.append(record)
+            if len(self._waiting) == _LINES_OF_A_PART:
+                self._send()
+            return
         with clear_errors(self._path):
             self._file.write(to_line(record))
             self._file.flush()

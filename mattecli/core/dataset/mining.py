@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mattecli.core.dataset.manifest import Notes, read_lines
+from mattecli.core.dataset.manifest import Notes, read_notes
 from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.imaging.walking import by_stem
@@ -110,7 +110,7 @@ def mine_foregrounds(
     found = by_stem(photos)
     if not found:
         raise MatteError(f"found no pictures in {photos}")
-    seen = {line["photo"] for line in read_lines(out / NAME, {"photo": str})}
+    seen = {line["photo"] for line in read_notes(out / NAME, {"photo": str})}
     waiting = {name: path for name, path in found.items() if name not in seen}
     mined = Mined(seen_before=len(found) - len(waiting))
     with Notes(out / NAME) as notes:

@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 
 from mattecli.core.errors import MatteError
+from mattecli.core.objects.paths import located
 from mattecli.core.storage import write_whole
 from mattecli.core.toml import from_table, parse_toml
 
@@ -154,7 +155,7 @@ def load_recipe(name: str) -> Recipe:
             encoding="utf-8"
         )
     else:
-        path = Path(name)
+        path = located(name)
         if path.suffix != ".toml":
             known = ", ".join(recipe_names())
             raise MatteError(f"no recipe '{name}': use one of {known}, or the path of a .toml file")

@@ -24,6 +24,7 @@ from mattecli.core.dataset.render import compose, lay_out, pictures_of
 from mattecli.core.dataset.scene import draw
 from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.writing import encode
+from mattecli.core.objects.paths import ObjectPath
 from mattecli.core.storage import write_whole
 from mattecli.version import __version__
 
@@ -117,7 +118,7 @@ class Worker:
                 write_whole(paths[output], data)
         except BaseException:
             for path in paths.values():
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, MatteError):
                     path.unlink(missing_ok=True)
             raise
         return {
@@ -172,15 +173,17 @@ def make_all(samples: list[Sample]) -> list[Result]:
     return _worker.make_all(samples)
 
 
-def free_bytes(out: Path) -> int:
-    """Say how much room the disk has that `out` lies on, or will lie on."""
+def free_bytes(out: Path) -> int | None:
+    """Say how much room the disk has that `out` lies on, or will lie on; None of a store."""
+    if isinstance(out, ObjectPath):
+        return None
     folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     return shutil.disk_usage(folder).free
 
 
 def _check_room(out: Path, needed: int) -> None:
     free = free_bytes(out)
-    if free - needed < _RESERVED_BYTES:
+    if free is not None and free - needed < _RESERVED_BYTES:
         raise OutputUnusable(
             f"only {free / 1e6:.0f} MB are left on the disk of {out}: make room and run again, "
             "finished samples are kept"

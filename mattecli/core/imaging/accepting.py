@@ -14,6 +14,7 @@ from mattecli.core.imaging.mask_reading import mask_of_image, mask_of_picture, r
 from mattecli.core.imaging.masks import Mask
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_bits
 from mattecli.core.imaging.reading import matte_of, picture_of, read_picture, to_srgb
+from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
         If it is no picture.
     """
     if isinstance(image, (str, Path, bytes)):
-        source = image if isinstance(image, bytes) else Path(image)
+        source = image if isinstance(image, bytes) else located(image)
         picture = to_srgb(read_picture(source, max_pixels))
         _warn(source, picture.notes)
         return picture
@@ -55,7 +56,7 @@ def as_mask(image: ImageLike) -> np.ndarray:
         If it is no picture, or no mask.
     """
     if isinstance(image, (str, Path, bytes)):
-        source = image if isinstance(image, bytes) else Path(image)
+        source = image if isinstance(image, bytes) else located(image)
         mask = read_mask(source, lenient=True)
         _warn(source, (mask.note,))
         return mask.alpha

@@ -21,6 +21,8 @@ from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging import planes
 from mattecli.core.imaging.kinds import KINDS, START, kind_of
 from mattecli.core.imaging.pixels import MAX_PIXELS
+from mattecli.core.objects.paths import ObjectPath
+from mattecli.core.objects.stores import read_object
 from mattecli.core.plain_text import printable
 
 # The widest pixels that are read: four channels of 32 bits, not compressed.
@@ -88,7 +90,7 @@ def opened(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Binar
     MatteError
         If it is missing, empty, too large, or no regular file.
     """
-    with _naming(source), _file(source) as file:
+    with _naming(source), _file(source, max_bytes(max_pixels)) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         if not size:
@@ -164,9 +166,11 @@ def too_large(name: str, size: int, max_pixels: int) -> MatteError:
     )
 
 
-def _file(source: Path | bytes) -> BinaryIO:
+def _file(source: Path | bytes, most: int) -> BinaryIO:
     if isinstance(source, bytes):
         return io.BytesIO(source)
+    if isinstance(source, ObjectPath):
+        return io.BytesIO(read_object(source, most))
     try:
         # Asked before opening: a pipe that nobody writes to would wait for ever.
         if not stat.S_ISREG(os.stat(source).st_mode):

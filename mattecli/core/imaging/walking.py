@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mattecli.core.errors import MatteError, not_found
-from mattecli.core.imaging.kinds import RAW_SUFFIXES, START, SUFFIXES, is_raw_start, kind_of
+from mattecli.core.imaging.kinds import START, SUFFIXES, is_raw_start, kind_of
+from mattecli.core.imaging.object_walking import find_pictures, without_raws_of_pictures
+from mattecli.core.objects.paths import ObjectPath, located
 
 IMAGE_SUFFIXES = SUFFIXES
 
@@ -48,6 +50,14 @@ def require_images(root: Path, results: Path | None = None) -> list[Path]:
     if not images:
         raise MatteError(f"{root} holds no pictures")
     return images
+
+
+def stands_for_folder(place: str) -> bool:
+    """Tell whether a folder is there, or whether an address is not that of a picture."""
+    path = located(place)
+    if isinstance(path, ObjectPath):
+        return place.endswith("/") or path.suffix.lower() not in IMAGE_SUFFIXES
+    return path.is_dir()
 
 
 def without_results(images: list[Path], root: Path, results: Path | None) -> list[Path]:
@@ -91,11 +101,15 @@ def walk(root: Path) -> tuple[list[Path], Counter[str]]:
     passed_over : Counter of str
         How many of each suffix, such as ``.txt``, of those without one, and ``hidden`` ones.
     """
-    root = Path(root)
+    root = located(root)
     if root.is_file():
         return [root], Counter()
     if not root.is_dir():
         raise not_found(root)
+    return find_pictures(root) if isinstance(root, ObjectPath) else _walk_folders(root)
+
+
+def _walk_folders(root: Path) -> tuple[list[Path], Counter[str]]:
     images: list[Path] = []
     passed_over: Counter[str] = Counter()
     seen: set[tuple[int, int]] = set()
@@ -121,25 +135,8 @@ def walk(root: Path) -> tuple[list[Path], Counter[str]]:
                 images.append(path)
             else:
                 passed_over[path.suffix.lower() or "no suffix"] += 1
-    images = _without_raws_of_pictures(images, passed_over)
+    images = without_raws_of_pictures(images, passed_over)
     return sorted(images), passed_over
-
-
-def _without_raws_of_pictures(images: list[Path], passed_over: Counter[str]) -> list[Path]:
-    """Leave out raw files beside the picture that the camera made of the same shot."""
-    developed = {
-        (path.parent, path.stem.lower())
-        for path in images
-        if path.suffix.lower() not in RAW_SUFFIXES
-    }
-    kept = []
-    for path in images:
-        suffix = path.suffix.lower()
-        if suffix in RAW_SUFFIXES and (path.parent, path.stem.lower()) in developed:
-            passed_over[f"{suffix} beside a picture of that name"] += 1
-        else:
-            kept.append(path)
-    return kept
 
 
 def _is_picture(path: Path) -> bool:
@@ -161,7 +158,7 @@ def within(path: Path, folder: Path) -> bool:
 
 def relative_stem(path: Path, root: Path) -> str:
     """Name a file by its path under `root` without suffix: ``a/x`` for ``root/a/x.png``."""
-    path, root = Path(path), Path(root)
+    path, root = located(path), located(root)
     return path.stem if path == root else path.relative_to(root).with_suffix("").as_posix()
 
 
@@ -173,7 +170,7 @@ def pair_by_stem(first_root: Path, second_root: Path) -> Pairing:
     MatteError
         If a root does not exist, or holds two pictures of one name (``x.png`` and ``x.jpg``).
     """
-    first_root, second_root = Path(first_root), Path(second_root)
+    first_root, second_root = located(first_root), located(second_root)
     if first_root.is_file() and second_root.is_file():
         return Pairing([(first_root, second_root)], [], [])
     first, second = by_stem(first_root), by_stem(second_root)

@@ -18,10 +18,12 @@ from mattecli.core.imaging.opening import name_of
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.imaging.walking import check_apart, require_images
+from mattecli.core.imaging.walking import check_apart, require_images, stands_for_folder
 from mattecli.core.imaging.writing import SIXTEEN_BIT, encode, write_result
 from mattecli.core.matting.backgrounds import load_background
 from mattecli.core.matting.layout import Layout, check_transparent, compose
+from mattecli.core.objects.paths import located
+from mattecli.core.objects.stores import check_writable
 
 
 @dataclass(frozen=True)
@@ -54,26 +56,27 @@ def plan_composites(
         If there is nothing to do, two results would share a name, or one would replace an input or
         become one of the next run.
     """
+    check_writable(out)
     if str(foreground) == "-":
         return [CompositeJob(read_standard_input(), background, out)]
     # Results of an earlier run that lie inside a folder of inputs are none.
     results = None if pattern is None else out
     cutouts = require_images(foreground, results)
-    in_folder = not is_color(background) and Path(background).is_dir()
+    in_folder = not is_color(background) and stands_for_folder(background)
     backgrounds = (
-        [str(path) for path in require_images(Path(background), results)]
+        [str(path) for path in require_images(located(background), results)]
         if in_folder
         else [background]
     )
-    inputs = {path.resolve() for path in cutouts} | {Path(text).resolve() for text in backgrounds}
+    inputs = {path.resolve() for path in [*cutouts, *map(located, backgrounds)]}
     if pattern is None:
         _check_harmless(out, inputs)
         return [CompositeJob(cutouts[0], backgrounds[0], out)]
 
     background_names = (
-        distinct_stems([Path(text) for text in backgrounds], Path(background))
+        distinct_stems([located(text) for text in backgrounds], located(background))
         if in_folder
-        else [Path(background).stem]
+        else [located(background).stem]
     )
     jobs: dict[Path, CompositeJob] = {}
     # Background by background, so that each is decoded once.
@@ -88,7 +91,7 @@ def plan_composites(
                 raise MatteError(f"pattern '{pattern}' names several results {output}")
             _check_harmless(output, inputs)
             jobs[output] = CompositeJob(path, text, output)
-    for folder in (foreground, Path(background)) if in_folder else (foreground,):
+    for folder in (foreground, located(background)) if in_folder else (foreground,):
         check_apart(jobs, folder, out)
     return list(jobs.values())
 

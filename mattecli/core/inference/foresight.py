@@ -13,6 +13,7 @@ from mattecli.core.inference.pipeline import Job
 from mattecli.core.inference.run import Settings
 from mattecli.core.matting.framing import frame_of
 from mattecli.core.matting.outputs import GREY, TRANSPARENT, OutputSpec
+from mattecli.core.objects.paths import ObjectPath
 
 # What a file has beside its pixels, and what a packed one may be longer than these by.
 _BESIDE = 1 << 16
@@ -67,9 +68,9 @@ def _most_bytes(width: int, height: int, spec: OutputSpec) -> int:
 
 
 def free_bytes(job: Job) -> int | None:
-    """Give the room on the disk that a job writes to; None if it writes to standard output."""
+    """Give the room on the disk that a job writes to; None if it writes elsewhere."""
     place = next(iter(job.outputs.values())).absolute()
-    if str(next(iter(job.outputs.values()))) == "-":
+    if str(next(iter(job.outputs.values()))) == "-" or isinstance(place, ObjectPath):
         return None
     while not place.is_dir() and place != place.parent:
         place = place.parent

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging.reading import has_alpha
-from mattecli.core.imaging.walking import check_apart, walk, without_results
+from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results
+from mattecli.core.objects.paths import ObjectPath, located
 
 #: A list of inputs that is longer than this is none, in bytes.
 _MOST_OF_A_LIST = 256 << 20
@@ -101,30 +102,33 @@ def gather(sources: list[str], results: Path | None = None, *, allow_url: bool =
     inputs = Inputs([], [])
     below = _common_folder([source for source in sources if not is_address(source)])
     for source in sources:
-        path = Path(source)
+        path = Path(source) if is_address(source) else located(source)
         if is_address(source):
             if not allow_url:
                 hint = ", or let --allow-url fetch it" if source.lower().startswith("http") else ""
                 raise MatteError(f"{not_found(path)}{hint}")
             found.setdefault(source, (Address(source), _name_at(source)))
-        elif path.is_dir():
+        elif stands_for_folder(source):
             images, passed_over = walk(path)
             inputs.folders.append(path)
             inputs.passed_over += passed_over
             for image in without_results(images, path, results):
-                found.setdefault(os.path.realpath(image), (image, _name_below(image, below)))
+                found.setdefault(_real(image), (image, _name_below(image, below)))
         elif len(sources) == 1 and not path.is_file():
             raise not_found(path)
         else:
-            found.setdefault(os.path.realpath(path), (path, _name_below(path, below)))
+            found.setdefault(_real(path), (path, _name_below(path, below)))
     inputs.photos = [photo for photo, _ in found.values()]
     inputs.places = [place for _, place in found.values()]
     return inputs
 
 
 def is_address(source: str) -> bool:
-    """Tell whether this is an address, and no file that is called so."""
-    return address_of(Path(source)) is not None and not Path(source).exists()
+    """Tell whether this is an address of the web, and no file that is called so."""
+    if address_of(Path(source)) is None or Path(source).exists():
+        return False
+    path = None if source.lower().startswith("http") else located(source)
+    return not isinstance(path, ObjectPath)
 
 
 def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None:
@@ -135,9 +139,9 @@ def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None
     results : Path
         The folder of the results; that of the one result where there is no such folder.
     """
-    originals = {os.path.realpath(photo) for photo in inputs.photos if isinstance(photo, Path)}
+    originals = {_real(photo) for photo in inputs.photos if isinstance(photo, Path)}
     for path in outputs:
-        if os.path.realpath(path) in originals:
+        if _real(path) in originals:
             raise MatteError(f"{path} would overwrite a photo: choose another place for output")
     for folder in inputs.folders:
         check_apart(outputs, folder, results)
@@ -161,16 +165,25 @@ def check_is_no_photo(out: Path) -> None:
 
 def _common_folder(sources: list[str]) -> str:
     """Give the folder that all lie in; of one folder alone, that folder."""
-    if len(sources) == 1 and Path(sources[0]).is_dir():
-        return os.path.abspath(sources[0])
+    if len(sources) == 1 and stands_for_folder(sources[0]):
+        return _whole(located(sources[0]))
     try:
-        return os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in sources])
+        return os.path.commonpath([os.path.dirname(_whole(located(path))) for path in sources])
     except ValueError:  # there are none, or they are on several drives
         return ""
 
 
+def _whole(path: Path) -> str:
+    """Give the path from the root on; that of an object begins with its store."""
+    return "/" + "/".join(path.parts) if isinstance(path, ObjectPath) else os.path.abspath(path)
+
+
+def _real(path: Path) -> str:
+    return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)
+
+
 def _name_below(path: Path, folder: str) -> str:
-    whole = os.path.abspath(path)
+    whole = _whole(path)
     if not folder or not whole.startswith(folder):
         return path.name
     return Path(os.path.relpath(whole, folder)).as_posix()

@@ -32,6 +32,7 @@ class Kind(str, Enum):
 
 _INPUTS, _RESULTS, _CANVAS, _EDGES = "Inputs", "Results", "Canvas", "Edges"
 _MATTE, _HINTS, _NETWORK, _RUN = "Matte", "Hints", "Network", "Run"
+_CLUSTER = "Cluster"
 
 
 def option(default: Any, help: str, *, panel: str = "", flags: tuple[str, ...] = (), **more: Any):
@@ -417,3 +418,37 @@ class RunOptions:
     def batch_size_on(self, device_type: str) -> int:
         """Give the batch size for ``cpu``, ``cuda`` or ``mps``."""
         return self.batch_size or (1 if device_type == "cpu" else 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions:
+    """Which machines do the work, beside this one."""
+
+    cluster: str | None = option(
+        None,
+        "Cut the photos on a Ray cluster: the one that this machine belongs to, the one at an "
+        "address, or N workers on this machine.",
+        panel=_CLUSTER,
+        metavar="auto|ADDRESS|local:N",
+    )
+    actors: int | None = option(
+        None,
+        "Workers to ask for, also of a cluster that grows when it is asked.",
+        panel=_CLUSTER,
+        min=1,
+        show_default="as many as there is room for",
+    )
+    cpus_per_actor: int = option(1, "Cores of each worker.", panel=_CLUSTER, min=1)
+    gpus_per_actor: float | None = option(
+        None,
+        "GPUs of each worker, such as 0.5 for two that share one.",
+        panel=_CLUSTER,
+        min=0,
+        show_default="1 if there are any and --device allows it",
+    )
+    price_per_hour: float | None = option(
+        None,
+        "Dollars that the machines cost an hour, to show what a run costs.",
+        panel=_CLUSTER,
+        min=0,
+    )

@@ -24,12 +24,15 @@ from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
 from mattecli.core.matting.full_size import NetworkMatte
 from mattecli.core.matting.hints import Hints
+from mattecli.core.objects.paths import ObjectPath
 
 # Pixels of photos in memory, beyond what it takes to fill a batch in each pass: some 16 photos of
 # 12 megapixels, or a single larger one.
 _PIXELS_IN_MEMORY = 200_000_000
 # What is expected of a photo that has to be fetched.
 _PIXELS_ELSEWHERE = 12_000_000
+# What is expected of one that was listed with its length: JPEG as cameras write it.
+_PIXELS_PER_BYTE = 4
 # Batches whose photos are in memory, on an accelerator: crops of the second pass come in several
 # sizes, and each size fills a batch of its own.
 _BATCHES_IN_MEMORY = 4
@@ -314,7 +317,9 @@ def _done(futures: Iterable[Future]) -> list[Future]:
 
 def _pixels(job: Job) -> int:
     """Read a file's size from its header; a file that has none fails when it is decoded."""
-    if isinstance(job.source, Address):
+    if isinstance(job.source, ObjectPath) and job.source.size is not None:
+        return _PIXELS_PER_BYTE * job.source.size
+    if isinstance(job.source, (Address, ObjectPath)):
         return _PIXELS_ELSEWHERE
     try:
         return math.prod(image_size(job.source))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,6 @@ from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, layers_of, render
 from mattecli.core.matting.subject import Subject
 from mattecli.core.ranks import rank_and_world
-
-PIPE = Path("-")
 
 
 @dataclass(frozen=True)
@@ -174,25 +173,14 @@ def piped_job(out: Path, kind: str) -> Job:
     return Job(read_standard_input(), {kind: out})
 
 
-def shard_jobs(jobs: list[Job]) -> list[Job]:
+def shard_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
     """Give this process its share, where a launcher such as torchrun started several."""
     rank, world = rank_and_world()
-    return jobs[rank::world]
-
-
-def skip_finished(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
-    """Set aside the photos all of whose results are there; results are whole, being renamed."""
-    open_jobs, skipped = [], []
-    for job in jobs:
-        if all(path != PIPE and path.exists() for path in job.outputs.values()):
-            skipped.append(Outcome(job, "skipped", "already there"))
-        else:
-            open_jobs.append(job)
-    return open_jobs, skipped
+    return islice(jobs, rank, None, world)
 
 
 def predict_all(
-    rounds: Iterable[list[Job]],
+    rounds: Iterable[Iterable[Job]],
     settings: Settings,
     options: PredictOptions,
     run: RunOptions,
@@ -211,23 +199,29 @@ def predict_all(
     workers = run.workers or min(usable_cores(), 8)
     predictor = None
     for jobs in rounds:
-        if not jobs:
+        if isinstance(jobs, list) and not jobs:
             continue
         if predictor is None:
             # A core for each photo is faster than all cores for one photo after the other.
-            predictor = load_predictor(options, max_concurrency=min(workers, len(jobs)))
+            most = min(workers, len(jobs)) if isinstance(jobs, list) else workers
+            predictor = load_predictor(options, max_concurrency=most)
         yield from run_pipeline(
             jobs,
             predictor,
-            Steps(
-                lambda job: decode(job, settings),
-                lambda item: finish(item, settings),
-                lambda job, picture: hints_for(job, picture, settings),
-            ),
+            steps_of(settings),
             batch_size=run.batch_size_on(predictor.device_type),
             workers=workers,
             stopped=stopped,
         )
+
+
+def steps_of(settings: Settings) -> Steps:
+    """Give what is done with a photo before and after the network."""
+    return Steps(
+        lambda job: decode(job, settings),
+        lambda item: finish(item, settings),
+        lambda job, picture: hints_for(job, picture, settings),
+    )
 
 
 def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predictor:

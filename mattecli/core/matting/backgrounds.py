@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +13,7 @@ from mattecli.core.imaging.colors import is_color, parse_color
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.matting.flattening import flatten
+from mattecli.core.objects.paths import located
 
 # Of the photo's long side, where no radius is named.
 _BLUR = 0.02
@@ -83,7 +83,7 @@ def load_background(text: str) -> np.ndarray:
 
     As everywhere, what is transparent lies on white.
     """
-    path = Path(text)
+    path = located(text)
     # What is neither is a misspelt file if it has a suffix, and a misspelt colour if not.
     if is_color(text) or not (path.suffix or path.exists()):
         return parse_color(text)

@@ -1,0 +1,1 @@
+"""Where work is done: here, or by the workers of a Ray cluster."""

@@ -1,0 +1,87 @@
+"""Cutting photos as a task for an executor."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+
+from mattecli.core.errors import MatteError
+from mattecli.core.inference.jobs import Job, JobQueue
+from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.pipeline import Outcome, run_pipeline
+from mattecli.core.inference.run import Settings, load_predictor, predict_all, steps_of
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoTask:
+    """What is done with each photo of a run; see `Task`."""
+
+    settings: Settings
+    options: PredictOptions
+    run: RunOptions
+
+    def run_here(self, items: Iterable[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
+        """Cut photos by the threads of this process."""
+        return predict_all([items], self.settings, self.options, self.run, stopped=stopped)
+
+    def open(self, cpus: int) -> PhotoEngine:
+        """Load the network."""
+        return PhotoEngine(self, self.run.workers or cpus)
+
+    def lost(self, item: Job, reason: str) -> Outcome:
+        """Give the outcome of a photo that ended its process."""
+        return Outcome(item, "failed", f"{item.name}: {reason}")
+
+    def received(self, item: Job, answer: Outcome) -> Outcome:
+        """Give the outcome with the job that it is of."""
+        return dataclasses.replace(answer, job=item)
+
+
+class PhotoEngine:
+    """A pipeline that runs as long as its process does, and takes photos one by one."""
+
+    def __init__(self, task: PhotoTask, workers: int) -> None:
+        self._predictor = load_predictor(task.options, max_concurrency=workers)
+        batch_size = task.run.batch_size_on(self._predictor.device_type)
+        #: Enough for all stages of the pipeline to have work.
+        self.slots = 2 * (batch_size + workers)
+        self._queue = JobQueue()
+        self._waiting: dict[Job, Future[Outcome]] = {}
+        self._broken: Exception | None = None
+        outcomes = run_pipeline(
+            self._queue,
+            self._predictor,
+            steps_of(task.settings),
+            batch_size=batch_size,
+            workers=workers,
+        )
+        threading.Thread(target=self._pass_on, args=(outcomes,), daemon=True).start()
+
+    def do(self, item: Job) -> Outcome:
+        """Cut a photo, and wait for it.
+
+        Raises
+        ------
+        OutputUnusable
+            If nothing more can be written.
+        """
+        outcome: Future[Outcome] = Future()
+        self._waiting[item] = outcome
+        try:
+            self._queue.put(item)
+        except MatteError as error:
+            raise self._broken or error from None
+        return outcome.result()
+
+    def _pass_on(self, outcomes: Iterator[Outcome]) -> None:
+        try:
+            for outcome in outcomes:
+                self._waiting.pop(outcome.job).set_result(outcome)
+        except Exception as error:
+            # Whoever waits for a photo shall not wait for ever.
+            self._broken = error
+            self._queue.close()
+            for waiting in list(self._waiting.values()):
+                waiting.set_exception(error)

@@ -1,0 +1,1 @@
+"""Object stores: addresses such as ``s3://bucket/folder`` as paths, whole objects, listings."""
