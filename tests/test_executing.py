@@ -136,3 +136,23 @@ def test_what_does_not_go_with_a_cluster_is_wrong_usage(options, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     assert predict(*options).exit_code == 2
+
+
+def test_sets_have_the_same_bytes_whoever_makes_them(cluster, tmp_path):
+    rng = np.random.default_rng(3)
+    for number in range(3):
+        cutout = rng.integers(0, 256, (20, 30, 4), dtype=np.uint8)
+        cutout[:3, :, 3], cutout[5:15, 5:25, 3] = 0, 255
+        write_image(tmp_path / "fg" / f"{number}.png", cutout)
+        write_image(tmp_path / "bg" / f"{number}.png", cutout[..., :3])
+    sets = []
+    for name, where in (("here", ("--workers", "1")), ("there", ("--cluster", "local:2"))):
+        roots = ("--foregrounds", str(tmp_path / "fg"), "--backgrounds", str(tmp_path / "bg"))
+        out = str(tmp_path / name)
+        done = CliRunner().invoke(
+            app, ["build-dataset", out, *roots, "--per-foreground", "2", *where]
+        )
+        assert done.exit_code == 0 and "6 made" in done.output, (done.output, done.exception)
+        files = (path for path in Path(out).rglob("*") if path.is_file())
+        sets.append({path.relative_to(out): path.read_bytes() for path in files})
+    assert sets[0] == sets[1]

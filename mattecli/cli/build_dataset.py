@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mattecli.core.dataset.builder import Builder
     from mattecli.core.dataset.material import Material, Roots
     from mattecli.core.dataset.plan import Sample
+    from mattecli.core.executing.tasks import Executor
 
 
 @yields_to_what_is_typed(
@@ -106,6 +107,12 @@ def build_dataset(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes.", show_default="one a core")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ADDRESS|local:N", help="Make the samples on the workers of a Ray cluster."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made and what it needs.")
     ] = False,
@@ -169,6 +176,8 @@ def build_dataset(
     from mattecli.core.dataset.builder import Builder
     from mattecli.core.dataset.material import gather
     from mattecli.core.dataset.plan import plan
+    from mattecli.core.executing.executor import executor_for
+    from mattecli.core.executing.tasks import ClusterPlan
     from mattecli.core.ranks import rank_and_world
 
     chosen = choose_recipe(
@@ -183,7 +192,10 @@ def build_dataset(
         _show_plan(builder, material, samples)
         return
     rank, ranks = rank_and_world()
-    _build(builder, samples, workers, rank, ranks, quiet)
+    executor = executor_for(
+        None if cluster is None else ClusterPlan(cluster, uses_gpu=builder.device != "cpu")
+    )
+    _build(builder, samples, workers, rank, ranks, quiet, executor)
     if sheet is not None and rank == 0:
         _draw_sheet(out, sheet)
 
@@ -236,7 +248,13 @@ def _show_plan(builder: Builder, material: dict[str, Material], samples: list[Sa
 
 
 def _build(
-    builder: Builder, samples: list[Sample], workers: int, rank: int, ranks: int, quiet: bool
+    builder: Builder,
+    samples: list[Sample],
+    workers: int,
+    rank: int,
+    ranks: int,
+    quiet: bool,
+    executor: Executor,
 ) -> None:
     """Build, say what was done, and exit 1 if a sample failed."""
     from mattecli.core.dataset import manifest
@@ -248,7 +266,9 @@ def _build(
                 f"note: split {name} has {count} foregrounds, "
                 f"the published one {split.foreground_count}"
             )
-    outcome = builder.build(samples, workers, rank, ranks, quiet=quiet or rank > 0)
+    outcome = builder.build(
+        samples, workers, rank, ranks, quiet=quiet or rank > 0, executor=executor
+    )
     for line in outcome.failures:
         say(f"failed: {line}", color="red")
     mine = f" by rank {rank} of {ranks}" if ranks > 1 else ""

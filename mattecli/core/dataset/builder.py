@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mattecli.core.dataset import manifest
 from mattecli.core.dataset.plan import Sample
 from mattecli.core.dataset.recipe import save_recipe
-from mattecli.core.dataset.worker import BuildSpec, Result, Worker, make_all, start_worker
+from mattecli.core.dataset.sample_task import SampleTask
+from mattecli.core.dataset.worker import BuildSpec, Worker
 from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.executing.executor import executor_for
+from mattecli.core.executing.tasks import Executor
 from mattecli.core.objects.listing import list_objects
 from mattecli.core.objects.paths import ObjectPath
 from mattecli.core.progress import progress
@@ -44,11 +44,12 @@ class Builder(BuildSpec):
         rank: int = 0,
         ranks: int = 1,
         quiet: bool = False,
+        executor: Executor | None = None,
     ) -> Outcome:
         """Make all samples that are not there yet, and write the manifest when none is missing.
 
-        The files do not depend on the number of workers, nor on that of the ranks: each rank
-        takes its share of the foregrounds, and the last one to finish writes the manifest.
+        The files do not depend on the workers, nor on the number of ranks: each rank takes its
+        share of the foregrounds, and the last one to finish writes the manifest.
 
         Raises
         ------
@@ -71,7 +72,8 @@ class Builder(BuildSpec):
         ):
             if rank == 0:
                 save_recipe(self.recipe, self.out / manifest.RECIPE_NAME)
-            for results in self._run(chunks, workers):
+            task = SampleTask(self, workers, 1 if self.device == "cpu" else _CHUNK)
+            for results in (executor or executor_for(None)).run(task, filter(None, chunks)):
                 for result in results:
                     if isinstance(result, OutputUnusable):
                         raise result
@@ -129,38 +131,6 @@ class Builder(BuildSpec):
         if partial or len(finished) == len(samples):
             records = [finished[sample.name] for sample in samples if sample.name in finished]
             manifest.write(self.out, records)
-
-    def _run(self, chunks: list[list[Sample]], workers: int) -> Iterator[list[Result]]:
-        """Give the results of the chunks as they are done."""
-        if workers == 1:
-            worker = Worker(self)
-            at_once = 1 if self.device == "cpu" else _CHUNK
-            for chunk in chunks:
-                for start in range(0, len(chunk), at_once):
-                    yield worker.make_all(chunk[start : start + at_once])
-            return
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, context, start_worker, (self,))
-        running: set[Future] = set()
-        try:
-            todo = iter(chunks)
-            while True:
-                # Few in advance, so that stopping takes no longer than what is in flight.
-                running |= {
-                    pool.submit(make_all, chunk)
-                    for chunk in itertools.islice(todo, 2 * workers - len(running))
-                }
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BrokenProcessPool:
-            raise MatteError(
-                "a worker process was killed, most likely for want of memory: use fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _chunks(samples: list[Sample]) -> Iterator[list[Sample]]:
