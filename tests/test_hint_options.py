@@ -160,7 +160,7 @@ def test_a_photo_that_its_hints_do_not_fit_fails_alone(here):
     assert "the box 100,0,100,50 reaches beyond its photo of 160x96 pixels" in result.stderr
 
 
-def test_clips_take_no_hints(here):
+def test_clips_take_no_lists_of_hints(here):
     (here / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
-    result = predict("clip.mp4", "out.mov", "--point", "1,1")
-    assert result.exit_code == 2 and "hints" in result.output
+    result = predict("clip.mp4", "out.mov", "--trimap", "trimap.png")
+    assert result.exit_code == 2 and "--trimap" in result.output

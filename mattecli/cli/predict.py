@@ -104,7 +104,9 @@ def predict(
     if not (usages[0].of_clip or stream):
         jobs, passed_over = plan()
     _check_preview(run.preview, jobs)
-    hints = plan_hints(inputs, " and ".join(sources or [str(inputs.from_list)]), jobs)
+    clip = located((sources or [""])[0])
+    hinted = [_clip(clip)] if usages[0].of_clip else jobs
+    hints = plan_hints(inputs, " and ".join(sources or [str(inputs.from_list)]), hinted)
     if inputs.only_hinted:
         jobs = [job for job in jobs if hints.are_own(job.source)]
     settings, *others = (
@@ -112,8 +114,7 @@ def predict(
         for each, usage in zip(made, usages, strict=True)
     )
     if usages[0].of_clip:
-        source = located((sources or [""])[0])
-        predict_clip(source, located(out), settings, prediction, run, clips, smooth=inputs.smooth)
+        predict_clip(clip, located(out), settings, prediction, run, clips, smooth=inputs.smooth)
         return
     if output.named:
         names = [each.name for each in made]
@@ -130,6 +131,13 @@ def predict(
         review=_review(sources or [], run),
         price_per_hour=cluster.price_per_hour,
     )
+
+
+def _clip(source: Path) -> Job:
+    """Name a clip as something that may have hints."""
+    from mattecli.core.inference.pipeline import Job
+
+    return Job(source, {})
 
 
 def _review(sources: list[str], run: RunOptions) -> Review | None:
@@ -199,7 +207,12 @@ def _usage_of(
         inputs.only_hinted,
         run.review,
         output.quality,
-        *dataclasses.astuple(clips),
+        clips.start,
+        clips.end,
+        clips.fps,
+        clips.codec,
+        clips.crf,
+        clips.bitrate,
     )
 
 

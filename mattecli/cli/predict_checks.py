@@ -118,7 +118,7 @@ def usage_of(
         crop=crop,
         quality=quality,
     )
-    clips = ClipOptions(start, end, fps, codec, crf, bitrate)
+    clips = ClipOptions(start, end, fps, codec=codec, crf=crf, bitrate=bitrate)
     check_usage(output, clips, suffix, preview and Path(preview), into_folder)
     check_clip_options(clips, suffix, sources if of_clip else [])
     frame = FrameOptions(canvas, pad, align, scale_subject, shadow)
@@ -268,12 +268,11 @@ def check_source(
     several = rank_and_world()[1] > 1
     named = ("keep", "drop", "hints", "trimap", "guide")
     beside = [f"--{name}" for name in named if getattr(options, name) is not None]
-    places = options.box or options.point or options.not_point
-    hinted = beside or places or options.subject != "all"
-    if of_clip and (photos_only or hinted or options.watch or several):
+    lists = options.hints is not None or options.trimap is not None or options.only_hinted
+    if of_clip and (photos_only or lists or options.watch or several):
         raise typer.BadParameter(
             "a clip is cut without --crop, --canvas, --pad, --name, --watch, --preview, --review, "
-            "and hints such as --trimap, by a single process"
+            "--hints, --trimap and --only-hinted, by a single process"
         )
     if options.only_hinted and not beside:
         raise typer.BadParameter("--only-hinted needs --hints, --keep, --drop, --trimap or --guide")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ def predict_clip(
     *,
     smooth: bool,
 ) -> None:
-    """Cut a clip; frames always have a single pass."""
+    """Cut a clip."""
     from mattecli.core.errors import MatteError, reason_of
     from mattecli.core.imaging.animations import FORMATS, PAGED_TIFF
     from mattecli.core.imaging.clip_codecs import CONTAINERS
@@ -59,10 +58,11 @@ def predict_clip(
             return
         try:
             # Pages have nothing to do with one another.
-            smooth = smooth and settings.suffix != PAGED_TIFF
+            related = settings.suffix != PAGED_TIFF
+            smooth, guided = smooth and related, clips.temporal_guidance and related
             part = Range.parse(clips.start, clips.end)
             with open_frames(source, settings.max_pixels, part, clips.fps) as clip:
-                done, assessment = _cut(job, clip, settings, prediction, run, smooth=smooth)
+                done, assessment = _cut(job, clip, settings, prediction, run, smooth, guided)
         except Stopped:
             raise KeyboardInterrupt from None
         except ImportError:
@@ -95,8 +95,8 @@ def _cut(
     settings: Settings,
     prediction: PredictOptions,
     run: RunOptions,
-    *,
     smooth: bool,
+    guided: bool,
 ) -> tuple[int, Assessment]:
     """Cut all frames; give their number, and what their mattes say of themselves."""
     from mattecli.core.inference.assessment import ClipAssessment
@@ -109,9 +109,9 @@ def _cut(
         progress(total=clip.frame_count, unit="frame", quiet=run.quiet or run.json_log) as bar,
         graceful_shutdown() as stopped,
     ):
-        predictor = load_predictor(replace(prediction, two_pass=False))
+        predictor = load_predictor(prediction)
         for assessment in cut_clip(
-            job, clip, predictor, settings, run, smoothed=smooth, stopped=stopped
+            job, clip, predictor, settings, run, smoothed=smooth, guided=guided, stopped=stopped
         ):
             bar.update()
             seen.add(assessment)

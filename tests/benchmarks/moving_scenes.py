@@ -16,6 +16,8 @@ from mattecli.core.imaging.reading import read_color, read_picture
 #: What moves, clip by clip: the subject slowly, turning; the subject fast; the hand that holds the
 #: camera; two subjects, past one another.
 MOTIONS = ("turns", "fast", "shake", "crossing")
+#: Frames in which a motion is complete.
+LENGTH = 60
 # Moments of a frame that are averaged, as a shutter that is open for half of its time does.
 _MOMENTS, _SHUTTER = 4, 0.5
 # Standard deviation of the sensor's noise, of 255.
@@ -52,20 +54,27 @@ def draw(scene: Scene, count: int, size: tuple[int, int]) -> Iterator[Drawn]:
     for number in range(count):
         total = np.zeros((height, width, 4), np.float32)
         for moment in range(_MOMENTS):
-            time = (number + _SHUTTER * moment / _MOMENTS) / max(1, count - 1)
-            total += _moment(scene.motion, layers, ground, size, time, phases, count)
+            time = (number + _SHUTTER * moment / _MOMENTS) / LENGTH
+            total += _moment(scene.motion, layers, ground, size, time, phases)
         total /= _MOMENTS
         # Where the shutter blurs, colors and alpha are averaged alike, and stay exact.
         color = total[..., :3] + rng.normal(0, _NOISE / 255, (height, width, 3)).astype(np.float32)
         yield Drawn(to_bits(np.clip(color, 0, 1), 8), np.clip(total[..., 3], 0, 1))
 
 
-def _moment(motion, layers, ground, size, time, phases, count) -> np.ndarray:
+def _moment(
+    motion: str,
+    layers: list[np.ndarray],
+    ground: np.ndarray,
+    size: tuple[int, int],
+    time: float,
+    phases: np.ndarray,
+) -> np.ndarray:
     """Composite one moment: RGB and the subjects' alpha."""
     height, width = size
     shake = np.zeros(2)
     if motion == "shake":
-        waves = count / 25 * np.array([2.3, 5.1])
+        waves = LENGTH / 25 * np.array([2.3, 5.1])
         shake = (
             0.012
             * width
@@ -97,7 +106,9 @@ def _moment(motion, layers, ground, size, time, phases, count) -> np.ndarray:
     return out
 
 
-def _place(motion: str, index: int, time: float, phases: np.ndarray):
+def _place(
+    motion: str, index: int, time: float, phases: np.ndarray
+) -> tuple[float, float, float, float]:
     """Middle of a subject as shares of the frame, its angle in degrees and its scale."""
     wave = math.sin(2 * math.pi * time + phases[4 + index])
     if motion == "turns":

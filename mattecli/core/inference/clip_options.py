@@ -31,6 +31,11 @@ class ClipOptions:
         max=1000,
         show_default="25",
     )
+    temporal_guidance: bool = option(
+        True,
+        "Tell the network the matte of the frame before, carried along the motion.",
+        panel=_CLIPS,
+    )
     codec: Codec | None = option(
         None,
         "How a clip is encoded.",

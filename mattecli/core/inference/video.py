@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from mattecli.core.imaging.clip_writing import ClipWriter
 from mattecli.core.imaging.clips import Frame
 from mattecli.core.imaging.frame_folders import is_numbered, numbered
 from mattecli.core.imaging.moving import MovingPicture
-from mattecli.core.imaging.pixels import Picture, to_8_bit
+from mattecli.core.imaging.pixels import Picture
 from mattecli.core.inference.assessment import Assessment, assess
+from mattecli.core.inference.clip_mattes import ClipMattes, frame_mattes
 from mattecli.core.inference.options import RunOptions
 from mattecli.core.inference.pipeline import Item, Job
 from mattecli.core.inference.predictor import Predictor
@@ -64,6 +64,7 @@ def cut_clip(
     run: RunOptions,
     *,
     smoothed: bool = True,
+    guided: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Assessment]:
     """Cut a clip; gives what the matte of each frame that is done says of itself.
@@ -80,6 +81,8 @@ def cut_clip(
         That of the job's source.
     smoothed : bool
         Whether to `smooth` the mattes.
+    guided : bool
+        Whether the network is told the matte of the frame before; see `ClipMattes`.
     stopped : callable
         Asked before each frame.
 
@@ -95,10 +98,12 @@ def cut_clip(
         _open_sink(job, clip, settings, run.overwrite) as sink,
         ThreadPoolExecutor(workers, "finish") as pool,
     ):
-        frames = _frame_mattes(
+        mattes = _clip_mattes(job, clip, predictor, settings, guided=guided)
+        frames = frame_mattes(
             (_flat(frame, settings) for frame in clip.frames(sink.take_audio)),
-            predictor,
+            predictor.at_scale(1),
             run.batch_size_on(predictor.device_type),
+            mattes,
         )
         making: deque[Future] = deque()
         try:
@@ -113,6 +118,20 @@ def cut_clip(
         finally:
             for future in making:
                 future.cancel()
+    if mattes is not None and mattes.lost:
+        clip.notes.append("what was chosen is followed up to the first cut between scenes only")
+
+
+def _clip_mattes(
+    job: Job, clip: MovingPicture, predictor: Predictor, settings: Settings, *, guided: bool
+) -> ClipMattes | None:
+    """Prepare to take frame after frame; None where each stands for itself."""
+    said = settings.hints.of(job.source)
+    guided = guided and predictor.model.takes_guidance
+    if said.is_empty:
+        return ClipMattes(predictor) if guided else None
+    hints = said.read((clip.height, clip.width), settings.max_pixels)
+    return ClipMattes(predictor, guides=guided, hints=hints)
 
 
 def _take(sink: _IntoClip | _IntoPictures, making: Future) -> Assessment:
@@ -202,13 +221,3 @@ def _flat(frame: Frame, settings: Settings) -> Frame:
     """Lay a frame that has an alpha channel onto the color that photos are laid onto."""
     picture = Picture(frame.color, frame.alpha)
     return frame._replace(color=flatten(picture, settings.matte_color))
-
-
-def _frame_mattes(
-    frames: Iterable[Frame], predictor: Predictor, batch_size: int
-) -> Iterator[FrameMatte[Frame]]:
-    frames = iter(frames)
-    while batch := list(islice(frames, batch_size)):
-        mattes = predictor.network_mattes([to_8_bit(frame.color) for frame in batch])
-        for frame, (network_input, matte) in zip(batch, mattes, strict=True):
-            yield FrameMatte(frame, network_input, matte)
