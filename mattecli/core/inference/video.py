@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -105,21 +105,33 @@ def cut_clip(
             run.batch_size_on(predictor.device_type),
             mattes,
         )
-        making: deque[Future] = deque()
-        try:
-            for number, seen in enumerate(smooth(frames) if smoothed else frames, 1):
-                if stopped():
-                    raise Stopped
-                making.append(pool.submit(sink.make, number, seen))
-                if len(making) > workers:
-                    yield _take(sink, making.popleft())
-            while making:
-                yield _take(sink, making.popleft())
-        finally:
-            for future in making:
-                future.cancel()
+        matted = enumerate(smooth(frames) if smoothed else frames, 1)
+        yield from _finished(matted, sink, pool, workers, stopped)
     if mattes is not None and mattes.lost:
         clip.notes.append("what was chosen is followed up to the first cut between scenes only")
+
+
+def _finished(
+    frames: Iterable[tuple[int, FrameMatte[Frame]]],
+    sink: _IntoClip | _IntoPictures,
+    pool: Executor,
+    workers: int,
+    stopped: Callable[[], bool],
+) -> Iterator[Assessment]:
+    """Let threads make what becomes of numbered frames, and hand it to the sink in order."""
+    making: deque[Future] = deque()
+    try:
+        for number, seen in frames:
+            if stopped():
+                raise Stopped
+            making.append(pool.submit(sink.make, number, seen))
+            if len(making) > workers:
+                yield _take(sink, making.popleft())
+        while making:
+            yield _take(sink, making.popleft())
+    finally:
+        for future in making:
+            future.cancel()
 
 
 def _clip_mattes(
