@@ -43,6 +43,8 @@ class NetworkConfig:
     context_blocks: int = 0
     #: Whether the network takes a second input: an earlier alpha, and hints.
     guidance: bool = False
+    #: The finest stride of features that guidance is added to.
+    guidance_stride: int = 2
     #: Width of the full-resolution head, which takes the image too; 0 leaves it out.
     detail_channels: int = 0
     #: Those of the cue strides at which the guided head fits alpha to the photo's colors.

@@ -81,12 +81,7 @@ class HAttMatting(nn.Module):
         )
         if config.low_level:
             check_strides(config, self.encoder.channels)
-        entries = {self.encoder.deepest, *(config.cue_strides if config.low_level else ())}
-        self.guidance = (
-            GuidanceInjection({stride: self.encoder.channels[stride] for stride in sorted(entries)})
-            if config.guidance
-            else None
-        )
+        self.guidance = self._injection() if config.guidance else None
         channels = config.pyramid_channels
         self.aspp = ASPP(self.encoder.channels[self.encoder.deepest], channels, config.aspp_rates)
         self.context = nn.Sequential(
@@ -117,6 +112,13 @@ class HAttMatting(nn.Module):
         widths = zip(config.cue_strides, config.cue_channels, strict=True)
         guided = {stride: width for stride, width in widths if stride in config.guided_strides}
         self.guided = GuidedHead(guided) if guided and config.low_level else None
+
+    def _injection(self) -> GuidanceInjection:
+        """Build what adds guidance to the features that the rest of the network takes."""
+        config, channels = self.config, self.encoder.channels
+        cues = [s for s in config.cue_strides if s >= config.guidance_stride]
+        strides = {self.encoder.deepest, *(cues if config.low_level else ())}
+        return GuidanceInjection({stride: channels[stride] for stride in sorted(strides)})
 
     def forward(
         self, image: Tensor, guidance: Tensor | None = None

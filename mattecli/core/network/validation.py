@@ -32,12 +32,13 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "cue_channels": _WIDTH,
     "detail_channels": (0, 1024),
     "guided_strides": (1, 32),
+    "guidance_stride": (1, 32),
     "context_blocks": (0, 16),
     "predict_size": (32, 8192),
     "first_pass_size": (0, 8192),
 }
 #: Of those, the ones that are powers of two.
-STRIDES = ("output_stride", "cue_strides", "guided_strides")
+STRIDES = ("output_stride", "cue_strides", "guided_strides", "guidance_stride")
 #: How many numbers a tuple has at least, where not none, and how many at most.
 LEAST_ENTRIES = {"cue_strides": 1, "cue_channels": 1}
 MOST_ENTRIES = 8
