@@ -120,6 +120,12 @@ def test_a_point_is_not_lost_at_coarse_strides():
         assert block(features, hints)[32].abs().max() > 0.01
 
 
+def test_guidance_enters_from_a_stride_on():
+    assert build(**SMALL).guidance.strides == (4, 8, 16, 32)
+    assert build(**SMALL, guidance_stride=2).guidance.strides == (2, 4, 8, 16, 32)
+    assert build(**SMALL, guidance_stride=32).guidance.strides == (32,)
+
+
 # Weights of networks without guidance.
 
 
