@@ -164,7 +164,7 @@ def test_pipes_and_devices_are_no_photos(tmp_path):
     ("name", "words"),
     [
         ("https://example.com/a/x.jpg", "https://example.com/a/x.jpg is an address"),
-        ("s3://bucket/x.jpg", "s3://bucket/x.jpg is an address"),
+        ("sftp://host/x.jpg", "sftp://host/x.jpg is an address"),
         ("photo.jgp", "did you mean '{tmp}/photo.jpg'"),
         ("dangling.jpg", "is a link to {tmp}/nowhere.jpg, which does not exist"),
         ("zzzzz", "{tmp}/zzzzz does not exist"),

@@ -64,7 +64,7 @@ def test_it_asks_for_what_the_complete_one_asks_for_but_pytorch():
         for path in (LIGHT, ROOT / "pyproject.toml")
     ]
     shared = extras[0].keys() - {"formats"}
-    assert shared == extras[1].keys() - {"formats", "onnx", "tensorboard", "test"}
+    assert shared == extras[1].keys() - {"formats", "onnx", "tensorboard", "test", "test-scale"}
     assert all(extras[0][name] == extras[1][name] for name in shared)
     scripts = [read_toml(path)["project"]["scripts"] for path in (LIGHT, ROOT / "pyproject.toml")]
     assert scripts[0] == scripts[1]
