@@ -27,13 +27,13 @@ _MAX_HASH_DISTANCE = 6
 
 @dataclass
 class Finding:
-    """One kind of issue.
+    """One kind of issue, and the samples that have it.
 
     Attributes
     ----------
     what : str
     is_error : bool
-        Whether it makes the set unfit, rather than deserving a check.
+        Whether it makes the set unfit, rather than deserving a look.
     names : list of str
         The samples concerned.
     """

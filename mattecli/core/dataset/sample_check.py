@@ -91,8 +91,9 @@ def check_sample(
     if len({picture.shape[:2] for picture in pictures.values()}) > 1:
         check.issues.append("sizes differ")
         return check
-    check.issues += _alpha_issues(to_unit(pictures["alpha"]))
-    check.issues += _contradictions(pictures, light)
+    alpha = to_unit(pictures["alpha"])
+    check.issues += _alpha_issues(alpha)
+    check.issues += _contradictions(pictures, alpha, light)
     check.image_hash = _perceptual_hash(pictures["image"])
     check.alpha_hash = _perceptual_hash(pictures["alpha"])
     return check
@@ -122,10 +123,9 @@ def _read_pictures(
     return pictures
 
 
-def _contradictions(pictures: dict[str, np.ndarray], light: str) -> list[str]:
-    """Name what does not fit together between pictures of one size."""
+def _contradictions(pictures: dict[str, np.ndarray], alpha: np.ndarray, light: str) -> list[str]:
+    """Name what does not fit together between pictures of one size and their alpha in [0, 1]."""
     issues = []
-    alpha = to_unit(pictures["alpha"])
     if "fg" in pictures and "bg" in pictures and light == "srgb":
         layers = (to_unit(pictures[kind]) for kind in ("fg", "bg"))
         difference = np.abs(composite(alpha, *layers) - to_unit(pictures["image"]))
