@@ -81,7 +81,7 @@ def predict(
     ----------
     image : path, bytes, PIL.Image.Image, numpy.ndarray or torch.Tensor
         Arrays have the shape (H, W, 3) and tensors (3, H, W); numbers are uint8, uint16 or floats
-        in [0, 1]. Orientation and colour profile of files and Pillow's images are applied. What is
+        in [0, 1]. Orientation and color profile of files and Pillow's images are applied. What is
         transparent already stays so.
     refine : {"fast", "best", "none"}
         How the matte is brought to the photo's size; ``best`` takes seconds.
@@ -129,7 +129,7 @@ def cutout(
     bits: Literal[8, 16] = 8,
     **prediction: Unpack[PredictKeywords],
 ) -> np.ndarray:
-    """Cut the subject out of a photo, with colours that are free of its old background.
+    """Cut the subject out of a photo, with colors that are free of its old background.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def cutout(
     Returns
     -------
     uint8 or uint16 ndarray of shape (H, W, 4)
-        RGBA with straight colours, as ``PIL.Image.fromarray`` takes it.
+        RGBA with straight colors, as ``PIL.Image.fromarray`` takes it.
 
     Raises
     ------
@@ -175,16 +175,16 @@ def composite(
     bits: Literal[8, 16] = 8,
     **layout: Unpack[LayoutKeywords],
 ) -> np.ndarray:
-    """Lay a cutout onto a colour or another picture.
+    """Lay a cutout onto a color or another picture.
 
     Parameters
     ----------
     cutout : path, bytes, PIL.Image.Image, numpy.ndarray or torch.Tensor
-        With transparency and straight colours, as `cutout` gives it.
+        With transparency and straight colors, as `cutout` gives it.
     background : str, or as `cutout`
-        A colour such as ``white`` or ``#f4f1ea``, or a picture.
+        A color such as ``white`` or ``#f4f1ea``, or a picture.
     canvas : {"foreground", "background"}
-        Whose frame the result has; a colour takes on the cutout's.
+        Whose frame the result has; a color takes on the cutout's.
     fit : {"cover", "contain", "stretch"}, optional
         How the other one is fitted into that frame; by default ``cover``, or ``contain`` into the
         background's.

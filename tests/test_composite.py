@@ -25,7 +25,7 @@ def outputs(folder: Path) -> list[str]:
 
 @pytest.fixture
 def cutout() -> np.ndarray:
-    """Random straight colours and alphas, 20x30."""
+    """Random straight colors and alphas, 20x30."""
     return np.random.default_rng(5).integers(0, 256, (20, 30, 4), dtype=np.uint8)
 
 
@@ -40,7 +40,7 @@ def over(cutout: np.ndarray, scene: np.ndarray) -> np.ndarray:
     return (2 * (alpha * color + (255 - alpha) * scene.astype(int)) + 255) // 510
 
 
-def test_equation_is_exact_on_a_picture_and_on_a_colour(cutout, scene, tmp_path):
+def test_equation_is_exact_on_a_picture_and_on_a_color(cutout, scene, tmp_path):
     write_image(tmp_path / "cutout.png", cutout)
     write_image(tmp_path / "scene.png", scene)
     out = tmp_path / "out.png"
@@ -215,7 +215,7 @@ def test_inputs_are_never_overwritten(cutout, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["{tmp}/x.png", "no-colour", "-o", "{tmp}/o.png"], 1),
+        (["{tmp}/x.png", "no-color", "-o", "{tmp}/o.png"], 1),
         (["{tmp}/missing.png", "white", "-o", "{tmp}/o.png"], 1),
         (["{tmp}/x.png", "white", "-o", "{tmp}/o.png", "--position", "up"], 1),
         (["{tmp}/x.png", "white", "-o", "{tmp}/o.psd"], 2),
@@ -262,7 +262,7 @@ def test_match_goes_towards_the_background_but_never_all_the_way(tmp_path):
     assert lab["dark"][2] - lab["dark"][0] > 5, "blue surroundings tint it blue"
 
 
-def test_match_tints_what_is_neutral_and_spares_black_and_what_is_colourful(tmp_path):
+def test_match_tints_what_is_neutral_and_spares_black_and_what_is_colorful(tmp_path):
     patches = {"black": (0, 0, 0), "grey": (130, 130, 130), "skin": (224, 172, 140)}
     cutout = np.zeros((30, 90, 4), np.uint8)
     for i, color in enumerate(patches.values()):

@@ -85,7 +85,7 @@ def test_the_command_line_suggests_what_was_meant():
     assert matte("--version").output.startswith("matte ")
 
 
-def test_a_misspelt_file_or_colour_is_suggested(here):
+def test_a_misspelt_file_or_color_is_suggested(here):
     (here / "photos").mkdir()
     for arguments, meant in (
         (["composite", "cutuot.png", "red"], "did you mean 'cutout.png'?"),

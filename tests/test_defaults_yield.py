@@ -148,7 +148,7 @@ def test_evaluate_and_build_dataset_yield(here):
         ('format = "jpg"', ["out/"], "cannot hold transparency"),
         ('format = "webp"\nbits = 16', ["out/"], "cannot hold 16 bits"),
         ('save = ["composite"]', ["out/"], "need one another"),
-        ('matte-color = "blurple"', ["out/"], "'blurple' is no colour"),
+        ('matte-color = "blurple"', ["out/"], "'blurple' is no color"),
         ('background = "nothing.png"', ["out/"], "nothing.png does not exist"),
         ('weights = "nothing"', ["out/"], "no weights file"),
         ('refine = "bst"', ["out/"], "'bst' is not one of"),

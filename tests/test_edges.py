@@ -1,4 +1,4 @@
-"""Edges by taste, and the colours of what they add."""
+"""Edges by taste, and the colors of what they add."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_nothing_asked_for_changes_nothing():
     assert shaped(corrected(alpha, Edges()), Edges()) is alpha
 
 
-def test_what_is_grown_has_the_colours_of_the_subject_and_a_filled_hole_those_of_the_photo():
+def test_what_is_grown_has_the_colors_of_the_subject_and_a_filled_hole_those_of_the_photo():
     alpha = disc() - disc(8)
     color = alpha[..., None] * [220, 40, 40] + (1 - alpha[..., None]) * [20, 40, 200]
     photo = np.rint(color).astype(np.uint8)

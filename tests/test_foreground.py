@@ -13,7 +13,7 @@ def soft_disc(height, width, softness):
     return np.clip(0.5 + inside / softness, 0, 1).astype(np.float32)
 
 
-def smooth_colours(rng, height, width):
+def smooth_colors(rng, height, width):
     coarse = rng.random((4, 4, 3)).astype(np.float32)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -22,7 +22,7 @@ def smooth_colours(rng, height, width):
 def test_the_true_foreground_comes_back(method, share):
     rng = np.random.default_rng(3)
     alpha = soft_disc(240, 320, softness=24)
-    foreground, background = smooth_colours(rng, 240, 320), smooth_colours(rng, 240, 320)
+    foreground, background = smooth_colors(rng, 240, 320), smooth_colors(rng, 240, 320)
     image = composite(alpha, foreground, background)
     band = (alpha > 0.05) & (alpha < 0.95)
     error = np.abs(estimate_foreground(image, alpha, method) - foreground)[band].mean()
@@ -30,7 +30,7 @@ def test_the_true_foreground_comes_back(method, share):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_opaque_pixels_keep_their_colour(method):
+def test_opaque_pixels_keep_their_color(method):
     rng = np.random.default_rng(4)
     image = rng.random((150, 200, 3)).astype(np.float32)
     alpha = soft_disc(150, 200, softness=9)
@@ -57,7 +57,7 @@ def test_the_energy_of_the_paper_is_nearly_at_its_minimum():
     height, width = 12, 15
     alpha = cv2.GaussianBlur(rng.random((height, width)).astype(np.float32), (0, 0), 1.5)
     alpha = np.clip((alpha - 0.5) * 6 + 0.5, 0.02, 0.98)
-    image = composite(alpha, *(smooth_colours(rng, height, width) for _ in "FB"))
+    image = composite(alpha, *(smooth_colors(rng, height, width) for _ in "FB"))
 
     # The quadratic energy written as |M x − y|² with x = (F, B), and solved directly.
     count = height * width
@@ -95,7 +95,7 @@ def test_integers_give_the_same_as_integers(shape, dtype):
     rng = np.random.default_rng(6)
     alpha = soft_disc(*shape, softness=12)
     full = np.iinfo(dtype).max
-    colors = (smooth_colours(rng, *shape) for _ in "FB")
+    colors = (smooth_colors(rng, *shape) for _ in "FB")
     image = np.rint(composite(alpha, *colors) * full).astype(dtype)
     estimate = estimate_foreground(image, alpha)
     assert estimate.dtype == dtype
@@ -107,7 +107,7 @@ def test_integers_give_the_same_as_integers(shape, dtype):
 def test_levels_too_large_to_be_solved_change_little(monkeypatch):
     rng = np.random.default_rng(7)
     alpha = soft_disc(410, 602, softness=40)
-    foreground, background = smooth_colours(rng, 410, 602), smooth_colours(rng, 410, 602)
+    foreground, background = smooth_colors(rng, 410, 602), smooth_colors(rng, 410, 602)
     image = composite(alpha, foreground, background)
     solved = estimate_foreground(image, alpha)
     monkeypatch.setattr("mattecli.core.matting.foreground._MOST_SOLVED", 20_000)

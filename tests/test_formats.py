@@ -29,7 +29,7 @@ def source(photo, tmp_path):
     return tmp_path / "photo.png"
 
 
-def test_avif_keeps_colours_and_transparency(source, photo, tmp_path):
+def test_avif_keeps_colors_and_transparency(source, photo, tmp_path):
     assert matte(source, tmp_path / "cut.avif", "--size", 128).exit_code == 0
     cut = read_picture(tmp_path / "cut.avif")
     truth = photo[..., 0].astype(int)
@@ -74,7 +74,7 @@ def test_ora_has_the_subject_over_its_photo(source, photo, tmp_path):
     assert np.array_equal(behind.color, photo)
     cut = read_picture(tmp_path / "cut.png")
     assert np.array_equal(subject.alpha, cut.alpha) and np.array_equal(merged.alpha, cut.alpha)
-    # Beyond the edge the subject's colours go on, so that the edge can be moved.
+    # Beyond the edge the subject's colors go on, so that the edge can be moved.
     assert subject.color[5, 5][0] > 200
 
 

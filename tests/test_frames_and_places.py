@@ -213,7 +213,7 @@ def test_transparent_colors_are_refused(text, tmp_path):
 
 def test_opaque_alpha_of_a_color_is_well():
     np.testing.assert_array_equal(parse_color("#112233ff"), parse_color("#112233"))
-    with pytest.raises(MatteError, match="no colour"):
+    with pytest.raises(MatteError, match="no color"):
         parse_color("rgba(1,2,3,0.5)")
 
 

@@ -14,7 +14,7 @@ SIDE = 2 * guided._RADIUS + 1
 
 
 def photo(size: int = 48) -> torch.Tensor:
-    """Smooth colours, 1x3xSxS in [0, 1]."""
+    """Smooth colors, 1x3xSxS in [0, 1]."""
     noise = np.random.default_rng(0).random((size, size, 3)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2)
     smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())

@@ -94,7 +94,7 @@ def test_photos_that_fail_are_named_in_one_line(photos, tmp_path):
         ["predict", "x.jpg", "y.png", "--\x1b[2J"],
         ["pre\x1b[2Jdict"],
         ["export", "a\x1b[2J.txt"],
-        ["composite", "photo\x1b[2J.jpg", "no\x1b[2Jcolour"],
+        ["composite", "photo\x1b[2J.jpg", "no\x1b[2Jcolor"],
     ],
 )
 def test_wrong_usage_is_shown_escaped(arguments):

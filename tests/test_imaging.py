@@ -24,7 +24,7 @@ from mattecli.core.storage import write_whole
 
 @pytest.fixture
 def photo() -> np.ndarray:
-    """A smooth 48x72 colour picture, so that lossy formats stay close."""
+    """A smooth 48x72 color picture, so that lossy formats stay close."""
     y, x = np.mgrid[0:48, 0:72]
     return np.stack([x * 3, y * 5, (x + y) * 2], axis=-1).astype(np.uint8)
 
@@ -81,7 +81,7 @@ def test_every_mode_becomes_rgb(photo, mode):
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "PA"])
-def test_alpha_is_kept_apart_from_colour(photo, mode):
+def test_alpha_is_kept_apart_from_color(photo, mode):
     alpha = np.tile(np.arange(72, dtype=np.uint8) * 3, (48, 1))
     image = Image.fromarray(np.dstack([photo, alpha])).convert("RGBA" if mode == "PA" else mode)
     picture = read_picture(
@@ -94,7 +94,7 @@ def test_alpha_is_kept_apart_from_colour(photo, mode):
     np.testing.assert_array_equal(picture.alpha, alpha)
 
 
-def test_transparent_palette_colour_becomes_alpha():
+def test_transparent_palette_color_becomes_alpha():
     image = Image.new("P", (4, 4), 0)
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.putpixel((1, 1), 1)
@@ -170,7 +170,7 @@ def test_float_and_integer_files_become_sixteen_bits():
         assert np.abs(picture.color[..., 0] - np.nan_to_num(grey) / full * 65535).max() <= 0.51
 
 
-def test_colour_profile_is_kept_and_can_be_applied(photo):
+def test_color_profile_is_kept_and_can_be_applied(photo):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = read_picture(saved(Image.fromarray(photo), "PNG", icc_profile=profile))
     assert picture.icc == profile
@@ -225,7 +225,7 @@ def test_unreadable_path_is_named(tmp_path, name):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
-def test_lossless_formats_keep_colour_under_transparency(suffix):
+def test_lossless_formats_keep_color_under_transparency(suffix):
     array = np.random.default_rng(1).integers(0, 256, (8, 9, 4), dtype=np.uint8)
     array[:4, :, 3] = 0
     picture = read_picture(encode(array, suffix))

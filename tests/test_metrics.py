@@ -159,7 +159,7 @@ def test_body_that_jumps_ends_all_that_was_left():
     assert survived[1, 12:16].tolist() == [0] * 4
 
 
-def test_diagonal_neighbours_are_not_connected():
+def test_diagonal_neighbors_are_not_connected():
     matte = np.zeros((4, 4), np.uint8)
     matte[0, :3] = 255
     matte[1, 3] = 255

@@ -67,7 +67,7 @@ def test_what_is_typed_holds_for_all_outputs_that_say_nothing_else(here):
     assert lossy != (here / "out/web/a/photo-cutout.webp").read_bytes()
 
 
-def test_outputs_with_the_same_edges_share_their_colours(here, monkeypatch):
+def test_outputs_with_the_same_edges_share_their_colors(here, monkeypatch):
     (here / "matte.toml").write_text("[outputs.a]\n[outputs.b]\nformat = 'webp'\n")
     estimated = []
     estimate = subject.estimate_foreground

@@ -219,7 +219,7 @@ def test_encoder_weights_load_by_name_and_by_position(tmp_path):
         load_encoder_weights(Encoder("resnet18"), "resnet18", by_position)
 
 
-def test_encoder_normalises_with_its_own_statistics():
+def test_encoder_normalizes_with_its_own_statistics():
     encoder = Encoder("tf_efficientnet_lite0")
     assert encoder.mean.flatten().tolist() == [0.5] * 3
     assert encoder.std.flatten().tolist() == [0.5] * 3

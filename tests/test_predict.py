@@ -55,14 +55,14 @@ def outputs(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def test_cutout_has_straight_colours_and_no_old_background(photo, tmp_path):
+def test_cutout_has_straight_colors_and_no_old_background(photo, tmp_path):
     write_image(tmp_path / "photo.png", photo)
     assert matte(tmp_path / "photo.png", tmp_path / "cutout.png", "--size", 128).exit_code == 0
     cutout = read_picture(tmp_path / "cutout.png")
     truth = photo[..., 0] / 255
     assert np.abs(cutout.alpha / 255 - truth).mean() < 0.01
     rim = (cutout.alpha > 25) & (cutout.alpha < 230)
-    # Premultiplied colour would be dark here, the photo's own colour bluish.
+    # Premultiplied color would be dark here, the photo's own color bluish.
     assert cutout.color[rim].mean(axis=0)[0] > 235
     assert cutout.color[rim].mean(axis=0)[2] < 20
     assert not cutout.color[:5, :5].any()

@@ -44,7 +44,7 @@ def test_subject_is_in_and_background_is_out(cutouts, name):
         x, y = round(point[0] * width), round(point[1] * height)
         patch = cutout.alpha[y - 4 : y + 5, x - 4 : x + 5]
         assert low <= patch.mean() <= high
-    # Where the subject is opaque its colours are the photo's, but for the rounding of alpha.
+    # Where the subject is opaque its colors are the photo's, but for the rounding of alpha.
     opaque = cutout.alpha == 255
     difference = cutout.color[opaque].astype(int) - read_color(EXAMPLES / f"{name}.jpg")[opaque]
     assert np.abs(difference).max() <= 8

@@ -86,11 +86,11 @@ def test_laplacian_is_that_of_levin():
         for x in range(1, 8):
             index = [(y + dy) * 9 + x + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
             window = image.reshape(-1, 3)[index].astype(float)
-            centred = window - window.mean(axis=0)
+            centered = window - window.mean(axis=0)
             inverse = np.linalg.inv(
-                centred.T @ centred / 9 + closed_form._FLAT_CONTRAST * np.eye(3)
+                centered.T @ centered / 9 + closed_form._FLAT_CONTRAST * np.eye(3)
             )
-            laplacian[np.ix_(index, index)] += np.eye(9) - (1 + centred @ inverse @ centred.T) / 9
+            laplacian[np.ix_(index, index)] += np.eye(9) - (1 + centered @ inverse @ centered.T) / 9
     expected = (laplacian @ alpha.ravel()).reshape(8, 9) / 9
     product = closed_form._laplacian(alpha, ColorWindows(image, 1, closed_form._FLAT_CONTRAST))
     # Pixels whose windows reach over the border are treated apart.

@@ -107,7 +107,7 @@ WRONG = [
     ({"crop": "perhaps"}, "true or false"),
     ({"refine": "beste"}, "did you mean 'best'?"),
     # It is no file of the server's that is meant.
-    ({"background": str(PHOTO)}, "no colour"),
+    ({"background": str(PHOTO)}, "no color"),
     ({"url": "http://127.0.0.1/photo.jpg"}, "not fetched here"),
 ]
 

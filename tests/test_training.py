@@ -419,7 +419,7 @@ def test_recomposed_photos_do_not_carry_their_old_background(data):
     sources = find_sources(data / "pairs")
     grey = data.parent / f"{data.name}-grey"
     write_image(grey / "g.png", np.full((64, 64, 3), 128, np.uint8))
-    # Drawn hair and glass may have colours of their own.
+    # Drawn hair and glass may have colors of their own.
     mixture = Mixture(1.0, 0.0, 0.0, hair=0.0, glass=0.0)
     samples = TrainingSet(sources, find_backgrounds(grey), sizes=(64,), mixture=mixture, seed=2)
     for number in range(12):

@@ -1,4 +1,4 @@
-"""Checkpoints, averaged weights and the optimiser, without a whole run."""
+"""Checkpoints, averaged weights and the optimizer, without a whole run."""
 
 from __future__ import annotations
 

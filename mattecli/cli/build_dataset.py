@@ -47,7 +47,7 @@ def build_dataset(
     ] = None,
     foregrounds: Annotated[
         Path | None,
-        typer.Option(help="Cutouts with an alpha channel, or clean colours for --alphas."),
+        typer.Option(help="Cutouts with an alpha channel, or clean colors for --alphas."),
     ] = None,
     alphas: Annotated[
         Path | None, typer.Option(help="Mattes of --foregrounds or --photos, matched by name.")
@@ -55,7 +55,7 @@ def build_dataset(
     photos: Annotated[
         Path | None,
         typer.Option(
-            help="Photos for --alphas that still show their background: the colour of the "
+            help="Photos for --alphas that still show their background: the color of the "
             "subject is estimated first."
         ),
     ] = None,

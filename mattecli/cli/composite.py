@@ -89,7 +89,7 @@ def composite(
         typer.Argument(metavar="FG", help="A cutout with transparency, a folder, or - for stdin."),
     ],
     background: Annotated[
-        str, typer.Argument(metavar="BG", help="A colour, a picture, or a folder of pictures.")
+        str, typer.Argument(metavar="BG", help="A color, a picture, or a folder of pictures.")
     ],
     out: Annotated[
         str | None,
@@ -105,7 +105,7 @@ def composite(
     canvas: Annotated[
         Canvas,
         typer.Option(
-            help="Whose frame the result has. A colour takes on the cutout's.",
+            help="Whose frame the result has. A color takes on the cutout's.",
             rich_help_panel=_PLACE,
         ),
     ] = Canvas.foreground,
@@ -170,7 +170,7 @@ def composite(
         bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
     ] = False,
 ) -> None:
-    """Lay cutouts onto a colour or other pictures.
+    """Lay cutouts onto a color or other pictures.
 
     Folders give every cutout on every background. 16-bit cutouts give 16-bit results where the
     format can hold them.

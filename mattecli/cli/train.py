@@ -139,7 +139,7 @@ def train(
             rich_help_panel=_COURSE,
         ),
     ] = None,
-    steps: Annotated[int | None, _of_recipe("steps", "Optimiser steps.")] = None,
+    steps: Annotated[int | None, _of_recipe("steps", "Optimizer steps.")] = None,
     epochs: Annotated[
         float | None,
         typer.Option(

@@ -1,4 +1,4 @@
-"""Foreground colour estimation against the truth: error and time of every method.
+"""Foreground color estimation against the truth: error and time of every method.
 
 Composites with a known foreground are made of cutouts (RGBA, or photos with --alphas, whose
 foreground is then PyMatting's closed-form estimate) on backgrounds drawn at random, and rounded to

@@ -5,7 +5,7 @@
 All run the same recipe's network at the same batch and crop size in turns. "network" is its forward
 and backward pass alone, on random tensors, with the mean of alpha as loss; "pass" is the same with
 the recipe's losses, which no training goes without. The trainer does all the rest as well: it
-decodes, composes and moves samples, clips, optimises, averages and logs. The first turn, which
+decodes, composes and moves samples, clips, optimizes, averages and logs. The first turn, which
 fills the cache of decoded samples and in which memory is fresh, is not counted.
 """
 

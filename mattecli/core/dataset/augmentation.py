@@ -1,6 +1,6 @@
 """Random changes to training samples that leave alpha exact.
 
-Geometry moves image and alpha together; everything else touches colours only. All functions take
+Geometry moves image and alpha together; everything else touches colors only. All functions take
 the sample's own random generator, so a sample is a pure function of its number and the seed.
 """
 
@@ -73,7 +73,7 @@ def jitter_color(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarr
     contrast = 1 + strength * rng.uniform(-0.25, 0.25)
     brightness = strength * rng.uniform(-0.12, 0.12)
     saturation = 1 + strength * rng.uniform(-0.4, 0.4)
-    # All of it is linear in the colour: grey is a weighted sum, contrast turns around 0.5.
+    # All of it is linear in the color: grey is a weighted sum, contrast turns around 0.5.
     saturate = saturation * np.eye(3) + (1 - saturation) * np.array([0.299, 0.587, 0.114])
     matrix = np.column_stack(
         [contrast * gain[:, None] * saturate, np.full(3, 0.5 - 0.5 * contrast + brightness)]
@@ -113,7 +113,7 @@ def place_subject(cutout: np.ndarray, size: int, rng: Rng) -> tuple[np.ndarray, 
     Parameters
     ----------
     cutout : uint8, HxWx4
-        Straight colour that runs on below the transparent part, so that resizing shows no rim.
+        Straight color that runs on below the transparent part, so that resizing shows no rim.
 
     Returns
     -------
@@ -153,5 +153,5 @@ def _start(side: int, size: int, near: bool, far: bool, rng: Rng) -> float:
         return -hidden
     if far:
         return size - side + hidden
-    # Its centre lies anywhere in the picture's middle.
+    # Its center lies anywhere in the picture's middle.
     return size * rng.uniform(0.2, 0.8) - side / 2

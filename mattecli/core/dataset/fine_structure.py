@@ -51,7 +51,7 @@ def grow_hair(foreground: np.ndarray, alpha: np.ndarray, rng: Rng) -> tuple[np.n
     picked = rng.integers(0, len(arc), count)
     roots = outline[arc[picked]]
 
-    # Fur stands in tufts: strands that are neighbours lean the same way.
+    # Fur stands in tufts: strands that are neighbors lean the same way.
     tufts = rng.normal(0, rng.uniform(0, 0.7), len(arc) // int(rng.integers(6, 30)) + 2)
     lean = np.interp(picked, np.linspace(0, len(arc), len(tufts)), tufts)
     strands = _strands(roots, _outward(alpha, roots), length, lean, rng)
@@ -126,7 +126,7 @@ def _strands(
 
 
 def _colors(foreground: np.ndarray, alpha: np.ndarray, roots: np.ndarray, rng: Rng) -> np.ndarray:
-    """Colour of each strand, Nx3: the subject's own near the root, lighter or darker."""
+    """Color of each strand, Nx3: the subject's own near the root, lighter or darker."""
     inner = cv2.erode(alpha, np.ones((5, 5), np.uint8))[..., None]
     own = (
         cv2.blur(foreground * inner, (9, 9)) / np.maximum(cv2.blur(inner, (9, 9)), 1e-3)[..., None]

@@ -1,4 +1,4 @@
-"""Reading the layers of a composite, and changing their size, place and colours."""
+"""Reading the layers of a composite, and changing their size, place and colors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mattecli.core.matting.foreground import estimate_foreground, extend_foregro
 
 @dataclass
 class Layer:
-    """Straight colour (H×W×3) and alpha (H×W), both uint8 or both uint16."""
+    """Straight color (H×W×3) and alpha (H×W), both uint8 or both uint16."""
 
     color: np.ndarray
     alpha: np.ndarray
@@ -125,7 +125,7 @@ def place(layer: Layer, how: dict, frame: tuple[int, int], resampling: str) -> L
         color, alpha = color[:, ::-1].copy(), alpha[:, ::-1].copy()
     move = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), how["tilt"], 1.0)
     move[:, 2] += (x, y)
-    # The colour goes on beyond the subject, the alpha does not.
+    # The color goes on beyond the subject, the alpha does not.
     return Layer(
         cv2.warpAffine(color, move, frame, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
         cv2.warpAffine(alpha, move, frame, flags=cv2.INTER_LINEAR),
@@ -133,7 +133,7 @@ def place(layer: Layer, how: dict, frame: tuple[int, int], resampling: str) -> L
 
 
 def adjust(color: np.ndarray, how: dict) -> np.ndarray:
-    """Change a layer's colours as a camera would: lens, light, sensor, file.
+    """Change a layer's colors as a camera would: lens, light, sensor, file.
 
     Parameters
     ----------

@@ -24,11 +24,11 @@ class Foreground:
     name : str
         Relative path without suffix.
     color : str
-        Reference to the colour file.
+        Reference to the color file.
     alpha : str or None
         Reference to the matte; None where `color` has an alpha channel of its own.
     photo : bool
-        Whether `color` still shows the old background, so that the colour must be estimated.
+        Whether `color` still shows the old background, so that the color must be estimated.
     """
 
     name: str
@@ -61,7 +61,7 @@ def gather(recipe: Recipe, roots: Roots) -> dict[str, Material]:
     ----------
     roots : dict
         ``raw`` for a recipe that names its folders; otherwise ``backgrounds`` and at least one of
-        ``foregrounds`` (cutouts with an alpha channel, or colours to go with ``alphas``) and
+        ``foregrounds`` (cutouts with an alpha channel, or colors to go with ``alphas``) and
         ``photos`` (which go with ``alphas``).
 
     Raises

@@ -97,7 +97,7 @@ def mine_foregrounds(
 ) -> Mined:
     """Write the cutouts that are sure enough to ``OUT/<name>.png``, cropped to their subject.
 
-    Their colours are estimated, so that nothing of the old background is left in them.
+    Their colors are estimated, so that nothing of the old background is left in them.
     ``OUT/mined.jsonl`` gets a line for every photo that was judged; the next run skips these.
 
     Raises

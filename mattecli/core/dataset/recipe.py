@@ -67,7 +67,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Augment:
-    """Changes to each layer's colours before composition; absent ones are left out."""
+    """Changes to each layer's colors before composition; absent ones are left out."""
 
     gamma: Draw | None = None
     gain: Draw | None = None

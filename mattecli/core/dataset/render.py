@@ -76,7 +76,7 @@ def _render_background(
 def unite(layers: list[Layer]) -> Layer:
     """Lay foregrounds over each other, back to front, into one.
 
-    The alpha of two is ``α₂ + (1−α₂) α₁``, and the colour what both show in these shares.
+    The alpha of two is ``α₂ + (1−α₂) α₁``, and the color what both show in these shares.
     """
     if len(layers) == 1:
         return layers[0]

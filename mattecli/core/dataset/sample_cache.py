@@ -47,7 +47,7 @@ class SampleCache:
         """Photo, matte, what of it is known and estimated foreground, HxWx8 uint8.
 
         Channels are RGB, alpha, known (255 where `known` is no file), RGB of F. F is estimated
-        because a photo's own colours carry its old background into composites.
+        because a photo's own colors carry its old background into composites.
         """
         files = [image, alpha] if known is None else [image, alpha, known]
         return self._cached("pair", files, lambda: self._read_pair(image, alpha, known))

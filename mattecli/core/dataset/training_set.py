@@ -164,7 +164,7 @@ class TrainingSet(Dataset):
             foreground, alpha = grow_hair(foreground, alpha, rng)
 
         if second:
-            # Two subjects are one foreground: its alpha is the union, its colour their own mixture.
+            # Two subjects are one foreground: its alpha is the union, its color their own mixture.
             own, alpha = alpha, alpha + (1 - alpha) * behind
             foreground = composite(own / np.maximum(alpha, 1e-6), foreground, color)
         image = composite(alpha, foreground, background).astype(np.float32, copy=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: A path, the bytes of a file, a Pillow image, an array of shape (H, W), (H, W, 1), (H, W, 3) or
 #: (H, W, 4), or a tensor of shape (H, W), (C, H, W) or (1, C, H, W). Numbers are uint8, uint16 or
-#: floats in [0, 1]; channels are RGB or RGBA with straight colours, in sRGB.
+#: floats in [0, 1]; channels are RGB or RGBA with straight colors, in sRGB.
 ImageLike: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray | torch.Tensor"
 
 

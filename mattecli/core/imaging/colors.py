@@ -1,4 +1,4 @@
-"""Colours by name, and light in linear numbers."""
+"""Colors by name, and light in linear numbers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def parse_color(text: str) -> np.ndarray:
     Raises
     ------
     MatteError
-        If there is no such colour.
+        If there is no such color.
     """
     try:
         channels = ImageColor.getrgb(text)
     except ValueError:
         close = difflib.get_close_matches(text, ImageColor.colormap, n=1)
         hint = f"did you mean '{close[0]}'?" if close else "use a name such as white, or #rrggbb"
-        raise MatteError(f"'{text}' is no colour: {hint}") from None
+        raise MatteError(f"'{text}' is no color: {hint}") from None
     if len(channels) == 4 and channels[3] != 255:
         opaque = "#" + "".join(f"{value:02x}" for value in channels[:3])
-        raise MatteError(f"'{text}' is transparent, a colour here is opaque: use '{opaque}'")
+        raise MatteError(f"'{text}' is transparent, a color here is opaque: use '{opaque}'")
     return np.array(channels[:3], np.float32) / 255
 
 

@@ -1,4 +1,4 @@
-"""Colour of more than 8 bits, which Pillow would cut down to 8 or cannot open."""
+"""Color of more than 8 bits, which Pillow would cut down to 8 or cannot open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mattecli.core.imaging.pixels import to_16_bit
 
 
 def is_deep_color(image: Image.Image, start: bytes) -> bool:
-    """Tell whether this is a colour file of more than 8 bits, which Pillow would cut down to 8.
+    """Tell whether this is a color file of more than 8 bits, which Pillow would cut down to 8.
 
     `start` are its first bytes.
     """
@@ -90,7 +90,7 @@ def decode_planes(data: bytes, tags: planes.Tags) -> tuple[np.ndarray, np.ndarra
     Raises
     ------
     MatteError
-        If channels or colours are of a kind that cannot be read.
+        If channels or colors are of a kind that cannot be read.
     """
     meaning = planes.photometric(tags)
     count = {planes.RGB: 3, planes.CMYK: 4, 0: 1, 1: 1}.get(meaning)
@@ -163,6 +163,6 @@ def _color_and_alpha(array: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _straight(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Divide premultiplied 16-bit colour by its alpha."""
+    """Divide premultiplied 16-bit color by its alpha."""
     factor = 65535 / np.maximum(alpha, 1).astype(np.float32)
     return np.clip(np.rint(color * factor[..., None]), 0, 65535).astype(np.uint16)

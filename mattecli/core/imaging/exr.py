@@ -19,7 +19,7 @@ def encode_exr(array: np.ndarray) -> bytes:
     Parameters
     ----------
     array : ndarray of shape (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16
-        Grey is taken as numbers, such as alpha, and not as light. Straight colours of RGBA become
+        Grey is taken as numbers, such as alpha, and not as light. Straight colors of RGBA become
         premultiplied ones, as the format has them.
 
     Raises

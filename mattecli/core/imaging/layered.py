@@ -23,7 +23,7 @@ def encode_layers(
 ) -> bytes:
     """Encode a subject over what is behind it.
 
-    In a PSD the subject's layer has its colours everywhere and alpha as its mask, which can be
+    In a PSD the subject's layer has its colors everywhere and alpha as its mask, which can be
     painted on; OpenRaster knows no masks, so there alpha is the layer's own.
 
     Parameters
@@ -31,7 +31,7 @@ def encode_layers(
     suffix : str
         One of `LAYERED`.
     behind, subject : ndarray of shape (H, W, 3), uint8 or uint16
-        Colours of the layers.
+        Colors of the layers.
     alpha : float32 ndarray of shape (H, W), in [0, 1]
     merged : ndarray of shape (H, W, 3) or (H, W, 4), uint8 or uint16
         What programs show that know no layers.

@@ -1,4 +1,4 @@
-"""What a file says about its pixels: orientation, EXIF and colour profile."""
+"""What a file says about its pixels: orientation, EXIF and color profile."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def has_deep_planes(tags: Tags) -> bool:
 
 
 def alpha_kind(tags: Tags) -> int:
-    """Say whether the channel after the colours is alpha: 0 if not, 1 premultiplied, 2 straight."""
+    """Say whether the channel after the colors is alpha: 0 if not, 1 premultiplied, 2 straight."""
     kind = int((tags.get(_EXTRA) or (0,))[0])
     return kind if kind in (PREMULTIPLIED, _STRAIGHT) else 0
 

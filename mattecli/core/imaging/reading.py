@@ -94,7 +94,7 @@ def to_srgb(picture: Picture) -> Picture:
     """Give the picture in sRGB, converted from its profile where it has another one.
 
     16 bits stay 16 bits, unless a profile is made of tables, which are applied in 8 bits. A broken
-    profile is no reason to refuse a good picture: its colours are taken as sRGB.
+    profile is no reason to refuse a good picture: its colors are taken as sRGB.
     """
     if not picture.icc or is_srgb(picture.icc):
         return replace(picture, icc=None)
@@ -135,7 +135,7 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
 
 
 def has_alpha(path: Path) -> bool:
-    """Tell whether a picture has an alpha channel or a transparent colour, without decoding it."""
+    """Tell whether a picture has an alpha channel or a transparent color, without decoding it."""
     with opened(path) as file, open_image(file, path) as image:
         return image.has_transparency_data
 

@@ -47,7 +47,7 @@ def encode(
     quality : int, optional
         1 to 100 for JPEG (95 if not given), AVIF (90) and WebP (lossless if not given).
     icc, exif : bytes, optional
-        Profile and metadata to embed; a profile only where there is colour.
+        Profile and metadata to embed; a profile only where there is color.
     dpi : tuple of float, optional
         Dots per inch, horizontal and vertical, which WebP cannot hold.
 
@@ -143,7 +143,7 @@ def _pillow_options(suffix: str, compression: int | None, quality: int | None) -
         return {"compress_level": compression}
     if suffix == ".webp":
         lossless = quality is None
-        # `exact` keeps the colour under transparent pixels, which a cutout needs at its rim.
+        # `exact` keeps the color under transparent pixels, which a cutout needs at its rim.
         options = {"lossless": lossless, "exact": True, "quality": 50 if lossless else quality}
         return options | {"method": 2 if lossless else 4}
     if suffix in (".tiff", ".tif"):

@@ -45,7 +45,7 @@ def plan_composites(
     foreground : Path
         A cutout, a folder of them, or ``-`` for standard input.
     background : str
-        A colour, a picture, or a folder of pictures.
+        A color, a picture, or a folder of pictures.
     pattern : str or None
         Relative path of a result in the folder `out`, with ``{fg}`` and ``{bg}`` for the names of
         its parts; None where `out` is the one result itself.

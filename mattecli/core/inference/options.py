@@ -118,7 +118,7 @@ class OutputOptions:
 
     save: list[Kind] = option(
         [],
-        "What to save: a cutout with straight colours, the alpha matte, the foreground colours, a "
+        "What to save: a cutout with straight colors, the alpha matte, the foreground colors, a "
         "composite over --background, the background without the subject, or a trimap. Repeat for "
         "several; each then gets a folder OUT/<kind>.",
         panel=_RESULTS,
@@ -161,7 +161,7 @@ class OutputOptions:
     )
     background: str | None = option(
         None,
-        "Lay the subject onto a colour, a picture, or its own background, blurred.",
+        "Lay the subject onto a color, a picture, or its own background, blurred.",
         panel=_RESULTS,
         metavar="COLOR|IMAGE|blur[:PX]",
     )
@@ -171,7 +171,7 @@ class OutputOptions:
     )
     keep_metadata: bool = option(
         False,
-        "Keep EXIF and the colour profile instead of converting to sRGB.",
+        "Keep EXIF and the color profile instead of converting to sRGB.",
         panel=_RESULTS,
         flags=("--keep-metadata",),
     )
@@ -259,7 +259,7 @@ class EdgeOptions:
     grow: float = option(
         0.0,
         "Move the edge out by so many pixels, after --shrink; what is added takes on the subject's "
-        "colours.",
+        "colors.",
         panel=_EDGES,
         min=0,
         max=500,

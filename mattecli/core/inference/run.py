@@ -237,9 +237,9 @@ def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predict
 
 
 def decode(job: Job, settings: Settings) -> Picture:
-    """Read a photo as the rest wants it: no transparency in its colours, and sRGB unless kept."""
+    """Read a photo as the rest wants it: no transparency in its colors, and sRGB unless kept."""
     picture = read_picture(_photo_of(job, settings.max_pixels), settings.max_pixels)
-    # Colours meet those of a background in sRGB only.
+    # Colors meet those of a background in sRGB only.
     laid = any(part.outputs.background is not None for _, part in settings.parts())
     if not settings.keep_metadata or laid:
         picture = to_srgb(picture)

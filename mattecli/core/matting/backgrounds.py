@@ -60,7 +60,7 @@ def blurred(scene: np.ndarray, blur: Blur) -> np.ndarray:
     Parameters
     ----------
     scene : ndarray of shape (H, W, 3), uint8 or uint16
-        Without the subject, whose colours would show around it.
+        Without the subject, whose colors would show around it.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def load_background(text: str) -> np.ndarray:
     As everywhere, what is transparent lies on white.
     """
     path = located(text)
-    # What is neither is a misspelt file if it has a suffix, and a misspelt colour if not.
+    # What is neither is a misspelt file if it has a suffix, and a misspelt color if not.
     if is_color(text) or not (path.suffix or path.exists()):
         return parse_color(text)
     if not path.exists():

@@ -31,7 +31,7 @@ def strips(shape: tuple[int, ...]) -> Iterator[Block]:
 def busy_blocks(mask: np.ndarray, side: int) -> Iterator[Block]:
     """Cover all pixels of a uint8 H×W `mask` that are not 0, in rows of `side` pixels.
 
-    Columns come in steps of `side` too; neighbours in a row are given as one block.
+    Columns come in steps of `side` too; neighbors in a row are given as one block.
     """
     height, width = mask.shape
     for top in range(0, height, side):

@@ -15,9 +15,9 @@ _TOLERANCE = 1e-3
 
 
 def solve_closed_form(image: np.ndarray, first: np.ndarray, uncertain: np.ndarray) -> np.ndarray:
-    """Improve a matte where it is uncertain, by the colour line model of closed-form matting.
+    """Improve a matte where it is uncertain, by the color line model of closed-form matting.
 
-    Minimises ``αᵀLα + Σ h(α − first)²`` with the matting Laplacian L of 3x3 windows (Levin et al.,
+    Minimizes ``αᵀLα + Σ h(α − first)²`` with the matting Laplacian L of 3x3 windows (Levin et al.,
     "A Closed-Form Solution to Natural Image Matting", PAMI 2008) and a hold h that is firm where
     the first matte is sure and loose where it is not. L is never built: multiplying by it is the
     same as subtracting a guided filter's output (He et al., "Fast Matting Using Large Kernel

@@ -1,4 +1,4 @@
-"""Alpha as a linear function of colour in every small window: what refinement rests on."""
+"""Alpha as a linear function of color in every small window: what refinement rests on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 class ColorWindows:
     """All square windows of a picture, prepared so that fitting alpha to them is cheap.
 
-    In a window so small that subject and background each have colours on a line, alpha is
-    ``slope · colour + offset`` (Levin et al., "A Closed-Form Solution to Natural Image Matting",
+    In a window so small that subject and background each have colors on a line, alpha is
+    ``slope · color + offset`` (Levin et al., "A Closed-Form Solution to Natural Image Matting",
     PAMI 2008). The fit is a ridge regression, all of it box filters (He et al., "Guided Image
     Filtering", PAMI 2013).
 
@@ -52,7 +52,7 @@ class ColorWindows:
         self._mean_image = np.dstack(means).astype(np.float32)
 
     def mean(self, array: np.ndarray) -> np.ndarray:
-        """Mean of every window, at its centre; H×W or H×W×C of any float type."""
+        """Mean of every window, at its center; H×W or H×W×C of any float type."""
         return cv2.blur(array, (self.side, self.side), borderType=cv2.BORDER_REFLECT)
 
     def fit(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

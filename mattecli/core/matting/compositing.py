@@ -19,7 +19,7 @@ def composite(alpha: Any, foreground: Any, background: Any) -> Any:
         NumPy: H×W, or anything that broadcasts. Torch: anything that broadcasts, such as
         B×1×H×W against B×3×H×W.
     foreground, background : array or tensor
-        Straight (not premultiplied) colours in any range, such as H×W×3, or a single colour of
+        Straight (not premultiplied) colors in any range, such as H×W×3, or a single color of
         shape (3,). An H×W `alpha` in NumPy is spread over their channels.
 
     Returns
@@ -28,7 +28,7 @@ def composite(alpha: Any, foreground: Any, background: Any) -> Any:
         The composite, in the range of `foreground` and `background`.
     """
     if isinstance(alpha, np.ndarray) and alpha.ndim == 2:
-        colour_axes = max(np.ndim(foreground), np.ndim(background))
-        if colour_axes in (1, 3):
+        color_axes = max(np.ndim(foreground), np.ndim(background))
+        if color_axes in (1, 3):
             alpha = alpha[..., None]
     return alpha * foreground + (1 - alpha) * background

@@ -42,7 +42,7 @@ class Edges:
 
 
 def corrected(alpha: np.ndarray, edges: Edges) -> np.ndarray:
-    """Drop islands and fill holes: which pixels are the subject's, and so whose colours count.
+    """Drop islands and fill holes: which pixels are the subject's, and so whose colors count.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def corrected(alpha: np.ndarray, edges: Edges) -> np.ndarray:
 
 
 def shaped(alpha: np.ndarray, edges: Edges) -> np.ndarray:
-    """Move, harden and soften the edge of a matte; its colours stay those of the subject.
+    """Move, harden and soften the edge of a matte; its colors stay those of the subject.
 
     Parameters
     ----------

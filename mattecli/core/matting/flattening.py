@@ -1,4 +1,4 @@
-"""Pictures with transparency, laid onto a colour."""
+"""Pictures with transparency, laid onto a color."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mattecli.core.matting.compositing import composite
 
 
 def flatten(picture: Picture, matte_color: np.ndarray) -> np.ndarray:
-    """Lay a picture that has an alpha channel onto a colour; others pass unchanged.
+    """Lay a picture that has an alpha channel onto a color; others pass unchanged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Foreground colour estimation: the colour a subject would have without its old background."""
+"""Foreground color estimation: the color a subject would have without its old background."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def estimate_foreground(
     alpha : float32 H×W, range [0, 1]
         Its matte.
     method : {"multilevel", "blur-fusion"}
-        ``multilevel`` minimises the energy of Germer et al., "Fast Multi-Level Foreground
+        ``multilevel`` minimizes the energy of Germer et al., "Fast Multi-Level Foreground
         Estimation", 2020 (arXiv 2006.14970), up to half the size, and at full size changes the
-        colours found there as little as makes them add up to the image. ``blur-fusion`` is the
-        quick approximation of Forte and Pitié, "Approximate Fast Foreground Colour Estimation",
+        colors found there as little as makes them add up to the image. ``blur-fusion`` is the
+        quick approximation of Forte and Pitié, "Approximate Fast Foreground Color Estimation",
         ICIP 2021.
 
     Returns
@@ -75,14 +75,14 @@ def estimate_foreground(
 
 
 def extend_foreground(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Replace the colour of fully transparent pixels by that of the nearest visible ones, blurred.
+    """Replace the color of fully transparent pixels by that of the nearest visible ones, blurred.
 
     What a file holds there is often black, which would darken the rim when it is resampled.
 
     Parameters
     ----------
     color : uint8 or uint16 H×W×3
-        Straight (not premultiplied) colour.
+        Straight (not premultiplied) color.
     alpha : uint8 or uint16 H×W
         Its matte.
 
@@ -109,7 +109,7 @@ def extend_foreground(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """From coarse to fine: enlarge the colours of the level below, then make them fit this one."""
+    """From coarse to fine: enlarge the colors of the level below, then make them fit this one."""
     whole, dtype = image, image.dtype
     levels = [(image, alpha)]
     while max(levels[-1][1].shape) > _COARSEST_SIZE:
@@ -152,13 +152,13 @@ def _unmix(
     background: np.ndarray,
     wanted: int,
 ) -> list[np.ndarray]:
-    """Enlarge the colours F' and B' of the level below, and make them add up to this level's image.
+    """Enlarge the colors F' and B' of the level below, and make them add up to this level's image.
 
     Of all F and B with ``αF + (1−α)B = I`` these are nearest to F' and B' ::
 
         r = (I − αF' − (1−α)B') / (α² + (1−α)²),   F = F' + αr,   B = B' + (1−α)r
 
-    Neighbours have no say, so a block at a time is done. With `wanted` 1 there is no B.
+    Neighbors have no say, so a block at a time is done. With `wanted` 1 there is no B.
     """
     results = [np.empty_like(image) for _ in range(wanted)]
     for block in blocks(alpha.shape, *_BLOCK):
@@ -202,7 +202,7 @@ def _snapped(alpha: np.ndarray) -> np.ndarray:
 
 
 def _mean_color(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Mean colour as a picture of one pixel; the plain mean where there is no weight."""
+    """Mean color as a picture of one pixel; the plain mean where there is no weight."""
     weight = weight + np.float32(1e-6)
     return (np.einsum("hwc,hw->c", image, weight) / weight.sum()).reshape(1, 1, 3)
 
@@ -236,16 +236,16 @@ def _relax(
 ) -> None:
     """Red-black over-relaxation of the energy at the `unknown` pixels, in place.
 
-    The energy of a pixel i with neighbours j is ``|αF + (1−α)B − I|²`` plus the sum over j of
-    ``w_ij (|F_i − F_j|² + |B_i − B_j|²)`` with ``w_ij = ε + |α_i − α_j|``. For fixed neighbours,
+    The energy of a pixel i with neighbors j is ``|αF + (1−α)B − I|²`` plus the sum over j of
+    ``w_ij (|F_i − F_j|² + |B_i − B_j|²)`` with ``w_ij = ε + |α_i − α_j|``. For fixed neighbors,
     with their weighted means F' and B' and W = Σ w_ij, its minimum is ::
 
         r = (I − αF' − (1−α)B') / (α² + (1−α)² + W),   F = F' + αr,   B = B' + (1−α)r
 
-    Neighbours always have the other colour of a chessboard, so one half is updated at once.
+    Neighbors always have the other color of a chessboard, so one half is updated at once.
     """
-    # Only these pixels and their neighbours are looked at. They are numbered so that those updated
-    # together follow one another: they are a slice, and only their neighbours are gathered.
+    # Only these pixels and their neighbors are looked at. They are numbered so that those updated
+    # together follow one another: they are a slice, and only their neighbors are gathered.
     pixels = np.flatnonzero(unknown)
     rows, columns = np.divmod(pixels, alpha.shape[1])
     is_black = ((rows + columns) & 1).astype(bool)
@@ -261,8 +261,8 @@ def _relax(
     colors, given = colors[:6], colors[6:]
     systems = _systems(halves, number, alpha.reshape(-1)[active], alpha.shape)
     for _ in range(sweeps):
-        for part, neighbours, weights, a, gain in systems:
-            mean = _weighted_mean(colors, neighbours, weights)
+        for part, neighbors, weights, a, gain in systems:
+            mean = _weighted_mean(colors, neighbors, weights)
             rest = (given[:, part] - composite(a, mean[:3], mean[3:])) * gain
             mean[:3] += a * rest
             mean[3:] += (1 - a) * rest
@@ -319,10 +319,10 @@ def _systems(
 
 
 def _weighted_mean(
-    planes: np.ndarray, neighbours: list[np.ndarray], weights: list[np.ndarray]
+    planes: np.ndarray, neighbors: list[np.ndarray], weights: list[np.ndarray]
 ) -> np.ndarray:
     # Every index is valid; in this mode none is checked.
-    values = (planes.take(j, axis=1, mode="clip") for j in neighbours)
+    values = (planes.take(j, axis=1, mode="clip") for j in neighbors)
     return sum(np.multiply(value, w, out=value) for value, w in zip(values, weights, strict=True))
 
 

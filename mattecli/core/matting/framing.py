@@ -127,7 +127,7 @@ class PlacedSubject(Subject):
         )
         if framing.align == "bottom":
             top = max(0.0, frame[0] * (1 - framing.room) - size[0] * self.enlarged)
-        # What is beside the subject's box has colours too, so that no black is mixed into its rim.
+        # What is beside the subject's box has colors too, so that no black is mixed into its rim.
         window = _window(box, subject.box, (top, left), frame, self.enlarged)
         target, source, taken = _target(box, window, (top, left), frame, self.enlarged)
         alpha = np.zeros(frame, np.float32)

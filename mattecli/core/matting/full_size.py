@@ -45,7 +45,7 @@ def full_size_alpha(
     Parameters
     ----------
     picture : Picture
-        Where it has an alpha channel, its colours are those that `flatten` gave it.
+        Where it has an alpha channel, its colors are those that `flatten` gave it.
     found : NetworkMatte
     level
         See `refine`.

@@ -1,4 +1,4 @@
-"""Making a cutout look at home on its new background: colours that match, and a shadow."""
+"""Making a cutout look at home on its new background: colors that match, and a shadow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 # green, only into somebody who stands in green light.
 _SHARE = 0.5
 _MOST_LIGHT, _MOST_TINT = 12.0, 10.0
-# What is more colourful than this tells little about the light and counts less and less.
+# What is more colorful than this tells little about the light and counts less and less.
 _COLOURFUL = 12.0
 # Shadow on the ground, in parts of the subject's height: how flat it lies, how soft it is.
 _FLATNESS, _SOFTNESS = 0.10, 0.025
@@ -23,14 +23,14 @@ def match_color(color: np.ndarray, alpha: np.ndarray, background: np.ndarray) ->
 
     Mean lightness and tint in CIELAB go half of the way towards the background's, the cutout's
     pixels counting by their alpha (after Reinhard et al., "Color Transfer between Images", 2001).
-    Unlike there, lightness follows a curve that leaves black and white where they are, colourful
-    pixels hardly count for the tint, since they show their own colour rather than the light's, and
+    Unlike there, lightness follows a curve that leaves black and white where they are, colorful
+    pixels hardly count for the tint, since they show their own color rather than the light's, and
     both steps are limited: 12 units of lightness, 10 of tint.
 
     Parameters
     ----------
     color : float32 ndarray of shape (H, W, 3), sRGB in [0, 1]
-        Straight colours of the cutout.
+        Straight colors of the cutout.
     alpha : float32 ndarray of shape (H, W), in [0, 1]
     background : float32 ndarray of shape (h, w, 3), sRGB in [0, 1]
 
@@ -58,7 +58,7 @@ def match_color(color: np.ndarray, alpha: np.ndarray, background: np.ndarray) ->
 
 
 def _light(lab: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
-    """Give mean lightness, and the mean chroma of the pixels that are not colourful themselves."""
+    """Give mean lightness, and the mean chroma of the pixels that are not colorful themselves."""
     chroma = lab[..., 1:]
     neutral = weight / (1 + (chroma**2).sum(axis=-1) / _COLOURFUL**2)
     tint = (chroma * neutral[..., None]).sum(axis=(0, 1), dtype=np.float64) / neutral.sum()

@@ -33,7 +33,7 @@ class Layout:
     linear : bool
         Mix amounts of light rather than sRGB values.
     match, shadow : bool
-        Adapt the cutout's colours to what it is laid on; draw a shadow where it stands.
+        Adapt the cutout's colors to what it is laid on; draw a shadow where it stands.
     """
 
     canvas: str = "foreground"
@@ -46,14 +46,14 @@ class Layout:
 
 
 def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarray:
-    """Lay a cutout with straight colours onto a background.
+    """Lay a cutout with straight colors onto a background.
 
     Parameters
     ----------
     cutout : Picture
         With alpha.
     background : ndarray
-        A colour as float32 of shape (3,) in [0, 1], whose frame is that of the cutout, or a
+        A color as float32 of shape (3,) in [0, 1], whose frame is that of the cutout, or a
         picture as uint8 or uint16 of shape (H, W, 3).
 
     Returns
@@ -105,7 +105,7 @@ def check_transparent(cutout: Picture, name: object = "the cutout") -> None:
 def _resize_cutout(
     color: np.ndarray, alpha: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Resize colour and alpha; transparent pixels lend none of their colour to their neighbours."""
+    """Resize color and alpha; transparent pixels lend none of their color to their neighbors."""
     if alpha.shape == size:
         return color, alpha
     weighted = resize(color * alpha[..., None], *size)

@@ -36,7 +36,7 @@ class OutputSpec:
     bits : int
         8 or 16 per channel.
     background : ndarray, Blur or None
-        For composites: a colour of shape (3,), float32 in [0, 1], a picture of shape (H, W, 3),
+        For composites: a color of shape (3,), float32 in [0, 1], a picture of shape (H, W, 3),
         uint8 or uint16, or the photo's own.
     crop : float or None
         Crop to the subject, with a margin of this share of its longer side; None keeps the frame.
@@ -74,7 +74,7 @@ class AlphaOutput:
 
 
 class CutoutOutput:
-    """Straight colours and alpha; colours far from the subject are cleared.
+    """Straight colors and alpha; colors far from the subject are cleared.
 
     Its `shadow` is black, and as transparent as it is light.
     """
@@ -110,7 +110,7 @@ class CutoutOutput:
 
 
 class ForegroundOutput:
-    """Colours alone, continued over the whole frame."""
+    """Colors alone, continued over the whole frame."""
 
     def render(self, subject: Subject) -> np.ndarray:
         """Give an ndarray of shape (H, W, 3)."""
@@ -161,12 +161,12 @@ class CompositeOutput:
 
 
 def _color_of(background: np.ndarray | Blur) -> np.ndarray | None:
-    """Give the background if it is a colour."""
+    """Give the background if it is a color."""
     return None if isinstance(background, Blur) or background.ndim == 3 else background
 
 
 class BackgroundOutput:
-    """The scene without the subject: its colours free of the subject's, its alpha inverted."""
+    """The scene without the subject: its colors free of the subject's, its alpha inverted."""
 
     def render(self, subject: Subject) -> np.ndarray:
         """Give an ndarray of shape (H, W, 4)."""
@@ -193,7 +193,7 @@ OUTPUTS: dict[str, Callable[[OutputSpec], Output]] = {
 KINDS = tuple(OUTPUTS)
 #: Those that need a format with transparency.
 TRANSPARENT = frozenset({"cutout", "background"})
-#: Those that hold numbers and no colours.
+#: Those that hold numbers and no colors.
 GREY = frozenset({"alpha", "trimap"})
 
 
@@ -209,7 +209,7 @@ def render_outputs(color: np.ndarray, alpha: np.ndarray, spec: OutputSpec) -> di
     -------
     dict of ndarray
         For each kind an image of 8 or 16 bits: those of `GREY` have one channel, those of
-        `TRANSPARENT` are RGBA with straight colour, the others RGB.
+        `TRANSPARENT` are RGBA with straight color, the others RGB.
     """
     return render(Subject.of(color, alpha, spec.bits, spec.edges), spec)
 
@@ -229,7 +229,7 @@ def render(subject: Subject, spec: OutputSpec) -> dict[str, np.ndarray]:
 def layers_of(
     subject: Subject, spec: OutputSpec, kind: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give what a file with layers is made of: what is behind, the subject's colours, and alpha.
+    """Give what a file with layers is made of: what is behind, the subject's colors, and alpha.
 
     Behind a cutout is its photo, which a subject on a canvas has left, so that white takes its
     place there; behind a composite is its background.
@@ -266,7 +266,7 @@ def make_trimap(alpha: np.ndarray) -> np.ndarray:
 
 
 def extend_to_frame(inner: np.ndarray, box: Block, frame: tuple[int, int]) -> np.ndarray:
-    """Continue the colours at the edge of the box to the whole frame (height, width)."""
+    """Continue the colors at the edge of the box to the whole frame (height, width)."""
     (top, bottom), (left, right) = (
         (part.start, length - part.stop) for part, length in zip(box, frame, strict=True)
     )

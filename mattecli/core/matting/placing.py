@@ -72,7 +72,7 @@ def fitted_size(
 def fill_frame(
     picture: np.ndarray, frame: tuple[int, int], fit: str = "cover", color: np.ndarray | None = None
 ) -> np.ndarray:
-    """Make an H×W×3 `picture` of any type into one of exactly the frame's (height, width), centred.
+    """Make an H×W×3 `picture` of any type into one of the frame's (height, width), centered.
 
     What ``cover`` leaves over is cut off, what ``contain`` leaves open shows `color` (black).
     """

@@ -37,7 +37,7 @@ def refine(
     """Bring a matte to the size of its photo.
 
     ``none`` enlarges it by cubic interpolation. ``fast`` takes alpha for a linear function of
-    colour within every window, finds these functions at half the network's size and applies them to
+    color within every window, finds these functions at half the network's size and applies them to
     the full-size photo, so that edges and hair come back at the photo's own sharpness: the fast
     guided filter of He and Sun (arXiv 1505.00996).
     ``best`` then solves the uncertain pixels anew by closed-form matting at up to a megapixel. In
@@ -178,15 +178,15 @@ def _guided_upsample(
     height, width = color.shape[:2]
     alpha = resize(matte, height, width)
     half = tuple((side + 1) // 2 for side in matte.shape)
-    # Alpha is slope · colour + offset; the last layer says how far the matte is uncertain.
+    # Alpha is slope · color + offset; the last layer says how far the matte is uncertain.
     layers = np.zeros((5, *half), np.float32)
     layers[4] = resize(_uncertainty(matte), *half)
     guide = to_unit(resize(color if network_input is None else network_input, *half))
     reduced = resize(matte, *half)
-    # Interpolation at a pixel that is uncertain reaches to its neighbours.
+    # Interpolation at a pixel that is uncertain reaches to its neighbors.
     needed = cv2.dilate((layers[4] > 0).view(np.uint8), np.ones((3, 3), np.uint8))
     for block in busy_blocks(needed, _BLOCK):
-        # A fit depends on colours that are two radii away.
+        # A fit depends on colors that are two radii away.
         outer, inner = grown(block, 2 * _RADIUS, half)
         slope, offset = ColorWindows(guide[outer], _RADIUS, _FLAT_CONTRAST).fit(reduced[outer])
         layers[:3, block[0], block[1]] = slope[inner].transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""The subject of a photo: its matte, its colours, and where in the photo it is."""
+"""The subject of a photo: its matte, its colors, and where in the photo it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mattecli.core.matting.blocks import Block
 from mattecli.core.matting.edges import Edges, corrected, shaped
 from mattecli.core.matting.foreground import estimate_foreground
 
-#: Colour is kept under transparent pixels this far from the subject, in pixels, so that resampling
+#: Color is kept under transparent pixels this far from the subject, in pixels, so that resampling
 #: a cutout mixes in no black; farther out it is cleared, which hides the old background and packs
 #: well.
 RIM = 8
@@ -26,11 +26,11 @@ class Subject:
     ----------
     color : ndarray of shape (H, W, 3), uint8 or uint16
     matte : float32 ndarray of shape (H, W), in [0, 1]
-        What tells the subject's colours from those behind it.
+        What tells the subject's colors from those behind it.
     bits : int
         8 or 16 per channel of the outputs.
     alpha : float32 ndarray of shape (H, W), in [0, 1], optional
-        What shows of the subject, if it is not the matte; beyond it the subject's colours go on.
+        What shows of the subject, if it is not the matte; beyond it the subject's colors go on.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Subject:
 
     @cached_property
     def foreground(self) -> np.ndarray:
-        """Colours without their old background, in the box: ndarray of shape (h, w, 3)."""
+        """Colors without their old background, in the box: ndarray of shape (h, w, 3)."""
         color = to_8_bit(self.color) if self.bits == 8 else to_16_bit(self.color)
         return estimate_foreground(color[self.box], self.matte[self.box])
 

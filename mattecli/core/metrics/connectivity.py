@@ -59,7 +59,7 @@ def steps_survived(p: np.ndarray, t: np.ndarray) -> np.ndarray:
     for step in range(1, highest + 1):
         # A threshold that no pixel falls short of leaves the component as it was.
         if step == 1 or population[step] != population[step - 1]:
-            # Flooding from one pixel is ten times as fast as labelling everything, and proves
+            # Flooding from one pixel is ten times as fast as labeling everything, and proves
             # itself: a component of more than half the pixels is the largest.
             body, area = _component_around(seed, reached, step)
             if 2 * area <= population[step]:

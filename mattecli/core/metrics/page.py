@@ -88,7 +88,7 @@ def write_page(
 def error_map(
     prediction: np.ndarray, truth: np.ndarray, region: np.ndarray | None, height: int, width: int
 ) -> np.ndarray:
-    """Colour where a prediction is wrong: red too opaque, blue too clear, white right.
+    """Color where a prediction is wrong: red too opaque, blue too clear, white right.
 
     Strength grows with the square root of the error, so that faint veils show; pixels that do not
     count are grey.

@@ -199,7 +199,7 @@ def _prepare_worker() -> None:
 def _in_batches(
     results: Iterable[tuple[Job, Any]], device: torch.device
 ) -> Iterator[tuple[Job, Scored | MatteError]]:
-    """Score neighbours of one size and depth together on the device."""
+    """Score neighbors of one size and depth together on the device."""
     batch: list[tuple[Job, tuple]] = []
     for job, result in results:
         if isinstance(result, MatteError):
