@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import onnxruntime
@@ -166,14 +168,19 @@ def scene(count: int, size: int = 48) -> tuple[torch.Tensor, torch.Tensor, torch
     return alpha.expand(count, 3, size, size).clone(), alpha, known
 
 
-def simulate(share: float, seed: int = 0, count: int = 200) -> torch.Tensor:
+def simulate(
+    share: float,
+    seed: int = 0,
+    count: int = 200,
+    coarse: Callable[[torch.Tensor], torch.Tensor] = lambda reduced: reduced[:, :1],
+) -> torch.Tensor:
     image, alpha, known = scene(count)
     return simulate_guidance(
         image,
         alpha,
         known,
         share=share,
-        coarse=lambda reduced: reduced[:, :1],
+        coarse=coarse,
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -209,6 +216,20 @@ def test_the_earlier_alpha_is_like_the_truth():
     given = earlier.flatten(1).any(dim=1)
     error = ((earlier + 1) / 2 - alpha).abs().flatten(1).mean(dim=1)[given]
     assert error.median() < 0.1 < error.max(), "mostly near, sometimes badly wrong"
+
+
+def test_points_stand_where_the_earlier_alpha_is_wrong():
+    def without_the_right_half(reduced: torch.Tensor) -> torch.Tensor:
+        alpha = reduced[:, :1].clone()
+        alpha[..., alpha.shape[-1] // 2 :] = 0
+        return alpha
+
+    guidance = simulate(1, count=800, coarse=without_the_right_half)
+    earlier, hints = guidance[:, 0], guidance[:, 1]
+    corrected = (earlier[..., 26:] == -1).all(-1).all(-1) & (hints > 0).any(-1).any(-1)
+    assert corrected.sum() >= 40
+    of_subject = (hints[corrected] > 0).float().sum(dim=1)
+    assert of_subject[:, 22:].sum() > 3 * of_subject[:, :22].sum()
 
 
 def test_simulation_is_determined_by_its_generator():

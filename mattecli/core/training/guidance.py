@@ -16,9 +16,13 @@ from mattecli.core.network.config import MULTIPLE
 
 # Shares among the samples that are guided: the network's own alpha of a coarser pass, a spoiled
 # truth, hints alone, and hints over a spoiled alpha; the rest are hints over a coarse one.
-_COARSE, _SPOILED, _HINTS, _HINTS_OVER_SPOILED = 0.5, 0.2, 0.15, 0.05
+_COARSE, _SPOILED, _HINTS, _HINTS_OVER_SPOILED = 0.45, 0.15, 0.1, 0.1
 # Sizes of the coarse pass, as shares of the sample's.
 _COARSE_SIZES = (0.4, 0.7)
+# Where less than this share of a picture is wrong, points may stand anywhere.
+_SMALLEST_MISTAKE = 0.002
+# Of so many random places of a region, a point takes the one that is farthest from its border.
+_CANDIDATES = 6
 
 
 def simulate_guidance(
@@ -72,7 +76,8 @@ def simulate_guidance(
         if _COARSE <= kind[number] < first_hint or over_spoiled[number]:
             guidance[number, 0] = 2 * _spoil(truth, generator) - 1
         if kind[number] >= first_hint:
-            guidance[number, 1] = _hint(truth, mask, generator)
+            drawn = (guidance[number, 0] + 1) / 2 if kind[number] >= first_hint + _HINTS else None
+            guidance[number, 1] = _hint(truth, mask, drawn, generator)
     return guidance
 
 
@@ -103,12 +108,18 @@ def _blobs(alpha: Tensor, generator: torch.Generator) -> Tensor:
     return noise > 0.85
 
 
-def _hint(alpha: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
-    """Mark points or a trimap of an HxW alpha, or what lies outside of a box around it."""
+def _hint(
+    alpha: Tensor, known: Tensor, earlier: Tensor | None, generator: torch.Generator
+) -> Tensor:
+    """Mark points or a trimap of an HxW alpha, or what lies outside of a box around it.
+
+    Where there is an `earlier` alpha, points stand where it is wrong, as people set them.
+    """
     subject, background = (alpha > 0.95) & (known > 0), (alpha < 0.05) & (known > 0)
     hints = torch.zeros_like(alpha)
     kind = float(torch.rand((), generator=generator))
-    if kind < 0.2 and subject.any():
+    boxes, trimaps = (0.2, 0.4) if earlier is None else (0.1, 0.15)
+    if kind < boxes and subject.any():
         # Nothing soft and nothing unknown lies outside of the box.
         inside = ~background
         rows, columns = inside.any(dim=1).nonzero()[:, 0], inside.any(dim=0).nonzero()[:, 0]
@@ -118,7 +129,7 @@ def _hint(alpha: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
         hints -= 1
         hints[max(0, top) : bottom + 1, max(0, left) : right + 1] = 0
         return hints
-    if kind < 0.4:
+    if kind < trimaps:
         reach = 1 + 2 * int(
             (0.01 + 0.05 * float(torch.rand((), generator=generator))) * max(alpha.shape)
         )
@@ -126,14 +137,27 @@ def _hint(alpha: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
             (~(subject | background)).float()[None, None], reach, stride=1, padding=reach // 2
         )[0, 0]
         return (subject.float() - background.float()) * (1 - unknown)
+    wrong = torch.ones_like(subject) if earlier is None else (earlier - alpha).abs() > 0.4
+    if (wrong & (subject | background)).float().mean() < _SMALLEST_MISTAKE:
+        wrong = torch.ones_like(subject)
     for where, value in ((subject, 1.0), (background, -1.0)):
         for _ in range(int(torch.randint(0, 4, (), generator=generator))):
-            places = where.nonzero()
-            if not len(places):
+            if not (where & wrong).any():
                 break
-            row, column = places[int(torch.randint(len(places), (), generator=generator))].tolist()
+            row, column = _middle(where & wrong, generator)
             radius = (0.01 + 0.03 * float(torch.rand((), generator=generator))) * max(alpha.shape)
             y = torch.arange(alpha.shape[0], device=alpha.device)[:, None] - row
             x = torch.arange(alpha.shape[1], device=alpha.device) - column
             hints = torch.where((y * y + x * x < radius**2) & where, value, hints)
     return hints
+
+
+def _middle(where: Tensor, generator: torch.Generator) -> tuple[int, int]:
+    """Draw a place (row, column) of an HxW mask, far from its border rather than near it."""
+    places = where.nonzero()
+    drawn = torch.randint(len(places), (_CANDIDATES,), generator=generator)
+    candidates = places[drawn.to(places.device)]
+    reach = 1 + 2 * (max(where.shape) // 32)
+    depth = functional.avg_pool2d(where[None, None].float(), reach, stride=1, padding=reach // 2)
+    row, column = candidates[depth[0, 0][tuple(candidates.T)].argmax()].tolist()
+    return row, column
