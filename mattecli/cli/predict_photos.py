@@ -61,7 +61,7 @@ def predict_photos(
     run = task.run
     silent = run.quiet or run.json_log or not is_main_process()
     with (
-        Report(run.report, sys.stderr if run.json_log else None) as log,
+        Report(run.report, sys.stderr if run.json_log else None, resumes=not run.overwrite) as log,
         progress(quiet=silent) as bar,
         graceful_shutdown() as stopped,
     ):

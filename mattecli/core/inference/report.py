@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from mattecli.core.inference.pipeline import Outcome
+from mattecli.core.inference.report_lines import EarlierLines
 from mattecli.core.plain_text import to_json_line
+from mattecli.core.ranks import rank_and_world
 from mattecli.core.storage import clear_errors
 
 #: Key of `Report.count` for photos of a low confidence, whatever their status.
@@ -31,19 +34,31 @@ class Report:
         File to append to.
     stream : TextIO, optional
         Stream that gets the same lines.
+    resumes : bool
+        Whether the file goes on with the lines of earlier runs: what is skipped gets a line only
+        where there is none, and others replace the line that there was; see `EarlierLines`.
     """
 
-    def __init__(self, path: Path | None = None, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, path: Path | None = None, stream: TextIO | None = None, *, resumes: bool = False
+    ) -> None:
         self.count: Counter[str] = Counter()
         self._stream = stream
         self._file = None
+        self._earlier: EarlierLines | None = None
         if path is not None:
             with clear_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
+                if resumes and path.is_file():
+                    # A file that several processes append to must not be put in another's place.
+                    self._earlier = EarlierLines(path, tidies=rank_and_world()[1] == 1)
+                is_mid_line = _ends_mid_line(path)
                 # Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
                 self._file = path.open(
                     "a", encoding="utf-8", errors="backslashreplace", buffering=1
                 )
+                if is_mid_line:  # a process was killed, or the disk was full
+                    self._file.write("\n")
 
     def add(self, outcome: Outcome) -> None:
         """Take note of how a photo ended."""
@@ -52,26 +67,16 @@ class Report:
             self.count[DOUBTFUL_COUNT] += 1
         if self._file is None and self._stream is None:
             return
-        assessment = outcome.assessment
-        line = {
-            "input": outcome.job.name,
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "warnings": list(outcome.warnings),
-            "outputs": {kind: str(path) for kind, path in outcome.job.outputs.items()}
-            if outcome.status != "failed"
-            else {},
-            "seconds": round(outcome.seconds, 3),
-            "width": outcome.size[0] if outcome.size else None,
-            "height": outcome.size[1] if outcome.size else None,
-            "subject": round(assessment.subject, 6) if assessment else None,
-            "confidence": round(assessment.confidence, 3) if assessment else None,
-        }
+        line = _line_of(outcome)
         if self._stream:
             plain = "utf" not in (getattr(self._stream, "encoding", None) or "ascii").lower()
             print(to_json_line(line, ascii_only=plain), file=self._stream, flush=True)
         if self._file is None:
             return
+        if self._earlier is not None:
+            if outcome.status == "skipped" and self._earlier.tell_of(line):
+                return
+            self._earlier.add(line, _outputs_of(outcome))
         with clear_errors(self._file.name):
             self._file.write(to_json_line(line) + "\n")
 
@@ -81,6 +86,37 @@ class Report:
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
+            with clear_errors(self._file.name):
+                if self._earlier is not None:
+                    self._earlier.close()
+
+
+def _ends_mid_line(path: Path) -> bool:
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
+
+
+def _outputs_of(outcome: Outcome) -> dict[str, str]:
+    return {kind: str(path) for kind, path in outcome.job.outputs.items()}
+
+
+def _line_of(outcome: Outcome) -> dict[str, Any]:
+    assessment = outcome.assessment
+    return {
+        "input": outcome.job.name,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "warnings": list(outcome.warnings),
+        "outputs": _outputs_of(outcome) if outcome.status != "failed" else {},
+        "seconds": round(outcome.seconds, 3),
+        "width": outcome.size[0] if outcome.size else None,
+        "height": outcome.size[1] if outcome.size else None,
+        "subject": round(assessment.subject, 6) if assessment else None,
+        "confidence": round(assessment.confidence, 3) if assessment else None,
+    }
 
 
 def summary(count: Counter[str], seconds: float, passed_over: Counter[str]) -> str:
