@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -55,3 +56,13 @@ class Squares:
 
     def received(self, item: int | str, answer: int) -> int:
         return answer
+
+
+class Elsewhere:
+    """An executor that does as a cluster does: tasks and items travel, answers come backwards."""
+
+    def run(self, task, items: Iterable, stopped: Callable[[], bool] = bool) -> Iterator:
+        engine = pickle.loads(pickle.dumps(task)).open(1)
+        for item in reversed(list(items)):
+            answer = engine.do(pickle.loads(pickle.dumps(item)))
+            yield task.received(item, pickle.loads(pickle.dumps(answer)))

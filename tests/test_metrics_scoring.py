@@ -11,7 +11,8 @@ from mattecli.core.imaging.writing import write_image
 from mattecli.core.metrics import score
 from mattecli.core.metrics.batched import score_batch
 from mattecli.core.metrics.matching import Entry
-from mattecli.core.metrics.scoring import Job, score_jobs
+from mattecli.core.metrics.score_task import score_jobs
+from mattecli.core.metrics.scoring import Job
 
 DATA = Path(__file__).parent / "data" / "metrics"
 KINDS = ("pred", "gt", "trimap")

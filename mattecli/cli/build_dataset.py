@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mattecli.cli.cluster import check_cluster, chosen_executor
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.dataset_options import (
     Placement,
@@ -15,8 +16,10 @@ from mattecli.cli.dataset_options import (
     choose_recipe,
     find_roots,
 )
+from mattecli.cli.option_groups import with_options
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
+from mattecli.core.inference.options import ClusterOptions
 from mattecli.core.objects.paths import located
 from mattecli.core.objects.stores import check_writable
 from mattecli.core.plain_text import cell
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     {"out": Path("set")},
     {},
 )
+@with_options(cluster=ClusterOptions)
 def build_dataset(
     out: Annotated[
         Path | None,
@@ -107,12 +111,6 @@ def build_dataset(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes.", show_default="one a core")
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|ADDRESS|local:N", help="Make the samples on the workers of a Ray cluster."
-        ),
-    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made and what it needs.")
     ] = False,
@@ -153,6 +151,8 @@ def build_dataset(
         typer.Option(metavar="FILE", help="Draw a contact sheet of the set built or checked."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    *,
+    cluster: ClusterOptions,
 ) -> None:
     """Build a training or test set: foregrounds on backgrounds, with true mattes.
 
@@ -163,6 +163,8 @@ def build_dataset(
 
     workers = workers or usable_cores()
     check_task(out, check, from_photos, foregrounds, alphas, photos, backgrounds, raw)
+    builds = check is None and from_photos is None
+    check_cluster(cluster, unfit="" if builds else "makes samples, and no other work")
     if check is not None:
         _check(located(check), sheet, workers, quiet)
         return
@@ -176,8 +178,6 @@ def build_dataset(
     from mattecli.core.dataset.builder import Builder
     from mattecli.core.dataset.material import gather
     from mattecli.core.dataset.plan import plan
-    from mattecli.core.executing.executor import executor_for
-    from mattecli.core.executing.tasks import ClusterPlan
     from mattecli.core.ranks import rank_and_world
 
     chosen = choose_recipe(
@@ -192,9 +192,7 @@ def build_dataset(
         _show_plan(builder, material, samples)
         return
     rank, ranks = rank_and_world()
-    executor = executor_for(
-        None if cluster is None else ClusterPlan(cluster, uses_gpu=builder.device != "cpu")
-    )
+    executor = chosen_executor(cluster, uses_gpu=builder.device != "cpu")
     _build(builder, samples, workers, rank, ranks, quiet, executor)
     if sheet is not None and rank == 0:
         _draw_sheet(out, sheet)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mattecli.cli.cluster import check_cluster, chosen_executor
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.destination import (
     FormatOption,
@@ -16,9 +17,10 @@ from mattecli.cli.destination import (
     is_folder,
     result_suffix,
 )
+from mattecli.cli.option_groups import with_options
 from mattecli.cli.status import ExitStatus
 from mattecli.core.errors import MatteError
-from mattecli.core.inference.options import Format
+from mattecli.core.inference.options import ClusterOptions, Format
 from mattecli.core.objects.paths import located
 from mattecli.core.plain_text import in_one_line
 
@@ -83,6 +85,7 @@ def _check(foreground: str, background: str, out: str | None, image_format: Form
     {"foreground": "cutout.png", "background": "white"},
     {"foreground": ".", "background": "white"},
 )
+@with_options(cluster=ClusterOptions)
 def composite(
     foreground: Annotated[
         str,
@@ -169,13 +172,15 @@ def composite(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
     ] = False,
+    *,
+    cluster: ClusterOptions,
 ) -> None:
     """Lay cutouts onto a color or other pictures.
 
     Folders give every cutout on every background. 16-bit cutouts give 16-bit results where the
     format can hold them.
     """
-    from mattecli.core.inference.composite_run import compose_all, plan_composites
+    from mattecli.core.inference.composite_run import CompositeTask, plan_composites
     from mattecli.core.matting.layout import Layout
     from mattecli.core.matting.placing import parse_position
     from mattecli.core.progress import progress
@@ -183,6 +188,8 @@ def composite(
     started = time.perf_counter()
     _check(foreground, background, out, image_format)
     out, suffix, several, into_folder = _place_of(foreground, background, out, image_format)
+    is_piped = "-" in (foreground, out)
+    check_cluster(cluster, unfit="takes files and stores, not pipes" if is_piped else "")
     layout = Layout(
         canvas.value,
         fit.value if fit else None,
@@ -201,15 +208,14 @@ def composite(
     )
     failed = 0
     with progress(total=len(jobs), quiet=quiet) as bar:
-
-        def warn(text: str) -> None:
-            bar.write(in_one_line(f"matte: warning: {text}"), file=sys.stderr)
-
-        for error in compose_all(jobs, layout, suffix, quality, warn):
+        task = CompositeTask(layout, suffix, quality)
+        for composed in chosen_executor(cluster).run(task, jobs):
             bar.update()
-            if error:
+            for note in composed.notes:
+                bar.write(in_one_line(f"matte: warning: {note}"), file=sys.stderr)
+            if composed.error:
                 failed += 1
-                bar.write(in_one_line(f"matte: {error}"), file=sys.stderr)
+                bar.write(in_one_line(f"matte: {composed.error}"), file=sys.stderr)
     if not quiet:
         parts = f"{len(jobs) - failed} done" + (f", {failed} failed" if failed else "")
         typer.echo(f"{parts} in {time.perf_counter() - started:.1f} s", err=True)

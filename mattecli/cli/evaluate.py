@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.cluster import check_cluster, chosen_executor, may_use_gpu
 from mattecli.cli.commands import yields_to_what_is_typed
+from mattecli.cli.option_groups import with_options
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
+from mattecli.core.inference.options import ClusterOptions
 from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
+    import torch
+
+    from mattecli.core.inference.predictor import Predictor
     from mattecli.core.metrics.evaluation import Evaluation
 
 LONGEST_REPORT = 100
@@ -51,6 +59,7 @@ def _meant(
 @yields_to_what_is_typed(
     _meant, {"paths": [Path("predictions"), Path("truth")], "trimap": Path("trimaps")}
 )
+@with_options(cluster=ClusterOptions)
 def evaluate(
     paths: Annotated[
         list[Path],
@@ -103,7 +112,9 @@ def evaluate(
     ] = 6,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that score; by default one a core for many images."),
+        typer.Option(
+            min=1, help="Processes on this machine; by default one a core for many images."
+        ),
     ] = None,
     device: Annotated[
         str | None,
@@ -119,31 +130,34 @@ def evaluate(
             "--allow-missing", help="Exit with 0 although files are missing, unusable or extra."
         ),
     ] = False,
+    *,
+    cluster: ClusterOptions,
 ) -> None:
     """Score mattes against the truth: SAD, MSE, MAD, Grad and Conn, with 95% intervals.
 
     Several prediction folders are compared image by image with the first of them.
     """
     truth, predictions, chosen = _meant(paths, gt, weights, trimap, region)
+    check_cluster(cluster)
     truth, predictions = located(truth), list(map(located, predictions))
     trimap, images = trimap and located(trimap), images and located(images)
 
     from rich.console import Console
 
     from mattecli.core.metrics import evaluation, files, matching, page, tables
+    from mattecli.core.metrics.score_task import predict_alpha
 
-    predictor = scoring_device = None
+    load = None
     if weights:
         from mattecli.core.inference.predictor import Predictor
 
-        predictor = Predictor.load(weights, device or "auto")
-        # Others are no gain for scores, and need no PyTorch.
-        scoring_device = predictor.device if predictor.device_type == "cuda" else None
+        load = _Loading(partial(Predictor.load, weights, device or "auto"))
         images = images or predictions[0]
-    elif device:
-        from mattecli.core.device import choose_device
-
-        scoring_device = choose_device(device)
+    # Workers of a cluster have predictors of their own, and score by their processors.
+    predictor = load() if load and cluster.cluster is None else None
+    scoring_device = None
+    if cluster.cluster is None:
+        scoring_device = _scoring_device(device, predictor)
 
     names = evaluation.method_names([weights] if weights else predictions)
     trimaps = trimap if chosen == "unknown" else None
@@ -154,8 +168,12 @@ def evaluate(
         },
         chosen,
         predictor=predictor,
+        load=load,
         workers=workers,
         device=scoring_device,
+        executor=chosen_executor(
+            cluster, uses_gpu=load is not None and may_use_gpu(device or "auto")
+        ),
     )
 
     console = Console()
@@ -169,14 +187,39 @@ def evaluate(
     if csv_file:
         files.write_csv(csv_file, evaluations)
     if html:
-        predict: Any = predictor and (
-            lambda entry: evaluation.predict_alpha(predictor, [entry.prediction])[0]
-        )
+        predict: Any = load and (lambda entry: predict_alpha(load(), [entry.prediction])[0])
         say(f"page: {page.write_page(html, evaluations, examples, predict)}", err=False)
     for result in evaluations:
         _report(result)
     if any(result.problems for result in evaluations) and not allow_missing:
         raise typer.Exit(ExitStatus.FAILURE)
+
+
+class _Loading:
+    """Loads a predictor when it is first needed; travels to other processes without it."""
+
+    def __init__(self, load: Callable[[], Predictor]) -> None:
+        self._load = load
+        self._loaded: Predictor | None = None
+
+    def __call__(self) -> Predictor:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def __reduce__(self) -> tuple:
+        return _Loading, (self._load,)
+
+
+def _scoring_device(name: str | None, predictor: Predictor | None) -> torch.device | None:
+    if predictor is not None:
+        # Others are no gain for scores, and need no PyTorch.
+        return predictor.device if predictor.device_type == "cuda" else None
+    if name is None:
+        return None
+    from mattecli.core.device import choose_device
+
+    return choose_device(name)
 
 
 def _report(result: Evaluation) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mattecli.cli.cluster import check_cluster, chosen_executor, may_use_gpu
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.predict_checks import Usage, usage_of
 from mattecli.cli.predict_clip import predict_clip
-from mattecli.cli.predict_cluster import check_cluster, plan_of
 from mattecli.cli.predict_foresight import foresee_photos
 from mattecli.cli.predict_photos import predict_photos
 from mattecli.cli.predict_plan import Made, made_of, plan_photos, stream_photos
@@ -84,14 +84,16 @@ def predict(
     A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
-    from mattecli.core.executing.executor import executor_for
     from mattecli.core.inference.hint_planning import plan_hints
     from mattecli.core.inference.photo_task import PhotoTask
 
     made = made_of(output, frame, edges)
     usages = [_usage_of(sources, out, each, inputs, clips, run) for each in made]
     _check_values(made, usages[0], run)
-    check_cluster(cluster, usages[0], sources or [], out, inputs)
+    is_alone = usages[0].of_clip or inputs.watch or "-" in (*(sources or []), out)
+    check_cluster(
+        cluster, unfit="cuts photos of files and stores, without --watch" if is_alone else ""
+    )
 
     def plan() -> tuple[list[Job], Counter[str]]:
         return plan_photos(sources or [], out, inputs, made, usages)
@@ -125,11 +127,10 @@ def predict(
     predict_photos(
         stream or jobs,
         PhotoTask(settings, prediction, run),
-        executor_for(plan_of(cluster, prediction.device)),
+        chosen_executor(cluster, uses_gpu=may_use_gpu(prediction.device)),
         passed_over=stream.passed_over if stream else passed_over,
         rescan=(lambda: plan()[0]) if inputs.watch else None,
         review=_review(sources or [], run),
-        price_per_hour=cluster.price_per_hour,
     )
 
 

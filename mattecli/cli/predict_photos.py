@@ -34,7 +34,6 @@ def predict_photos(
     passed_over: Counter[str],
     rescan: Callable[[], list[Job]] | None,
     review: Review | None = None,
-    price_per_hour: float | None = None,
 ) -> None:
     """Cut photos.
 
@@ -46,8 +45,6 @@ def predict_photos(
         For a folder that is watched: gives all that there is to do.
     review : Review, optional
         Shows what is worth a look.
-    price_per_hour : float, optional
-        What the machines cost, in dollars.
     """
     from mattecli.core.imaging.writing import write_image
     from mattecli.core.inference.preview import contact_sheet
@@ -66,7 +63,7 @@ def predict_photos(
         graceful_shutdown() as stopped,
     ):
         notes = OutcomeNotes(log, bar, review, silent=run.json_log, quiet=silent)
-        notes.price_per_hour = price_per_hour
+        notes.price_per_hour = run.price_per_hour
         if rescan:
             rounds = watch(_finder(rescan, run), stopped)
             outcomes = predict_all(rounds, task.settings, task.options, run, stopped=stopped)

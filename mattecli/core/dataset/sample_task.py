@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from mattecli.core.dataset.plan import Sample
-from mattecli.core.dataset.worker import BuildSpec, Result, Worker, make_all, start_worker
-from mattecli.core.errors import MatteError
+from mattecli.core.dataset.worker import BuildSpec, Result, Worker
+from mattecli.core.executing.processes import in_processes
 from mattecli.core.executing.tasks import OneByOne
 
 
@@ -36,7 +32,7 @@ class SampleTask:
     ) -> Iterator[list[Result]]:
         """Make samples in this process, or in several."""
         if self.workers > 1:
-            yield from self._in_processes(items)
+            yield from in_processes(self, items, self.workers, stopped)
             return
         worker = Worker(self.spec)
         for chunk in items:
@@ -54,27 +50,3 @@ class SampleTask:
     def received(self, item: list[Sample], answer: list[Result]) -> list[Result]:
         """Give the results as they are."""
         return answer
-
-    def _in_processes(self, chunks: Iterable[list[Sample]]) -> Iterator[list[Result]]:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.workers, context, start_worker, (self.spec,))
-        running: set[Future] = set()
-        try:
-            todo = iter(chunks)
-            while True:
-                # Few in advance, so that stopping takes no longer than what is in flight.
-                running |= {
-                    pool.submit(make_all, chunk)
-                    for chunk in itertools.islice(todo, 2 * self.workers - len(running))
-                }
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BrokenProcessPool:
-            raise MatteError(
-                "a worker process was killed, most likely for want of memory: use fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,30 +143,6 @@ class Worker:
             digest = hashlib.sha256(data).hexdigest()
             self._encoded[output] = (array, data, digest)
         return data, digest
-
-
-_worker: Worker
-
-
-def start_worker(spec: BuildSpec) -> None:
-    """Make this process a worker."""
-    global _worker
-    # Ctrl-C reaches the whole group: the parent alone answers it, workers finish what they have.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = Worker(spec)
-
-
-def _end_with_parent() -> None:
-    """Do not wait for work for ever when the parent was killed."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-    os._exit(1)
-
-
-def make_all(samples: list[Sample]) -> list[Result]:
-    """Make samples in a process that `start_worker` made a worker."""
-    return _worker.make_all(samples)
 
 
 def free_bytes(out: Path) -> int | None:

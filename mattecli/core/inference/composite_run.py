@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, OutputUnusable, reason_of
+from mattecli.core.executing.tasks import OneByOne
 from mattecli.core.imaging.colors import is_color
 from mattecli.core.imaging.naming import distinct_stems, with_suffix
 from mattecli.core.imaging.opening import name_of
@@ -96,54 +98,72 @@ def plan_composites(
     return list(jobs.values())
 
 
-def compose_all(
-    jobs: list[CompositeJob],
-    layout: Layout,
-    suffix: str,
-    quality: int | None,
-    warn: Callable[[str], None] = lambda text: None,
-) -> Iterator[str | None]:
-    """Make every composite, several at once; gives None or what went wrong, job by job.
+class Composed(NamedTuple):
+    """How a composite ended: what went wrong, if anything, and what has to be said of it."""
 
-    `warn` gets what has to be said of a composite that was made; it is called by worker threads.
+    error: str | None = None
+    notes: tuple[str, ...] = ()
 
-    Raises
-    ------
-    OutputUnusable
-        As soon as nothing more can be written.
-    """
-    # Threads share the decoded background, and the next one while both are in use.
-    background_of = lru_cache(maxsize=2)(load_background)
 
-    def work(job: CompositeJob) -> str | None:
-        try:
-            notes = _write_composite(job, background_of(job.background), layout, suffix, quality)
-            for note in notes:
-                warn(f"{name_of(job.cutout)}: {note}")
-        except OutputUnusable:
-            raise
-        # Anything at all that goes wrong with one composite must not stop the others.
-        except Exception as error:
-            return reason_of(error, "-" if isinstance(job.cutout, bytes) else job.cutout)
-        return None
+@dataclass(frozen=True)
+class CompositeTask:
+    """What is made of each pair of a run; see `Task`."""
 
-    with ThreadPoolExecutor(min(usable_cores(), 8)) as executor:
-        try:
-            yield from executor.map(work, jobs)
-        finally:
-            executor.shutdown(cancel_futures=True)
+    layout: Layout
+    suffix: str
+    quality: int | None
+
+    def run_here(
+        self, items: Iterable[CompositeJob], stopped: Callable[[], bool]
+    ) -> Iterator[Composed]:
+        """Make composites by the threads of this process."""
+        # Threads share the decoded background, and the next one while both are in use.
+        work = self._worker(backgrounds=2)
+        with ThreadPoolExecutor(min(usable_cores(), 8)) as threads:
+            try:
+                yield from threads.map(work, items)
+            finally:
+                threads.shutdown(cancel_futures=True)
+
+    def open(self, cpus: int) -> OneByOne[CompositeJob, Composed]:
+        """Make ready for single composites."""
+        return OneByOne(self._worker(backgrounds=1))
+
+    def lost(self, item: CompositeJob, reason: str) -> Composed:
+        """Give the end of a composite that ended its process."""
+        return Composed(f"{name_of(item.cutout)}: {reason}")
+
+    def received(self, item: CompositeJob, answer: Composed) -> Composed:
+        """Give the answer as it is."""
+        return answer
+
+    def _worker(self, backgrounds: int) -> Callable[[CompositeJob], Composed]:
+        background_of = lru_cache(maxsize=backgrounds)(load_background)
+
+        def work(job: CompositeJob) -> Composed:
+            try:
+                notes = _write_composite(job, background_of(job.background), self)
+            except OutputUnusable:
+                raise
+            # Anything at all that goes wrong with one composite must not stop the others.
+            except Exception as error:
+                name = "-" if isinstance(job.cutout, bytes) else job.cutout
+                return Composed(reason_of(error, name))
+            return Composed(notes=tuple(f"{name_of(job.cutout)}: {note}" for note in notes))
+
+        return work
 
 
 def _write_composite(
-    job: CompositeJob, background: np.ndarray, layout: Layout, suffix: str, quality: int | None
+    job: CompositeJob, background: np.ndarray, task: CompositeTask
 ) -> tuple[str, ...]:
     cutout = to_srgb(read_picture(job.cutout))
     check_transparent(cutout, name_of(job.cutout))
-    bits = 16 if cutout.color.dtype == np.uint16 and suffix in SIXTEEN_BIT else 8
-    result = to_bits(compose(cutout, background, layout), bits)
+    bits = 16 if cutout.color.dtype == np.uint16 and task.suffix in SIXTEEN_BIT else 8
+    result = to_bits(compose(cutout, background, task.layout), bits)
     # A result in the cutout's frame is as large on paper as the cutout.
-    dpi = cutout.dpi if layout.canvas == "foreground" else None
-    write_result(job.output, encode(result, suffix, quality=quality, dpi=dpi))
+    dpi = cutout.dpi if task.layout.canvas == "foreground" else None
+    write_result(job.output, encode(result, task.suffix, quality=task.quality, dpi=dpi))
     return cutout.notes
 
 

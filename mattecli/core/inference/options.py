@@ -405,6 +405,12 @@ class RunOptions:
         panel=_RUN,
         metavar="FILE",
     )
+    price_per_hour: float | None = option(
+        None,
+        "Dollars that the machines cost an hour, to show what a run costs.",
+        panel=_CLUSTER,
+        min=0,
+    )
     json_log: bool = option(
         False,
         "Say how each photo ended as a line of JSON on standard error, and nothing else.",
@@ -426,8 +432,8 @@ class ClusterOptions:
 
     cluster: str | None = option(
         None,
-        "Cut the photos on a Ray cluster: the one that this machine belongs to, the one at an "
-        "address, or N workers on this machine.",
+        "Work on a Ray cluster: the one that this machine belongs to, the one at an address, or N "
+        "workers on this machine.",
         panel=_CLUSTER,
         metavar="auto|ADDRESS|local:N",
     )
@@ -445,10 +451,4 @@ class ClusterOptions:
         panel=_CLUSTER,
         min=0,
         show_default="1 if there are any and --device allows it",
-    )
-    price_per_hour: float | None = option(
-        None,
-        "Dollars that the machines cost an hour, to show what a run costs.",
-        panel=_CLUSTER,
-        min=0,
     )

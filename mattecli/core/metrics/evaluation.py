@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.pixels import to_bits
-from mattecli.core.imaging.reading import read_color
+from mattecli.core.executing.executor import executor_for
+from mattecli.core.executing.tasks import Executor
 from mattecli.core.metrics.matching import Entry, Matching
+from mattecli.core.metrics.score_task import Predictor, ScoreTask
 from mattecli.core.metrics.scores import Scores
-from mattecli.core.metrics.scoring import Job, Scored, score_jobs
+from mattecli.core.metrics.scoring import Job, Scored
 from mattecli.core.metrics.statistics import Comparison, Estimate, bootstrap_mean, compare
 from mattecli.core.progress import progress
 
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
 
 # With fewer images, starting processes takes longer than scoring.
 WORTH_WORKERS = 32
-
-
-class Predictor(Protocol):
-    """What finds the mattes that are scored: uint8 H×W×3 photos in, float32 H×W mattes out."""
-
-    @property
-    def device_type(self) -> str:
-        """``cpu``, ``cuda`` or ``mps``."""
-        ...
-
-    def predict(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict the mattes of several photos."""
-        ...
 
 
 @dataclass
@@ -102,10 +90,12 @@ def evaluate(
     region: str,
     *,
     predictor: Predictor | None = None,
+    load: Callable[[], Predictor] | None = None,
     workers: int | None = None,
     device: torch.device | None = None,
+    executor: Executor | None = None,
 ) -> list[Evaluation]:
-    """Score every method on every image it has.
+    """Score every method on every image it has; the figures do not depend on who does it.
 
     Parameters
     ----------
@@ -115,8 +105,11 @@ def evaluate(
         ``whole``, ``unknown`` (every entry has a trimap) or ``detail``.
     predictor : Predictor, optional
         Predicts each entry's matte from its ``prediction`` file, which then is a photo.
+    load : callable, optional
+        Gives the predictor to each worker of a cluster.
     workers : int, optional
-        Processes; by default one a core where there are enough images to be worth it.
+        Processes on this machine; by default one a core where there are enough images to be worth
+        it.
     device : torch.device, optional
         Where SAD, MSE, MAD and Grad are computed if it is a CUDA device. Others are no gain: MPS
         has no double precision, and the CPU does all of it in the workers.
@@ -138,10 +131,15 @@ def evaluate(
 
     if device is not None and device.type != "cuda":
         device = None
-    results = score_jobs(_jobs(matchings, region, predictor), workers, device)
+    task = ScoreTask(workers, device, predictor, load)
+    results = (executor or executor_for(None)).run(task, _jobs(matchings, region))
+    found: list[dict[str, Scored | MatteError]] = [{} for _ in evaluations]
     for job, result in progress(results, total=count, label="evaluate"):
-        evaluations[job.method].add(job.entry, result)
-    for evaluation in evaluations:
+        found[job.method][job.entry.name] = result
+    for evaluation, matching, by_name in zip(evaluations, matchings.values(), found, strict=True):
+        # Workers of a cluster are done in any order.
+        for entry in matching.entries:
+            evaluation.add(entry, by_name[entry.name])
         evaluation.missing.sort()
         if not evaluation.scores:
             first = f" ({evaluation.problems[0]})" if evaluation.problems else ""
@@ -171,30 +169,6 @@ def method_names(folders: list[Path]) -> list[str]:
     raise MatteError("the same predictions are named twice")
 
 
-def predict_alpha(predictor: Predictor, photos: list[Path]) -> list[np.ndarray | MatteError]:
-    """Predict 8-bit mattes, as a file would hold them; an unreadable photo gives its error."""
-    outcomes: list[MatteError | None] = []
-    images = []
-    for photo in photos:
-        try:
-            images.append(read_color(photo))
-            outcomes.append(None)
-        except MatteError as error:
-            outcomes.append(error)
-    mattes = iter(predictor.predict(images))
-    return [to_bits(next(mattes), 8) if outcome is None else outcome for outcome in outcomes]
-
-
-def _jobs(
-    matchings: dict[str, Matching], region: str, predictor: Predictor | None
-) -> Iterator[Job]:
+def _jobs(matchings: dict[str, Matching], region: str) -> Iterator[Job]:
     for method, matching in enumerate(matchings.values()):
-        if predictor is None:
-            yield from (Job(method, entry, region) for entry in matching.entries)
-            continue
-        batch = 8 if predictor.device_type == "cuda" else 1
-        for start in range(0, len(matching.entries), batch):
-            entries = matching.entries[start : start + batch]
-            mattes = predict_alpha(predictor, [entry.prediction for entry in entries])
-            for entry, matte in zip(entries, mattes, strict=True):
-                yield Job(method, entry, region, matte)
+        yield from (Job(method, entry, region) for entry in matching.entries)

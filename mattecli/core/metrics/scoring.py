@@ -1,18 +1,10 @@
-"""Scoring any number of images: worker processes, a device, and memory for a handful of them."""
+"""Scoring single images, or several at once on a device."""
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import signal
-import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
@@ -28,8 +20,6 @@ from mattecli.core.metrics.scores import Scores, score
 if TYPE_CHECKING:
     import torch
 
-# Jobs under way for each worker: enough to keep it busy, few enough to keep memory flat.
-JOBS_AHEAD = 3
 # Pixels that go to the device at a time; in double precision about 1 GB with all in between.
 BATCH_PIXELS = 16_000_000
 
@@ -49,36 +39,6 @@ class Scored(NamedTuple):
     scores: Scores
     pixels: int
     notes: tuple[str, ...] = ()
-
-
-def score_jobs(
-    jobs: Iterable[Job], workers: int = 1, device: torch.device | None = None
-) -> Iterator[tuple[Job, Scored | MatteError]]:
-    """Score images one after the other or in parallel, and give them back in order.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-        Taken as needed, so it may be a generator that predicts the mattes.
-    workers : int
-        Processes that read and score; 1 stays in this process.
-    device : torch.device, optional
-        A CUDA device computes all but Conn in batches; the workers do the rest.
-
-    Yields
-    ------
-    tuple
-        The job, and its scores or the error that speaks of its files.
-
-    Raises
-    ------
-    MatteError
-        If a worker process dies, as for lack of memory.
-    """
-    if device is None:
-        yield from _in_processes(_score_job, jobs, workers)
-    else:
-        yield from _in_batches(_in_processes(_connect_job, jobs, workers), device)
 
 
 def read_job(job: Job) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -126,7 +86,8 @@ def _check_size(array: np.ndarray, path: Any, truth: np.ndarray, truth_path: Any
         raise MatteError(f"sizes differ: {path} is {sizes[0]}, {truth_path} is {sizes[1]}")
 
 
-def _score_job(job: Job) -> Scored | MatteError:
+def score_job(job: Job) -> Scored | MatteError:
+    """Score an image, or give the error that speaks of its files."""
     try:
         prediction, truth, region, notes = read_job_with_notes(job)
     except MatteError as error:
@@ -134,8 +95,8 @@ def _score_job(job: Job) -> Scored | MatteError:
     return Scored(score(prediction, truth, region), pixel_count(truth, region), notes)
 
 
-def _connect_job(job: Job) -> tuple | MatteError:
-    """Everything that `_in_batches` needs of a job: the arrays, the region, Conn, and the notes."""
+def connect_job(job: Job) -> tuple | MatteError:
+    """Give what `in_batches` needs of a job: the arrays, the region, Conn, and the notes."""
     try:
         prediction, truth, region, notes = read_job_with_notes(job)
     except MatteError as error:
@@ -143,60 +104,7 @@ def _connect_job(job: Job) -> tuple | MatteError:
     return prediction, truth, region, connectivity_error(prediction, truth, region), notes
 
 
-def _in_processes(
-    work: Callable[[Job], Any], jobs: Iterable[Job], workers: int
-) -> Iterator[tuple[Job, Any]]:
-    if workers <= 1:
-        for job in jobs:
-            yield job, work(job)
-        return
-    # Not forked: a copy of a process that runs CUDA or OpenCV threads may hang.
-    context = multiprocessing.get_context("spawn")
-    waiting: deque = deque()
-    with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
-        try:
-            for job in jobs:
-                with _interrupts_held():
-                    future = pool.submit(work, job)
-                # The matte goes to the worker; here it is not needed any more.
-                waiting.append((job._replace(alpha=None), future))
-                if len(waiting) >= workers * JOBS_AHEAD:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
-            while waiting:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        except BrokenProcessPool:
-            raise MatteError(
-                "a worker process died, perhaps for lack of memory: try fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while a worker may be started, which inherits that and keeps it.
-
-    Ctrl-C reaches every process of the terminal; only the parent shall react to it, and a worker
-    that is still importing cannot look after that itself. Windows has no such mask.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)  # the workers are the parallelism
-
-
-def _in_batches(
+def in_batches(
     results: Iterable[tuple[Job, Any]], device: torch.device
 ) -> Iterator[tuple[Job, Scored | MatteError]]:
     """Score neighbors of one size and depth together on the device."""
