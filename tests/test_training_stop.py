@@ -102,7 +102,7 @@ forward, calls = ASPP.forward, []
 def slow(self, features):
     calls.append(None)
     if len(calls) == 4:
-        os.kill(os.getpid(), signal.{name})
+        os.killpg(0, signal.{name})
     return forward(self, features)
 ASPP.forward = slow
 app.main()
@@ -111,15 +111,17 @@ app.main()
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_in_the_middle_of_a_step_ends_it_there(data, whole, tmp_path, name, code):
+    """Also where all processes of the run get it, those that prepare samples among them."""
     run = tmp_path / "run"
     arguments = ["train", data / "pairs", "--recipe", whole[0], "--out", run, "--no-pretrained"]
     ended = subprocess.run(
         [
             *(sys.executable, "-c", STOPS_WHILE_IT_WORKS.format(name=name)),
-            *map(str, [*arguments, "--device=cpu", "--quiet"]),
+            *map(str, [*arguments, "--device=cpu", "--quiet", "--workers=1"]),
         ],
         capture_output=True,
         text=True,
+        start_new_session=True,
     )
     assert ended.returncode == code, ended.stderr
     assert "--resume goes on" in ended.stderr and "Traceback" not in ended.stderr

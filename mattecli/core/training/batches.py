@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -154,6 +155,7 @@ def batches(
         collate_fn=partial(_collate, layers=_wants_layers(config)),
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
+        worker_init_fn=_leave_signals_to_the_run,
     )
     # Samples are the parallelism, in threads or in worker processes. To be set before those are
     # forked: OpenCV's threads do not come along, and they would wait for them for ever.
@@ -180,6 +182,17 @@ def _workers(processes: Processes) -> int:
     if processes.device.type == "cpu":
         return 0
     return min(16, max(1, usable_cores() // local_world() - 1))
+
+
+def _leave_signals_to_the_run(_: int) -> None:
+    """Let a worker process ignore Ctrl-C and SIGTERM.
+
+    A terminal sends them, and many a scheduler, to all processes of a run. A worker that ended by
+    them would end the run as a failure, before it could save what it has. Workers are told to end
+    once no more samples are wanted, and end by themselves if the run is gone.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 # A sample, or None if so many in a row cannot be made, and the reasons why those before it cannot.
