@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import encode, write_image
 
@@ -195,6 +196,31 @@ def test_a_photo_is_no_cutout(cutout, scene, tmp_path):
     assert "photo.jpg" in result.stderr
     assert "matte predict" in result.stderr
     assert outputs(tmp_path / "out") == ["good.png"]
+
+
+@pytest.mark.parametrize("quality", [None, 80])
+@pytest.mark.parametrize("suffix", [".webp", ".avif"])
+def test_a_cutout_that_is_opaque_everywhere_is_one(cutout, tmp_path, suffix, quality):
+    """Encoders of these formats leave such an alpha channel out."""
+    cutout[..., 3] = 255
+    path = tmp_path / f"full{suffix}"
+    exif = Image.Exif()
+    exif[0x013B] = "Somebody"
+    write_image(path, cutout, quality=quality, exif=exif.tobytes())
+    assert not Image.open(path).has_transparency_data
+    assert Image.open(path).getexif()[0x013B] == "Somebody"
+    assert lay(path, "white", "-o", tmp_path / "out.png").exit_code == 0
+    expected = read_picture(path).color
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.png").color, expected)
+    assert (read_mask(path).alpha == 255).all()
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".avif", ".png"])
+def test_a_photo_without_alpha_is_refused_in_every_format(scene, tmp_path, suffix):
+    write_image(tmp_path / f"photo{suffix}", scene)
+    result = lay(tmp_path / f"photo{suffix}", "white", "-o", tmp_path / "out.png")
+    assert result.exit_code == 1 and "has no transparency" in result.stderr
+    assert ("save it as PNG" in result.stderr) is (suffix != ".png")
 
 
 def test_pipes(cutout):

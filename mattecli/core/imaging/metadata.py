@@ -11,6 +11,10 @@ import numpy as np
 from PIL import Image, ImageCms
 
 _ORIENTATION = 0x0112
+# What TIFF and EXIF say of channels beside the colors; 2 is alpha with straight colors.
+_EXTRA_SAMPLES, _ALPHA = 0x0152, 2
+# Encoders of these leave an alpha channel out that is opaque everywhere.
+_LEAVE_OUT_OPAQUE_ALPHA = {".webp": "WEBP", ".avif": "AVIF"}
 # Description, make, model, resolution and its unit, software, date, artist, copyright, and the
 # camera and GPS blocks: what stays true of a picture that is stored anew.
 _LASTING_EXIF = (
@@ -60,6 +64,39 @@ def lasting_exif(image: Image.Image) -> bytes | None:
                 kept[tag] = found.get_ifd(tag) if tag in (0x8769, 0x8825) else found[tag]
         return kept.tobytes() if len(kept) else None
     return None
+
+
+def with_opaque_alpha(exif: bytes | None, suffix: str) -> bytes | None:
+    """Note in EXIF that a picture is a cutout, where its file cannot tell as it is all opaque.
+
+    Parameters
+    ----------
+    exif : bytes, optional
+        What the file is to hold anyway.
+    suffix : str
+        With its dot; most formats hold alpha whatever its values are, and need no note.
+    """
+    if suffix not in _LEAVE_OUT_OPAQUE_ALPHA:
+        return exif
+    noted = Image.Exif()
+    with contextlib.suppress(Exception):  # a damaged EXIF block is not worth keeping
+        noted.load(exif)
+    noted[_EXTRA_SAMPLES] = _ALPHA
+    return noted.tobytes()
+
+
+def has_alpha_channel(image: Image.Image) -> bool:
+    """Tell whether a file holds alpha or a transparent color, or notes that it would."""
+    if image.has_transparency_data:
+        return True
+    return image.format in _LEAVE_OUT_OPAQUE_ALPHA.values() and _is_noted(image)
+
+
+def _is_noted(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(_EXTRA_SAMPLES) == _ALPHA
+    except Exception:  # a damaged EXIF block notes nothing
+        return False
 
 
 def print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:

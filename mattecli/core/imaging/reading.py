@@ -22,6 +22,7 @@ from mattecli.core.imaging.frames import frames_note, pages_note
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
 from mattecli.core.imaging.kinds import START, kind_of
 from mattecli.core.imaging.metadata import (
+    has_alpha_channel,
     lasting_exif,
     orientation,
     png_exif,
@@ -137,7 +138,7 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
 def has_alpha(path: Path) -> bool:
     """Tell whether a picture has an alpha channel or a transparent color, without decoding it."""
     with opened(path) as file, open_image(file, path) as image:
-        return image.has_transparency_data
+        return has_alpha_channel(image)
 
 
 def _is_ours(tags: planes.Tags) -> bool:
@@ -200,7 +201,7 @@ def picture_of(image: Image.Image) -> Picture:
         # Mattes by the thousand are of this kind, and Pillow takes its time to make RGB of them.
         grey = upright(np.asarray(image), turned)
         return Picture(np.stack([grey] * 3, axis=2), None, None, exif, dpi)
-    has_alpha = image.has_transparency_data
+    has_alpha = has_alpha_channel(image)
     wanted = "RGBA" if has_alpha else "RGB"
     # To convert is to copy, even to the mode that it has.
     array = upright(np.asarray(image if image.mode == wanted else image.convert(wanted)), turned)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.imaging.metadata import with_opaque_alpha
 from mattecli.core.imaging.tiff_tags import with_tags
 from mattecli.core.storage import write_whole
 
@@ -68,6 +69,8 @@ def encode(
     if quick_png or (array.dtype == np.uint16 and array.ndim == 3):
         return _encode_with_opencv(array, suffix, compression, icc, exif, dpi)
 
+    if array.shape[2:] == (4,) and array[..., 3].min() == 255:
+        exif = with_opaque_alpha(exif, suffix)
     described = (("icc_profile", icc), ("exif", exif), ("dpi", dpi))
     options = _pillow_options(suffix, compression, quality)
     options |= {key: value for key, value in described if value}

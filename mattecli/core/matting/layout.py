@@ -99,7 +99,12 @@ def compose(cutout: Picture, background: np.ndarray, layout: Layout) -> np.ndarr
 def check_transparent(cutout: Picture, name: object = "the cutout") -> None:
     """Raise `MatteError` if a picture has no alpha channel; it may be opaque everywhere."""
     if cutout.alpha is None:
-        raise MatteError(f"{name} has no transparency: cut its subject out with 'matte predict'")
+        hint = ""
+        if str(name).lower().endswith((".webp", ".avif")):
+            hint = ", or save it as PNG if it is a cutout that happens to be opaque everywhere"
+        raise MatteError(
+            f"{name} has no transparency: cut its subject out with 'matte predict'{hint}"
+        )
 
 
 def _resize_cutout(
