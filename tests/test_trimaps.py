@@ -247,6 +247,27 @@ def test_thin_strokes_and_large_photos_are_corrected_at_full_size():
     assert (alpha[stroke > 0] == 0).all()
 
 
+@pytest.mark.parametrize("marked", ["stroke", "blob"])
+def test_a_stroke_through_what_the_matte_is_unsure_of_takes_all_of_it_along(marked):
+    """It is as long as the mistake at least, however sure the matte is of the rest of it."""
+    rng = np.random.default_rng(4)
+    y, x = np.indices(SIZE)
+    body, ball = np.abs(x - 90) < 70, np.hypot(y - 140, x - 220) < 80
+    color = np.full((*SIZE, 3), 190, np.float32)
+    color[body], color[ball] = (210, 80, 30), (20, 20, 25)
+    color = np.clip(color + rng.normal(0, 1, color.shape), 0, 255).astype(np.uint8)
+    # The far side of the ball is nearly out already, and the near side firmly in.
+    first = np.where(ball, np.clip((300 - x) / 100, 0, 1) ** 0.5, body).astype(np.float32)
+    mark = np.zeros(SIZE, np.uint8)
+    if marked == "stroke":
+        cv2.line(mark, (230, 90), (280, 160), 1, 4)
+    else:
+        cv2.ellipse(mark, (250, 140), (30, 45), 0, 0, 360, 1, cv2.FILLED)
+    alpha = refine_with_marks(color, first, NOTHING, mark > 0)
+    assert alpha[ball].mean() < 0.1
+    assert alpha[body & ~ball].mean() > 0.97
+
+
 def test_a_single_pixel_of_a_large_photo_is_a_mark():
     color, parts = scene()
     big = tuple(6 * side for side in SIZE)

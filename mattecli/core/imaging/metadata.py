@@ -80,7 +80,7 @@ def with_opaque_alpha(exif: bytes | None, suffix: str) -> bytes | None:
         return exif
     noted = Image.Exif()
     with contextlib.suppress(Exception):  # a damaged EXIF block is not worth keeping
-        noted.load(exif)
+        noted.load(exif or b"")
     noted[_EXTRA_SAMPLES] = _ALPHA
     return noted.tobytes()
 

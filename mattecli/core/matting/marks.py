@@ -20,8 +20,10 @@ _AROUND = 11
 _SPACE, _UNLIKE = 0.7, 60.0
 # Nor is a path longer than so many times the width of the mistake that was marked, of which there
 # are so many pixels at least; it costs so much more where the matte is surer of the opposite than
-# at the marks. Simulated users chose these (`bench_hints.py`).
+# at the marks. Simulated users of points chose these (`bench_hints.py`).
 _REACH, _NARROWEST, _SURER = 3.0, 1.5, 5.0
+# What is marked is a point, whose size says nothing, up to this share of the photo's long side.
+_POINT = 0.03
 # A color that is in the marks with at least this probability is typical of them.
 _TYPICAL = 0.5
 # Difference of color (CIE76 in Lab) between neighbors that a correction does not cross.
@@ -188,19 +190,21 @@ def _pulls(
         opposite = (other | (off > 0.95)) & ~mine
         likeness = _likeness(colors, mine, opposite)
         pull = np.zeros(size, np.float32)
-        for seeds, reach in _by_reach(wrong, off > 0.5):
-            costs = _costs(lab, likeness, reach, _surer(off, seeds))
+        for seeds, reach, heed in _by_reach(wrong, off > 0.5):
+            costs = _costs(lab, likeness, reach, heed * _surer(off, seeds))
             pull = np.maximum(pull, _influence(seeds, other, costs))
         pulls.append(_filled(pull, other))
     pulls[0] = _with_orphans(_with_pieces(pulls[0], small, marks), small, marks)
     return pulls
 
 
-def _by_reach(wrong: np.ndarray, missed: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Group marks by how far they reach: the length in pixels of the longest path.
+def _by_reach(wrong: np.ndarray, missed: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
+    """Group marks by how far they reach.
 
     Whoever marks a mistake marks its middle, and somewhere a mistake ends where the matte does: the
-    nearest pixel that the matte has right tells how wide it is.
+    nearest pixel that the matte has right tells how wide it is. A stroke or a blob is drawn within
+    its mistake, which is as large as that at least, whatever the matte says; the more it says less,
+    the less it is heeded.
 
     Parameters
     ----------
@@ -208,14 +212,29 @@ def _by_reach(wrong: np.ndarray, missed: np.ndarray) -> list[tuple[np.ndarray, f
         Marks that contradict the matte.
     missed : bool ndarray of shape (H, W)
         Where the matte is more of the other kind than of theirs.
+
+    Returns
+    -------
+    list
+        Of every group its marks, the length in pixels of their longest path, and how much heed is
+        paid to the matte on the way, from 0 to 1.
     """
     width = cv2.distanceTransform(missed.view(np.uint8), cv2.DIST_L2, 5)
-    count, pieces = cv2.connectedComponents(wrong.view(np.uint8), connectivity=8)
-    widest = np.zeros(count, np.float32)
-    np.maximum.at(widest, pieces[wrong], width[wrong])
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(wrong.view(np.uint8), connectivity=8)
+    seen = np.zeros(count, np.float32)
+    np.maximum.at(seen, pieces[wrong], width[wrong])
+    seen = np.maximum(seen, _NARROWEST)
+    drawn = stats[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1)
+    drawn = np.where(drawn > _POINT * max(wrong.shape), drawn, 0)
     # Marks of about the same reach spread together.
-    step = np.ceil(2 * np.log2(np.clip(widest, _NARROWEST, max(wrong.shape)))) / 2
-    return [(wrong & (step[pieces] == one), _REACH * 2.0**one) for one in np.unique(step[1:])]
+    step = np.ceil(2 * np.log2(np.clip(np.maximum(seen, drawn), None, max(wrong.shape)))) / 2
+    groups = []
+    for one in np.unique(step[1:]):
+        members = step == one
+        members[0] = False
+        heed = float((seen / np.maximum(seen, drawn))[members].max())
+        groups.append((members[pieces], _REACH * 2.0**one, heed))
+    return groups
 
 
 def _surer(off: np.ndarray, seeds: np.ndarray) -> np.ndarray:
