@@ -53,6 +53,7 @@ def served(tmp_path, monkeypatch):
             sha256=hashlib.sha256(DATA).hexdigest(),
             preset="isnet",
             settings={"size": 768},
+            note="ask first",
         )
         monkeypatch.setattr(catalogue_module, "catalogue", lambda: {"net": entry})
         yield entry
@@ -72,6 +73,8 @@ def test_every_entry_says_what_a_user_has_to_know():
         assert not entry.url or (entry.url.startswith("https://") and entry.url.endswith(".onnx"))
         assert len(entry.sha256) in (0, 64) and len(entry.md5) in (0, 32), name
     assert entries["rmbg-2.0"].commercial == "no"
+    # The licence in its repository is of the code only.
+    assert entries["isnet"].commercial == "unknown"
     listed = weights("list").output
     assert all(name in listed for name in entries)
 
@@ -80,6 +83,7 @@ def test_what_is_downloaded_has_its_name_and_runs_as_the_catalogue_says(served):
     result = weights("get", "net", "--accept")
     assert result.exit_code == 0, result.output
     assert "licence: MIT; commercial use: yes" in result.stderr
+    assert "note: ask first" in result.stderr
     path = find_weights("net")
     assert path.read_bytes() == DATA
     assert find_spec(path, {}).size == 768 and find_spec(path, {}).min_max
@@ -126,6 +130,18 @@ def test_a_mirror_has_the_same_files_elsewhere(served, monkeypatch):
     monkeypatch.setenv(catalogue_module.MIRROR, f"{there}/mirror/")
     assert weights("get", "net", "--accept").exit_code == 0
     assert Handler.asked == [("/mirror/net.onnx", None)]
+
+
+def test_the_proxy_of_the_environment_is_asked(served, monkeypatch):
+    # urllib looks at the environment once in a process.
+    monkeypatch.setattr("urllib.request._opener", None)
+    monkeypatch.setenv("http_proxy", served.url.removesuffix("/a/net.onnx"))
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    far = Entry(**{**vars(served), "url": "http://files.invalid/net.onnx"})
+    monkeypatch.setattr(catalogue_module, "catalogue", lambda: {"net": far})
+    assert weights("get", "net", "--accept").exit_code == 0
+    assert Handler.asked == [("http://files.invalid/net.onnx", None)]
 
 
 def test_without_a_connection_it_says_what_to_do_and_takes_the_file(served, monkeypatch, tmp_path):

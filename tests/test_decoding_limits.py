@@ -105,10 +105,21 @@ def test_the_host_limit_does_not_stop_what_ours_allows(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for kind in ("PNG", "JPEG", "TIFF", "BMP"):
+        for kind in KINDS:
             assert read_picture(saved(kind)).color.shape == PHOTO.shape
+            assert image_size(saved(kind)) == (30, 20)
+    for kind in KINDS:
+        with pytest.raises(MatteError, match="30x20 pixels, more than the limit"):
+            read_picture(saved(kind), max_pixels=599)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0"}])
+def test_the_decoder_of_a_large_webp_is_not_even_made(monkeypatch, options):
+    """It takes memory for the whole picture at once."""
+    data = saved("WEBP", **options)
+    monkeypatch.setattr(opening, "_factory", None)
     with pytest.raises(MatteError, match="30x20 pixels, more than the limit"):
-        read_picture(saved("PNG"), max_pixels=599)
+        read_picture(data, max_pixels=599)
 
 
 def test_a_huge_sparse_file_is_refused_before_it_is_read(tmp_path, monkeypatch):

@@ -89,6 +89,8 @@ def get(
     size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "size not known"
     say(f"{name}: {entry.about} ({size}; checksum: {entry.checksum})")
     say(f"licence: {entry.licence}; commercial use: {entry.commercial}; read it at {entry.page}")
+    if entry.note:
+        say(f"note: {entry.note}")
     if not accept:
         if not sys.stdin.isatty():
             raise MatteError("nobody can be asked here: --accept says that you accept the licence")

@@ -124,7 +124,7 @@ class _Opened:
     def __enter__(self) -> Image.Image:
         file = self._stack.enter_context(opened(self._path, self._max_pixels))
         self._stack.enter_context(quiet_decoders())
-        image = self._stack.enter_context(open_image(file, self._path))
+        image = self._stack.enter_context(open_image(file, self._path, self._max_pixels))
         check_pixels(self._path, image.size, self._max_pixels)
         return image
 

@@ -52,7 +52,7 @@ def read_mask(source: Path | bytes, lenient: bool = False) -> Mask:
     with opened(source) as file, quiet_decoders():
         if picture := tiff_picture(file, source, MAX_PIXELS):
             return mask_of_picture(picture, lenient)
-        with open_image(file, source) as image:
+        with open_image(file, source, MAX_PIXELS) as image:
             check_pixels(source, image.size, MAX_PIXELS)
             note = frames_note(image)
             file.seek(0)

@@ -21,6 +21,7 @@ from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging import planes
 from mattecli.core.imaging.kinds import KINDS, START, kind_of
 from mattecli.core.imaging.pixels import MAX_PIXELS
+from mattecli.core.imaging.webp import ShortStart, canvas_size
 from mattecli.core.objects.paths import ObjectPath
 from mattecli.core.objects.stores import read_object
 from mattecli.core.plain_text import printable
@@ -100,8 +101,13 @@ def opened(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Binar
         yield file
 
 
-def open_image(file: BinaryIO, source: Path | bytes) -> Image.Image:
+def open_image(file: BinaryIO, source: Path | bytes, max_pixels: int | None = None) -> Image.Image:
     """Open a picture with the one decoder that its content asks for, without decoding it.
+
+    Parameters
+    ----------
+    max_pixels : int, optional
+        What a decoder may take memory for at once; all are to be held to theirs by `check_pixels`.
 
     Raises
     ------
@@ -111,15 +117,20 @@ def open_image(file: BinaryIO, source: Path | bytes) -> Image.Image:
         If it only starts like one.
     """
     file.seek(0)
-    kind = kind_of(file.read(START))
+    start = file.read(START)
+    kind = kind_of(start)
     if kind is None:
         raise MatteError(
             f"{name_of(source)} is not a picture that can be read: it is none of {', '.join(KINDS)}"
         )
     if kind == "TIFF" and (channels := planes.channel_count(file)) > _MOST_CHANNELS:
         raise MatteError(f"{name_of(source)} is a TIFF of {channels} channels, which is unusual")
+    if kind == "WebP" and max_pixels and (size := canvas_size(start)):
+        check_pixels(source, size, max_pixels)
     file.seek(0)
     factory = _factory(kind, source)
+    if kind == "WebP":
+        file = ShortStart(file.read())
     try:
         image = factory(file, "")
     except SyntaxError as error:

@@ -55,7 +55,7 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             return read_raw(file.read(), source, max_pixels)
         if picture := tiff_picture(file, source, max_pixels):
             return picture
-        with open_image(file, source) as image:
+        with open_image(file, source, max_pixels) as image:
             check_pixels(source, image.size, max_pixels)
             return decoded(image, file)
 

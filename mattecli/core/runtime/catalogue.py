@@ -48,6 +48,8 @@ class Entry:
         What differs from that.
     elsewhere : str
         Where else the file can be had.
+    note : str
+        What its authors say of its use beside the licence.
     """
 
     about: str
@@ -61,6 +63,7 @@ class Entry:
     preset: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     elsewhere: str = ""
+    note: str = ""
 
     @property
     def checksum(self) -> str:
