@@ -15,6 +15,7 @@ from test_predict import matte, network, outputs, photo
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging import raw
+from mattecli.core.imaging.colors import srgb_to_linear
 from mattecli.core.imaging.kinds import START, is_raw_start, kind_of
 from mattecli.core.imaging.reading import image_size, read_alpha, read_picture
 from mattecli.core.imaging.walking import walk
@@ -137,6 +138,62 @@ def test_jpeg_xl_is_read(photo, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_jxl.JpegXLImagePlugin", None)
     with pytest.raises(MatteError, match=r"mattecli\[jxl\]"):
         read_picture(tmp_path / "a.jxl")
+
+
+def dng(photo: np.ndarray) -> bytes:
+    """A DNG: the photo behind a Bayer filter, in 16 bits, for a camera that sees as sRGB does."""
+    linear = np.round(srgb_to_linear(photo.astype(np.float32) / 255) * 65535).astype("<u2")
+    mosaic = linear[..., 1].copy()
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = linear[::2, ::2, 0], linear[1::2, 1::2, 2]
+    height, width = mosaic.shape
+    # XYZ to the camera's colors, by 10,000, and the white that it saw.
+    matrix = (32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570)
+    entries = [
+        (254, "I", (0,)), (256, "I", (width,)), (257, "I", (height,)), (258, "H", (16,)),
+        (259, "H", (1,)), (262, "H", (32803,)), (273, "I", (0,)), (277, "H", (1,)),
+        (278, "I", (height,)), (279, "I", (mosaic.nbytes,)), (33421, "H", (2, 2)),
+        (33422, "B", (0, 1, 1, 2)), (50706, "B", (1, 4, 0, 0)), (50708, "s", b"A camera\0"),
+        (50721, "i", [part for value in matrix for part in (value, 10_000)]),
+        (50728, "I2", (1, 1) * 3), (50778, "H", (21,)),
+    ]  # fmt: skip
+    kinds = {"B": 1, "s": 2, "H": 3, "I": 4, "I2": 5, "i": 10}
+    place = 8 + 2 + 12 * len(entries) + 4
+    directory, values = struct.pack("<H", len(entries)), b""
+    for tag, kind, content in entries:
+        packed = content if kind == "s" else struct.pack(f"<{len(content)}{kind[0]}", *content)
+        count = len(content) // (2 if kind in ("I2", "i") else 1)
+        if len(packed) > 4:
+            pointer, values = struct.pack("<I", place + len(values)), values + packed
+        else:
+            pointer = packed.ljust(4, b"\0")
+        directory += struct.pack("<HHI", tag, kinds[kind], count) + pointer
+    pixels = place + len(values)
+    directory = directory.replace(
+        struct.pack("<HHII", 273, 4, 1, 0), struct.pack("<HHII", 273, 4, 1, pixels)
+    )
+    return b"II*\0\x08\0\0\0" + directory + bytes(4) + values + mosaic.tobytes()
+
+
+def test_a_mosaic_of_a_camera_becomes_the_photo(tmp_path):
+    """By the real LibRaw."""
+    pytest.importorskip("rawpy")
+    y, x = np.mgrid[0:90, 0:120]
+    photo = np.dstack([60 + x, 200 - x, 80 + y]).astype(np.uint8)
+    photo[30:60, 40:80] = (200, 40, 30)
+    for name in ("a.dng", "a.DNG"):
+        (tmp_path / name).write_bytes(dng(photo))
+        picture = read_picture(tmp_path / name)
+        assert image_size(tmp_path / name) == (120, 90) and picture.color.shape == (90, 120, 3)
+        assert picture.color.dtype == np.uint16
+        # LibRaw brightens until some pixels are white, and has a curve of its own.
+        inside, outside = picture.color[35:55, 45:75], picture.color[5:25, 90:110]
+        assert inside[..., 0].mean() > 3 * inside[..., 1].mean()
+        assert outside[..., 0].mean() > outside[..., 1].mean()
+        # The edges of the square are where they were.
+        assert picture.color[45, 38, 0] < picture.color[45, 43, 0] / 1.3
+    (tmp_path / "cut.dng").write_bytes(dng(photo)[:-6000])
+    with pytest.raises(MatteError, match=r"cut\.dng"):
+        read_picture(tmp_path / "cut.dng")
 
 
 class FakeRaw:
