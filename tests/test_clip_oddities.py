@@ -240,12 +240,12 @@ def test_what_an_encoder_refuses_is_one_line(tmp_path, monkeypatch):
 
 
 def test_what_nobody_foresaw_is_one_line(tmp_path, monkeypatch):
-    from mattecli.core.inference import video
+    from mattecli.core.inference import clip_sinks
 
     def fail(*_: object):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(video, "render_outputs", fail)
+    monkeypatch.setattr(clip_sinks, "render_outputs", fail)
     assert "RuntimeError: two lines" in refused(make_clip(tmp_path / "clip.mp4"))
 
 

@@ -263,7 +263,8 @@ def test_what_does_not_go_together(tmp_path, monkeypatch):
         result = matte(clip, *arguments)
         assert result.exit_code == 2 and message in result.output, arguments
     assert "overwrite" in str(matte(clip, clip, "--save", "alpha").exception)
-    assert "clips are cut one at a time" in str(matte(tmp_path, tmp_path / "out").exception)
+    message = str(matte(tmp_path, tmp_path / "out", "--crop").exception)
+    assert "holds no pictures" in message and "for photos only" in message
     monkeypatch.setitem(sys.modules, "av", None)
     result = matte(clip, tmp_path / "out.mov")
     assert result.exit_code == 1 and "pip install 'mattecli[video]'" in str(result.exception)

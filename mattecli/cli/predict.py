@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +13,18 @@ from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.predict_checks import Usage, usage_of
 from mattecli.cli.predict_clip import predict_clip
-from mattecli.cli.predict_foresight import foresee_photos
+from mattecli.cli.predict_foresight import foresee_run
 from mattecli.cli.predict_photos import predict_photos
-from mattecli.cli.predict_plan import Made, made_of, plan_photos, stream_photos
+from mattecli.cli.predict_plan import (
+    Made,
+    Planned,
+    made_of,
+    plan_clip,
+    plan_photos,
+    stream_photos,
+    takes_clips,
+)
+from mattecli.cli.predict_tasks import TaskMaker
 from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import (
     ClusterOptions,
@@ -27,13 +35,11 @@ from mattecli.core.inference.options import (
     RunOptions,
     SourceOptions,
 )
-from mattecli.core.objects.paths import is_object, located
+from mattecli.core.objects.paths import is_object
 
 if TYPE_CHECKING:
-    from mattecli.core.inference.photo_hints import RunHints
     from mattecli.core.inference.pipeline import Job
     from mattecli.core.inference.review import Review
-    from mattecli.core.inference.run import Settings
 
 
 @yields_to_what_is_typed(
@@ -58,7 +64,7 @@ def predict(
         typer.Argument(
             metavar="IN...",
             help="Photos and folders of photos, also of object stores such as s3://BUCKET/DIR; or "
-            "a clip, or frames/%06d.png; or - for a photo from stdin.",
+            "a clip, or frames/%06d.png; or - for stdin.",
             show_default=False,
         ),
     ] = None,
@@ -85,7 +91,6 @@ def predict(
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
     from mattecli.core.inference.hint_planning import plan_hints
-    from mattecli.core.inference.photo_task import PhotoTask
 
     made = made_of(output, frame, edges)
     usages = [_usage_of(sources, out, each, inputs, clips, run) for each in made]
@@ -94,51 +99,43 @@ def predict(
     check_cluster(
         cluster, unfit="cuts photos of files and stores, without --watch" if is_alone else ""
     )
+    with_clips = takes_clips(made, inputs) and usages[0].into_folder
 
-    def plan() -> tuple[list[Job], Counter[str]]:
-        return plan_photos(sources or [], out, inputs, made, usages)
+    def plan() -> Planned:
+        return plan_photos(
+            sources or [], out, inputs, made, usages, clips.clip_format, with_clips=with_clips
+        )
 
-    jobs: list[Job] = []
-    passed_over: Counter[str] = Counter()
+    planned = Planned([], [], Counter())
     stream = None
-    if not usages[0].of_clip:
-        stream = None if run.dry_run else stream_photos(sources or [], out, inputs, made, usages)
-    if not (usages[0].of_clip or stream):
-        jobs, passed_over = plan()
-    _check_preview(run.preview, jobs)
-    clip = located((sources or [""])[0])
-    hinted = [_clip(clip)] if usages[0].of_clip else jobs
-    hints = plan_hints(inputs, " and ".join(sources or [str(inputs.from_list)]), hinted)
-    if inputs.only_hinted:
-        jobs = [job for job in jobs if hints.are_own(job.source)]
-    settings, *others = (
-        _settings(each, usage.suffix, prediction, inputs, clips, run, hints)
-        for each, usage in zip(made, usages, strict=True)
-    )
     if usages[0].of_clip:
-        predict_clip(clip, located(out), settings, prediction, run, clips, smooth=inputs.smooth)
+        planned = plan_clip((sources or [""])[0], out, made[0].output, usages[0].suffix)
+    elif run.dry_run or not (stream := stream_photos(sources or [], out, inputs, made, usages)):
+        planned = plan()
+    _check_preview(run.preview, planned.photos)
+    hints = plan_hints(
+        inputs, " and ".join(sources or [str(inputs.from_list)]), planned.photos + planned.clips
+    )
+    if inputs.only_hinted:
+        planned = planned.only(hints.are_own)
+    tasks = TaskMaker(prediction, inputs, clips, run, hints)
+    of_clips = tasks.of_clips(made[0], usages[0], planned.clips)
+    if usages[0].of_clip and of_clips and not run.dry_run:
+        predict_clip(planned.clips[0], of_clips.task, prediction)
         return
-    if output.named:
-        names = [each.name for each in made]
-        settings.named.update(zip(names, [dataclasses.replace(settings), *others], strict=True))
+    task = tasks.of_photos(made, usages, are_any=bool(stream or planned.photos))
     if run.dry_run:
-        foresee_photos(jobs, settings, run, passed_over)
+        foresee_run(planned, task.settings, of_clips and of_clips.task, run)
         return
     predict_photos(
-        stream or jobs,
-        PhotoTask(settings, prediction, run),
+        stream or planned.photos,
+        task,
         chosen_executor(cluster, uses_gpu=may_use_gpu(prediction.device)),
-        passed_over=stream.passed_over if stream else passed_over,
-        rescan=(lambda: plan()[0]) if inputs.watch else None,
+        clips=of_clips,
+        passed_over=stream.passed_over if stream else planned.passed_over,
+        rescan=(lambda: plan().photos) if inputs.watch else None,
         review=_review(sources or [], run),
     )
-
-
-def _clip(source: Path) -> Job:
-    """Name a clip as something that may have hints."""
-    from mattecli.core.inference.pipeline import Job
-
-    return Job(source, {})
 
 
 def _review(sources: list[str], run: RunOptions) -> Review | None:
@@ -158,8 +155,6 @@ def _check_values(made: list[Made], usage: Usage, run: RunOptions) -> None:
     for name, place in (("report", run.report), ("review", run.review)):
         if place is not None and is_object(place):
             raise typer.BadParameter(f"--{name} grows line by line, and needs a place on a disk")
-    if usage.of_clip and run.dry_run:
-        raise typer.BadParameter("--dry-run is for photos")
 
 
 def _check_preview(preview: Path | None, jobs: list[Job]) -> None:
@@ -214,30 +209,5 @@ def _usage_of(
         clips.codec,
         clips.crf,
         clips.bitrate,
+        clips.clip_format,
     )
-
-
-def _settings(
-    made: Made,
-    suffix: str,
-    prediction: PredictOptions,
-    inputs: SourceOptions,
-    clips: ClipOptions,
-    run: RunOptions,
-    hints: RunHints,
-) -> Settings:
-    from mattecli.core.inference.run import settings_of
-    from mattecli.core.inference.specifying import encoding_of, output_spec
-    from mattecli.core.ranks import is_main_process
-
-    settings = settings_of(
-        made.output,
-        prediction.refine,
-        suffix,
-        output_spec(*made[1:]),
-        int(inputs.max_megapixels * 1e6),
-        preview=run.preview is not None and is_main_process(),
-        review=run.review is not None,
-        hints=hints,
-    )
-    return dataclasses.replace(settings, encoding=encoding_of(made.output, clips))

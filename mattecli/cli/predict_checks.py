@@ -9,7 +9,7 @@ from typing import NamedTuple
 import typer
 
 from mattecli.cli.destination import clip_suffix, is_folder, result_suffix
-from mattecli.core.inference.clip_options import ClipOptions, Codec
+from mattecli.core.inference.clip_options import ClipContainer, ClipOptions, Codec
 from mattecli.core.inference.options import (
     Align,
     Format,
@@ -19,6 +19,8 @@ from mattecli.core.inference.options import (
     SourceOptions,
     SubjectChoice,
 )
+
+_FPS = "--fps is for numbered pictures such as frames/%06d.png"
 
 
 class Usage(NamedTuple):
@@ -81,6 +83,7 @@ def usage_of(
     codec: Codec | None,
     crf: int | None,
     bitrate: str | None,
+    clip_format: ClipContainer | None,
 ) -> Usage:
     """Understand what is wanted, or refuse at once what could only fail later.
 
@@ -118,9 +121,14 @@ def usage_of(
         crop=crop,
         quality=quality,
     )
-    clips = ClipOptions(start, end, fps, codec=codec, crf=crf, bitrate=bitrate)
+    clips = ClipOptions(
+        start, end, fps, codec=codec, crf=crf, bitrate=bitrate, clip_format=clip_format
+    )
     check_usage(output, clips, suffix, preview and Path(preview), into_folder)
-    check_clip_options(clips, suffix, sources if of_clip else [])
+    if not of_clip and into_folder and _are_given(clips) and _hold_clips(sources):
+        check_clips_of_folder(output, clips)
+    else:
+        check_clip_options(output, clips, suffix, sources if of_clip else [])
     frame = FrameOptions(canvas, pad, align, scale_subject, shadow)
     check_frame(output, frame)
     inputs = SourceOptions(
@@ -186,7 +194,49 @@ def check_usage(
         raise typer.BadParameter(str(error)) from None
 
 
-def check_clip_options(options: ClipOptions, suffix: str, clip: list[str]) -> None:
+def _are_given(options: ClipOptions) -> bool:
+    """Tell whether there is an option that is for clips only."""
+    given = (options.start, options.end, options.codec, options.crf, options.bitrate)
+    return any(value is not None for value in (*given, options.clip_format))
+
+
+def _hold_clips(sources: list[str]) -> bool:
+    """Tell whether any of several inputs is a clip, or a folder with one."""
+    from mattecli.core.imaging.clips import is_clip
+
+    return any(
+        is_clip(source) or any(is_clip(name) for _, _, names in os.walk(source) for name in names)
+        for source in sources
+    )
+
+
+def check_clips_of_folder(output: OutputOptions, options: ClipOptions) -> None:
+    """Refuse what the clips among several inputs cannot become.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is any.
+    """
+    from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.clip_range import Range
+    from mattecli.core.inference.specifying import clip_suffix_of, encoding_of
+    from mattecli.core.matting.outputs import TRANSPARENT
+
+    if options.fps is not None:
+        raise typer.BadParameter(_FPS)
+    try:
+        Range.parse(options.start, options.end)
+        for kind in output.kinds:
+            suffix = clip_suffix_of(kind, options.clip_format)
+            encoding_of(output, options).check(suffix, transparent=kind in TRANSPARENT)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def check_clip_options(
+    output: OutputOptions, options: ClipOptions, suffix: str, clip: list[str]
+) -> None:
     """Refuse times that are none, and options of clips for what is none.
 
     Parameters
@@ -212,8 +262,11 @@ def check_clip_options(options: ClipOptions, suffix: str, clip: list[str]) -> No
         raise typer.BadParameter(str(error)) from None
     if not part.is_all and not clip:
         raise typer.BadParameter("--start and --end are for clips")
-    if options.fps is not None and not (clip and is_numbered(clip[0])):
-        raise typer.BadParameter("--fps is for numbered pictures such as frames/%06d.png")
+    behind = is_numbered(output.background or "")
+    if options.fps is not None and not (clip and (is_numbered(clip[0]) or behind)):
+        raise typer.BadParameter(_FPS)
+    if options.clip_format is not None:
+        raise typer.BadParameter("--clip-format is for the clips of a folder")
     encoded = (options.codec, options.crf, options.bitrate)
     if suffix not in CONTAINERS and any(value is not None for value in encoded):
         raise typer.BadParameter(

@@ -1,10 +1,10 @@
-"""``matte predict`` where IN is a clip."""
+"""``matte predict`` where IN is a clip, or clips are among what it holds."""
 
 from __future__ import annotations
 
 import sys
-import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,105 +14,140 @@ from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
-    from mattecli.core.imaging.moving import MovingPicture
-    from mattecli.core.inference.assessment import Assessment
-    from mattecli.core.inference.clip_options import ClipOptions
-    from mattecli.core.inference.options import PredictOptions, RunOptions
-    from mattecli.core.inference.pipeline import Job
-    from mattecli.core.inference.run import Settings
+    from mattecli.core.inference.clip_task import ClipTask, CutClip
+    from mattecli.core.inference.options import PredictOptions
+    from mattecli.core.inference.pipeline import Job, Outcome
+    from mattecli.core.inference.predictor import Predictor
 
 
-def predict_clip(
-    source: Path,
-    out: Path,
-    settings: Settings,
-    prediction: PredictOptions,
-    run: RunOptions,
-    clips: ClipOptions,
-    *,
-    smooth: bool,
-) -> None:
-    """Cut a clip."""
+def predict_clip(job: Job, task: ClipTask, prediction: PredictOptions) -> None:
+    """Cut the one clip of a run."""
     from mattecli.core.errors import MatteError, reason_of
-    from mattecli.core.imaging.animations import FORMATS, PAGED_TIFF
+    from mattecli.core.imaging.animations import FORMATS
     from mattecli.core.imaging.clip_codecs import CONTAINERS
-    from mattecli.core.imaging.clip_range import Range
-    from mattecli.core.imaging.moving import open_frames
     from mattecli.core.inference.finished import skip_finished
     from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.report import Report
-    from mattecli.core.inference.video import Stopped, clip_job
 
-    started = time.perf_counter()
+    run = task.run
     silent = run.quiet or run.json_log
-    job = clip_job(source, out, settings.outputs.kinds, settings.suffix)
+    into_file = task.settings.suffix in CONTAINERS or task.settings.suffix in FORMATS
     with Report(run.report, sys.stderr if run.json_log else None) as log:
-        if (
-            (settings.suffix in CONTAINERS or settings.suffix in FORMATS)
-            and not run.overwrite
-            and (skipped := skip_finished([job])[1])
-        ):
+        if into_file and not run.overwrite and (skipped := skip_finished([job])[1]):
             log.add(skipped[0])
             if not silent:
-                say(f"{out} is already there")
+                say(f"{next(iter(job.outputs.values()))} is already there")
             return
         try:
-            # Pages have nothing to do with one another.
-            related = settings.suffix != PAGED_TIFF
-            smooth, guided = smooth and related, clips.temporal_guidance and related
-            part = Range.parse(clips.start, clips.end)
-            with open_frames(source, settings.max_pixels, part, clips.fps) as clip:
-                done, assessment = _cut(job, clip, settings, prediction, run, smooth, guided)
-        except Stopped:
-            raise KeyboardInterrupt from None
+            with graceful_shutdown() as stopped:
+                cut = _cut(job, task, lambda: _load(prediction), stopped, silent=silent)
         except ImportError:
             raise
         except Exception as error:
             # What nobody foresaw of a damaged clip is one line too.
-            reason = reason_of(error, source)
+            reason = reason_of(error, job.name)
             log.add(Outcome(job, "failed", reason))
             if run.json_log:
                 raise typer.Exit(ExitStatus.FAILURE) from None
             raise MatteError(reason) from error
-        seconds = time.perf_counter() - started
-        reason = "; ".join(clip.problems)
-        size = (clip.width, clip.height)
-        status = "empty" if assessment.is_empty else "ok"
-        nothing = ["nothing found"] if assessment.is_empty else []
-        said = "; ".join(nothing + clip.problems + clip.notes)
-        log.add(Outcome(job, status, said, seconds, size, assessment))
-    if said and not run.json_log and (reason or not run.quiet):
-        say(f"matte: {source}: {said}")
+        log.add(cut.outcome)
+    said = cut.outcome.reason
+    if said and not run.json_log and (cut.problems or not run.quiet):
+        say(f"matte: {job.name}: {said}")
     if not silent:
-        say(f"{done} frames in {seconds:.1f} s")
-    if reason:
+        say(f"{cut.frames} frames in {cut.outcome.seconds:.1f} s")
+    if cut.problems:
         raise typer.Exit(ExitStatus.FAILURE)
+
+
+@dataclass
+class ClipsOfRun:
+    """The clips among the inputs of a run, cut one after the other.
+
+    Attributes
+    ----------
+    frames : int
+        How many were cut.
+    damaged : int
+        How many clips had a part that was lost.
+    """
+
+    jobs: list[Job]
+    task: ClipTask
+    prediction: PredictOptions
+    frames: int = 0
+    damaged: int = 0
+    _loaded: list[Predictor] = field(default_factory=list)
+
+    def cut(self, stopped: Callable[[], bool]) -> Iterator[Outcome]:
+        """Cut all that are not there yet; a clip that fails is an outcome, too."""
+        from dataclasses import replace
+
+        from mattecli.core.errors import OutputUnusable, reason_of
+        from mattecli.core.inference.finished import skip_finished
+        from mattecli.core.inference.pipeline import Outcome
+        from mattecli.core.inference.run import shard_jobs
+        from mattecli.core.inference.video import Stopped
+        from mattecli.core.ranks import is_main_process
+
+        run = self.task.run
+        silent = run.quiet or run.json_log or not is_main_process()
+        jobs = list(shard_jobs(self.jobs))
+        if not run.overwrite:
+            jobs, skipped = skip_finished(jobs)
+            yield from skipped
+        for job in jobs:
+            if stopped():
+                return
+            try:
+                cut = _cut(job, self.task, self._load, stopped, silent=silent, alone=False)
+            except (KeyboardInterrupt, ImportError, OutputUnusable):
+                raise
+            except Stopped:
+                return
+            except Exception as error:
+                yield Outcome(job, "failed", reason_of(error, job.name))
+                continue
+            self.frames += cut.frames
+            self.damaged += bool(cut.problems)
+            said = cut.outcome.reason
+            warnings = (said,) if said and cut.outcome.status == "ok" else ()
+            yield replace(cut.outcome, warnings=warnings)
+
+    def _load(self) -> Predictor:
+        if not self._loaded:
+            self._loaded.append(_load(self.prediction))
+        return self._loaded[0]
+
+
+def _load(prediction: PredictOptions) -> Predictor:
+    from mattecli.core.inference.run import load_predictor
+
+    return load_predictor(prediction)
 
 
 def _cut(
     job: Job,
-    clip: MovingPicture,
-    settings: Settings,
-    prediction: PredictOptions,
-    run: RunOptions,
-    smooth: bool,
-    guided: bool,
-) -> tuple[int, Assessment]:
-    """Cut all frames; give their number, and what their mattes say of themselves."""
-    from mattecli.core.inference.assessment import ClipAssessment
-    from mattecli.core.inference.run import load_predictor
-    from mattecli.core.inference.video import cut_clip
+    task: ClipTask,
+    load: Callable[[], Predictor],
+    stopped: Callable[[], bool],
+    *,
+    silent: bool,
+    alone: bool = True,
+) -> CutClip:
+    from mattecli.core.inference.video import Stopped
     from mattecli.core.progress import progress
 
-    seen = ClipAssessment(float(clip.rate))
-    with (
-        progress(total=clip.frame_count, unit="frame", quiet=run.quiet or run.json_log) as bar,
-        graceful_shutdown() as stopped,
-    ):
-        predictor = load_predictor(prediction)
-        for assessment in cut_clip(
-            job, clip, predictor, settings, run, smoothed=smooth, guided=guided, stopped=stopped
-        ):
-            bar.update()
-            seen.add(assessment)
-    return seen.count, seen.result()
+    label = "" if alone else job.place
+    with progress(total=0, unit="frame", label=label, quiet=silent, stays=alone) as bar:
+
+        def begin(count: int | None) -> Callable[[], object]:
+            bar.total = count
+            return bar.update
+
+        try:
+            return task.cut(job, load, begin, stopped)
+        except Stopped:
+            if alone:
+                raise KeyboardInterrupt from None
+            raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,27 +11,34 @@ from mattecli.cli.streams import say
 from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
+    from mattecli.cli.predict_plan import Planned
+    from mattecli.core.inference.clip_task import ClipTask
     from mattecli.core.inference.options import RunOptions
-    from mattecli.core.inference.pipeline import Job, Outcome
+    from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.run import Settings
 
 
-def foresee_photos(
-    jobs: list[Job], settings: Settings, run: RunOptions, passed_over: Counter[str]
+def foresee_run(
+    planned: Planned, settings: Settings, of_clips: ClipTask | None, run: RunOptions
 ) -> None:
-    """Print a line for every photo and a sum; photos that cannot be read make the exit code 1."""
+    """Print a line for each photo and clip and a sum; what cannot be read makes the exit code 1."""
     from mattecli.core.errors import MatteError
     from mattecli.core.inference.finished import skip_finished
-    from mattecli.core.inference.foresight import foresee, free_bytes
+    from mattecli.core.inference.foresight import foresee, foresee_clip, free_bytes
     from mattecli.core.inference.report import list_passed_over
 
+    jobs = planned.photos + planned.clips
+    clips = {id(job) for job in planned.clips}
     skipped: list[Outcome] = []
     if not run.overwrite:
         jobs, skipped = skip_finished(jobs)
     pixels = most = replaced = failed = 0
     for job in jobs:
         try:
-            seen = foresee(job, settings)
+            if of_clips and id(job) in clips:
+                seen = foresee_clip(job, of_clips)
+            else:
+                seen = foresee(job, settings)
         except MatteError as error:
             failed += 1
             say(f"matte: {error}")
@@ -46,11 +52,15 @@ def foresee_photos(
     text = (
         f"{', '.join(parts)}: {pixels / 1e6:.1f} megapixels, results of {most / 1e6:.0f} MB at most"
     )
+    text += ", without those of clips" if clips else ""
     text += f" ({replaced} would be replaced)" if replaced else ""
     if jobs and (room := free_bytes(jobs[0])) is not None:
         text += f", {room / 1e6:,.0f} MB free"
         if most > room:
             text += ", which may not be enough"
-    say(text + (f"; {list_passed_over(passed_over)}" if passed_over else ""), err=False)
+    say(
+        text + (f"; {list_passed_over(planned.passed_over)}" if planned.passed_over else ""),
+        err=False,
+    )
     if failed:
         raise typer.Exit(ExitStatus.FAILURE)

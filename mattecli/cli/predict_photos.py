@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import typer
 
 from mattecli.cli.interruption import graceful_shutdown
+from mattecli.cli.predict_clip import ClipsOfRun
 from mattecli.cli.predict_outcomes import OutcomeNotes
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
@@ -31,14 +33,16 @@ def predict_photos(
     task: PhotoTask,
     executor: Executor,
     *,
+    clips: ClipsOfRun | None,
     passed_over: Counter[str],
     rescan: Callable[[], list[Job]] | None,
     review: Review | None = None,
 ) -> None:
-    """Cut photos.
+    """Cut photos, and then the clips among them.
 
     Parameters
     ----------
+    clips : ClipsOfRun, optional
     passed_over : Counter of str
         Files of folders that are no pictures, by suffix.
     rescan : callable, optional
@@ -68,14 +72,17 @@ def predict_photos(
             rounds = watch(_finder(rescan, run), stopped)
             outcomes = predict_all(rounds, task.settings, task.options, run, stopped=stopped)
         else:
-            outcomes = executor.run(task, _to_do(jobs, notes, run), stopped)
-        for outcome in outcomes:
+            of_clips = len(clips.jobs) if clips else 0
+            outcomes = executor.run(task, _to_do(jobs, notes, run, of_clips), stopped)
+        for outcome in chain(outcomes, clips.cut(stopped) if clips else ()):
             notes.add(outcome)
         # Ctrl-C is how a watch ends.
         interrupted = stopped() and not rescan
     with all_reduce_counts(log.count) as count:
         if not silent:
-            say(summary(count, time.perf_counter() - started, passed_over) + notes.cost)
+            frames = clips.frames if clips else 0
+            seconds = time.perf_counter() - started
+            say(summary(count, seconds, passed_over, frames=frames) + notes.cost)
         if review is not None:
             page = review.close()
             if not silent:
@@ -84,7 +91,7 @@ def predict_photos(
             write_image(run.preview, contact_sheet(notes.rows))
     if interrupted:
         raise KeyboardInterrupt
-    if count["failed"]:
+    if count["failed"] or (clips and clips.damaged):
         raise typer.Exit(ExitStatus.FAILURE)
 
 
@@ -94,8 +101,13 @@ def _finder(rescan: Callable[[], list[Job]], run: RunOptions) -> Callable[[], li
     return rescan if run.overwrite else lambda: skip_finished(rescan())[0]
 
 
-def _to_do(jobs: list[Job] | PhotoStream, notes: OutcomeNotes, run: RunOptions) -> Iterable[Job]:
-    """Give this process its share, without what is done; learn how many photos there are."""
+def _to_do(
+    jobs: list[Job] | PhotoStream, notes: OutcomeNotes, run: RunOptions, clips: int
+) -> Iterable[Job]:
+    """Give this process its share, without what is done; learn how many photos there are.
+
+    Clips that follow the photos count as well.
+    """
     from mattecli.core.inference.finished import leave_out_finished, skip_finished
     from mattecli.core.inference.run import shard_jobs
     from mattecli.core.ranks import rank_and_world
@@ -106,7 +118,7 @@ def _to_do(jobs: list[Job] | PhotoStream, notes: OutcomeNotes, run: RunOptions) 
             jobs.count_aside(lambda count: notes.set_total(count // rank_and_world()[1]))
         return mine if run.overwrite else leave_out_finished(mine, notes.add)
     todo = list(mine)
-    notes.set_total(len(todo))
+    notes.set_total(len(todo) + clips)
     if run.overwrite:
         return todo
     todo, skipped = skip_finished(todo)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mattecli.cli.commands import named_output
 from mattecli.cli.predict_checks import Usage
+from mattecli.core.inference.clip_options import ClipContainer
 from mattecli.core.inference.options import (
     EdgeOptions,
     FrameOptions,
@@ -20,7 +22,7 @@ from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
     from mattecli.core.inference.inputs import Inputs
-    from mattecli.core.inference.pipeline import Job
+    from mattecli.core.inference.jobs import Job, Source
     from mattecli.core.inference.streaming import PhotoStream
 
 Options = TypeVar("Options", OutputOptions, FrameOptions, EdgeOptions)
@@ -33,6 +35,21 @@ class Made(NamedTuple):
     output: OutputOptions
     frame: FrameOptions
     edges: EdgeOptions
+
+
+class Planned(NamedTuple):
+    """The photos and clips of a run, and what of folders is neither, by suffix."""
+
+    photos: list[Job]
+    clips: list[Job]
+    passed_over: Counter[str]
+
+    def only(self, chosen: Callable[[Source], bool]) -> Planned:
+        """Leave out what is not chosen."""
+        photos, clips = (
+            [job for job in jobs if chosen(job.source)] for jobs in (self.photos, self.clips)
+        )
+        return self._replace(photos=photos, clips=clips)
 
 
 def _named(name: str, base: Made) -> Made:
@@ -64,29 +81,82 @@ def made_of(output: OutputOptions, frame: FrameOptions, edges: EdgeOptions) -> l
     return [_named(name, base) for name in dict.fromkeys(output.named)] or [base]
 
 
+def takes_clips(made: list[Made], inputs: SourceOptions) -> bool:
+    """Tell whether clips among the inputs are cut: not with options that only photos have."""
+    of_photos = made[0].name or made[0].output.crop or made[0].frame.places
+    return not (of_photos or inputs.watch or inputs.trimap is not None)
+
+
+def plan_clip(source: str, out: str, output: OutputOptions, suffix: str) -> Planned:
+    """Name what becomes of a single clip.
+
+    Raises
+    ------
+    MatteError
+        If it would be overwritten.
+    """
+    from mattecli.core.inference.video import clip_job
+
+    return Planned([], [clip_job(located(source), located(out), output.kinds, suffix)], Counter())
+
+
 def plan_photos(
     sources: list[str],
     out: str,
     inputs: SourceOptions,
     made: list[Made],
     usages: list[Usage],
-) -> tuple[list[Job], Counter[str]]:
-    """Find the photos and name their outputs; also give what was passed over, by suffix.
+    container: ClipContainer | None = None,
+    *,
+    with_clips: bool = False,
+) -> Planned:
+    """Find the photos, and clips if they are wanted, and name their outputs.
+
+    Parameters
+    ----------
+    container : str, optional
+        What clips become.
 
     Raises
     ------
     MatteError
-        If there are no photos, or results cannot go where they should.
+        If there is nothing to do, or results cannot go where they should.
     """
     from mattecli.core.inference.run import piped_job
     from mattecli.core.objects.stores import check_writable
 
     place = located(out)
     check_writable(place)
-    found = _find(sources, place if usages[0].into_folder else None, inputs)
+    results = place if usages[0].into_folder else None
+    found = _find(sources, results, inputs, with_clips=with_clips)
     if found is None:
-        return [piped_job(place, made[0].output.kinds[0])], Counter()
-    return _jobs_of(found, place, made, usages), found.passed_over
+        return Planned([piped_job(place, made[0].output.kinds[0])], [], Counter())
+    jobs = _jobs_of(found, place, made, usages)
+    clips = _clip_jobs(found, place, made[0].output, container) if found.clips else []
+    return Planned(jobs, clips, found.passed_over)
+
+
+def _clip_jobs(
+    found: Inputs, out: Path, output: OutputOptions, container: ClipContainer | None
+) -> list[Job]:
+    """Name what clips become; their files never share a name with those of photos."""
+    from mattecli.core.inference.run import merge_jobs, plan_jobs
+    from mattecli.core.inference.specifying import clip_suffix_of
+
+    kinds = output.kinds
+    apart = len(kinds) > 1 and "{kind}" not in (output.name or "")
+    planned = [
+        plan_jobs(
+            found.of_clips(),
+            out / kind if apart else out,
+            (kind,),
+            clip_suffix_of(kind, container),
+            into_folder=True,
+            name=output.name,
+        )
+        for kind in kinds
+    ]
+    return merge_jobs([""] * len(kinds), planned)
 
 
 def stream_photos(
@@ -147,7 +217,9 @@ def _jobs_of(found: Inputs, out: Path, made: list[Made], usages: list[Usage]) ->
     return merge_jobs([each.name for each in made], planned) if made[0].name else planned[0]
 
 
-def _find(sources: list[str], results: Path | None, inputs: SourceOptions) -> Inputs | None:
+def _find(
+    sources: list[str], results: Path | None, inputs: SourceOptions, *, with_clips: bool
+) -> Inputs | None:
     """Find the photos; None stands for the one that comes through standard input."""
     from mattecli.core.errors import MatteError
     from mattecli.core.imaging.clips import is_clip
@@ -158,9 +230,9 @@ def _find(sources: list[str], results: Path | None, inputs: SourceOptions) -> In
     if inputs.from_list is not None:
         sources = sources + read_list(inputs.from_list, null_separated=inputs.null)
     # Results of an earlier run that lie inside the tree are no photos to cut.
-    found = gather(sources, results, allow_url=inputs.allow_url)
-    if not found.photos and not inputs.watch:
-        clips = any(is_clip(path) for source in sources for path in located(source).glob("*"))
-        hint = "; clips are cut one at a time" if clips else ""
+    found = gather(sources, results, allow_url=inputs.allow_url, with_clips=with_clips)
+    if not (found.photos or found.clips or inputs.watch):
+        clips = any(is_clip(f"x{suffix}") for suffix in found.passed_over)
+        hint = "; its clips are cut without options that are for photos only" if clips else ""
         raise MatteError(f"{' and '.join(sources)} holds no pictures{hint}")
     return found

@@ -15,10 +15,12 @@ def progress(
     label: str = "",
     unit: str = "image",
     quiet: bool = False,
+    stays: bool = True,
 ) -> tqdm:
     """Wrap `items`, or count by hand with ``.update()``, showing items/s and the time left.
 
-    ``.set_postfix(failed=2)`` adds values; use it as a context manager when counting by hand.
+    ``.set_postfix(failed=2)`` adds values; use it as a context manager when counting by hand. One
+    that does not stay is wiped away at its end.
     """
     return tqdm(
         items,
@@ -27,6 +29,7 @@ def progress(
         unit=unit,
         # None lets tqdm fall silent where standard error is not a terminal.
         disable=True if quiet else None,
+        leave=stays,
         dynamic_ncols=True,
         smoothing=0.1,
     )

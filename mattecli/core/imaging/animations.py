@@ -48,14 +48,25 @@ def moving_format(source: str, out: str) -> str | None:
     clips = {name: name for name in CONTAINERS}
     wanted = _NAMED | clips if suffix in _READ else _PAGED if suffix in _PAGED else {}
     form = wanted.get(Path(out).suffix.lower())
-    if form is None or Path(out).is_dir() or not Path(source).is_file():
+    if form is None or Path(out).is_dir():
         return None
-    path = Path(source)
+    return form if _count(Path(source)) > 1 else None
+
+
+def is_animated(path: Path) -> bool:
+    """Tell whether a file is a picture of several frames."""
+    return path.suffix.lower() in _READ and _count(path) > 1
+
+
+def _count(path: Path) -> int:
+    """Count the frames or pages of a file; 0 if it cannot be read, which it says when it is cut."""
+    if not path.is_file():
+        return 0
     try:
         with opened(path) as file, quiet_decoders(), open_image(file, path) as image:
-            return form if len(_numbers(image)) > 1 else None
-    except MatteError:  # says so itself when it is cut
-        return None
+            return len(_numbers(image))
+    except MatteError:
+        return 0
 
 
 class AnimationReader:

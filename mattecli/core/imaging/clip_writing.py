@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ _BT709_CURVES = frozenset({6, 14, 15})
 class ClipWriter:
     """A clip that is being written; a context manager that completes it.
 
+    Frames are encoded in groups, each by an encoder of its own, so that packets of whole groups can
+    be kept, and put in the place of frames by a later run.
+
     Times, average rate, shape of pixels and sound are those of `like`, whose `notes` and `problems`
     take in what of them could not be kept.
 
@@ -46,6 +49,15 @@ class ClipWriter:
         Whether title, date, place and the like of the other clip are kept.
     colors : Colors, optional
         What the RGB of frames is meant in, if not in that of the other clip.
+    silent : bool
+        Whether the sound is left out.
+
+    Attributes
+    ----------
+    time_base : Fraction
+        That of packets that are encoded.
+    keep : callable or None
+        Gets every packet that is encoded.
 
     Raises
     ------
@@ -63,6 +75,7 @@ class ClipWriter:
         encoding: Encoding | None = None,
         keep_metadata: bool = False,
         colors: Colors | None = None,
+        silent: bool = False,
     ) -> None:
         encoding = encoding or Encoding()
         encoding.check(suffix, transparent=transparent)
@@ -70,7 +83,9 @@ class ClipWriter:
         self._form, self._suffix, self._like = CONTAINERS[suffix], suffix, like
         form, self._codec = self._form, encoding.codec_in(suffix)
         self._colors = (colors or like.colors).written()
-        options = encoding.options(self._codec, transparent=transparent)
+        self._options = encoding.options(self._codec, transparent=transparent)
+        self.time_base = like.time_base
+        self.keep: Callable[[Packet], None] | None = None
         if self._codec.encoder == "prores_ks" and self._colors.transfer in _BT709_CURVES:
             self._colors = self._colors._replace(transfer=1)
         # The index in front lets a browser start before it has all.
@@ -80,35 +95,52 @@ class ClipWriter:
                 f"file:{path}", "w", format=form.muxer, container_options=movflags
             )
             self._stream = self._container.add_stream(
-                self._codec.encoder, rate=like.rate, options=options
+                self._codec.encoder, rate=like.rate, options=self._options
             )
-            self._set_up(self._codec.transparent if transparent else self._codec.opaque)
+            self._pixels = self._codec.transparent if transparent else self._codec.opaque
+            self._set_sides()
+            # The stream's own encoder also makes the header of the file.
+            self._encoder = self._set_up(self._stream.codec_context)
+            self._stream.time_base = like.time_base
+            self._decoding_time: int | None = None
             if keep_metadata:
                 self._container.metadata.update(like.metadata)
             self._sounds = {
                 stream.index: Sound(self._av, self._container, stream, form.kept, form.audio)
-                for stream in like.audio
+                for stream in (() if silent else like.audio)
             }
 
-    def _set_up(self, pixels: str) -> None:
-        """Tell the encoder what comes."""
-        like, context = self._like, self._stream.codec_context
+    def _set_sides(self) -> None:
+        like = self._like
         # Halved color planes need even sides, all but those of VP9.
         even = 2 if self._codec.even else 1
-        self._pixels = pixels
         self._width, self._height = (-(-side // even) * even for side in (like.width, like.height))
         if (self._width, self._height) != (like.width, like.height):
             sizes = f"{like.width}x{like.height} to {self._width}x{self._height}"
             name = {"libx264": "H.264", "libx265": "HEVC"}.get(self._codec.encoder, "AV1")
             like.notes.append(f"its odd size is padded from {sizes}, as {name} needs even sides")
-        context.width, context.height, context.pix_fmt = self._width, self._height, pixels
-        context.time_base = self._stream.time_base = like.time_base
-        context.sample_aspect_ratio = like.pixel_shape
+
+    def _set_up(self, context: Any) -> Any:
+        """Tell an encoder what comes."""
+        context.width, context.height, context.pix_fmt = self._width, self._height, self._pixels
+        context.time_base = self._like.time_base
+        context.sample_aspect_ratio = self._like.pixel_shape
         context.colorspace, context.color_primaries, context.color_trc = self._colors
         context.color_range = _LIMITED
         if self._codec.encoder == "libx265":
             context.codec_tag = "hvc1"  # players of Apple know no other
         context.thread_type = "AUTO"
+        return context
+
+    def _next_encoder(self) -> Any:
+        """Make an encoder like that of the stream."""
+        context = self._av.CodecContext.create(self._codec.encoder, "w")
+        own = self._stream.codec_context
+        context.flags, context.framerate = own.flags, own.framerate
+        # As streams have it, where FFmpeg's own default would be a bit rate of 200k.
+        context.bit_rate = 0
+        context.options = dict(self._options)
+        return self._set_up(context)
 
     @property
     def bits(self) -> int:
@@ -149,7 +181,39 @@ class ClipWriter:
     def write(self, frame: Any) -> None:
         """Encode what `convert` gave; frames come in the order of their times."""
         with self._telling():
-            self._container.mux(self._stream.encode(frame))
+            if self._encoder is None:
+                self._encoder = self._next_encoder()
+            self._pass_on(self._encoder.encode(frame))
+
+    def end_group(self) -> None:
+        """End a group of frames: what follows it can be decoded without it."""
+        with self._telling():
+            if self._encoder is not None:
+                self._pass_on(self._encoder.encode(None))
+                self._encoder = None
+
+    def copy(self, packets: Iterable[Packet]) -> None:
+        """Write a group that was encoded before, by a writer like this one."""
+        # Its encoder would be a second one for the group that comes first here.
+        self._encoder = None
+        with self._telling():
+            for packet in packets:
+                self._mux(packet)
+
+    def _pass_on(self, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            if self.keep is not None:
+                self.keep(packet)
+            self._mux(packet)
+
+    def _mux(self, packet: Packet) -> None:
+        # Where frames are unevenly spaced, two encoders may give the same time for decoding.
+        last = self._decoding_time
+        if packet.dts is not None and last is not None and packet.dts <= last:
+            packet.dts = last + 1
+        self._decoding_time = packet.dts
+        packet.stream = self._stream
+        self._container.mux(packet)
 
     def write_audio(self, packet: Packet) -> None:
         """Write a packet of sound of the other clip, as it is where the container takes it."""
@@ -167,7 +231,8 @@ class ClipWriter:
             return
         with self._telling():
             try:
-                self._container.mux(self._stream.encode())
+                if self._encoder is not None:
+                    self._pass_on(self._encoder.encode(None))
                 for sound in self._sounds.values():
                     sound.finish()
             finally:

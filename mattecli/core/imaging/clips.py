@@ -29,6 +29,7 @@ CLIP_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
     | {".wmv", ".flv", ".3gp", ".ogv"}
 )
+_BROADCAST_SUFFIXES = frozenset({".ts", ".mts", ".m2ts"})
 # Seconds by which sound begins too early because encoders fill it up in front.
 _SHORT = Fraction(1, 10)
 # More frames a second than these are a mistake of the header.
@@ -38,6 +39,19 @@ _MOST_RATE = 10_000
 def is_clip(path: str | Path) -> bool:
     """Tell by its suffix whether a file is a clip."""
     return Path(path).suffix.lower() in CLIP_SUFFIXES
+
+
+def is_clip_file(path: Path) -> bool:
+    """Tell whether a file that is there is a clip; ``.ts`` and ``.mts`` are programs, too."""
+    if not is_clip(path) or path.suffix.lower() not in _BROADCAST_SUFFIXES:
+        return is_clip(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(5)
+    except OSError:
+        return False
+    # Packets of a broadcast begin with this byte, those of a disc have a time in front of it.
+    return 0x47 in (*start[:1], *start[4:])
 
 
 def import_av() -> Any:

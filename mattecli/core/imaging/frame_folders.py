@@ -31,6 +31,17 @@ def numbered(pattern: Path, number: int) -> Path:
     return pattern.with_name(_NUMBER.sub(f"{number:0{int(digits or 1)}}", pattern.name))
 
 
+def files_of(pattern: Path) -> list[Path]:
+    """List the numbered pictures that are there.
+
+    Raises
+    ------
+    MatteError
+        If there are none.
+    """
+    return [numbered(pattern, number) for number in _numbers(pattern)]
+
+
 class FrameFolder:
     """Numbered pictures, open as a clip; a context manager like `ClipReader`.
 

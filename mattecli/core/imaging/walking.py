@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,12 +88,19 @@ def scan(root: Path) -> tuple[list[Path], int]:
     return images, passed_over.total()
 
 
-def walk(root: Path) -> tuple[list[Path], Counter[str]]:
+def walk(
+    root: Path, also: Callable[[Path], bool] = lambda path: False
+) -> tuple[list[Path], Counter[str]]:
     """List the pictures under `root`, and count the files passed over by their kind.
 
     Passed over are files that are no pictures by their suffix, or by their content where they have
     none, special files such as pipes, and what is hidden; a hidden folder counts as one. Links to
     folders are followed, but no folder is entered twice, so loops end.
+
+    Parameters
+    ----------
+    also : callable
+        Tells of files that are no pictures whether they are listed, too; not asked about objects.
 
     Returns
     -------
@@ -106,10 +113,10 @@ def walk(root: Path) -> tuple[list[Path], Counter[str]]:
         return [root], Counter()
     if not root.is_dir():
         raise not_found(root)
-    return find_pictures(root) if isinstance(root, ObjectPath) else _walk_folders(root)
+    return find_pictures(root) if isinstance(root, ObjectPath) else _walk_folders(root, also)
 
 
-def _walk_folders(root: Path) -> tuple[list[Path], Counter[str]]:
+def _walk_folders(root: Path, also: Callable[[Path], bool]) -> tuple[list[Path], Counter[str]]:
     images: list[Path] = []
     passed_over: Counter[str] = Counter()
     seen: set[tuple[int, int]] = set()
@@ -131,7 +138,7 @@ def _walk_folders(root: Path) -> tuple[list[Path], Counter[str]]:
             # Not entry.is_dir(): a link that points at itself raises there, and is no folder here.
             elif path.is_dir():
                 waiting.append(path)
-            elif path.is_file() and _is_picture(path):
+            elif path.is_file() and (_is_picture(path) or also(path)):
                 images.append(path)
             else:
                 passed_over[path.suffix.lower() or "no suffix"] += 1

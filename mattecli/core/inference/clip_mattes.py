@@ -69,6 +69,19 @@ class ClipMattes:
         self._follows = hints is not None
         self._before: tuple[SmallFrame, np.ndarray] | None = None
 
+    def go_on(self, seen: np.ndarray, matte: np.ndarray, *, lost: bool) -> None:
+        """Go on behind a frame of an earlier run.
+
+        Parameters
+        ----------
+        seen, matte : ndarray
+            What `take` gave for it.
+        lost : bool
+            What `lost` was then.
+        """
+        self._before, self.lost = (SmallFrame(seen), matte), lost
+        self._follows = self._follows and not lost
+
     def take(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the matte of the next frame, uint8 H×W×3.
 

@@ -8,6 +8,7 @@ from typing import Literal
 from mattecli.core.inference.options import option
 
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores"]
+ClipContainer = Literal["mov", "webm", "mp4"]
 
 _CLIPS = "Clips"
 
@@ -35,6 +36,18 @@ class ClipOptions:
         True,
         "Tell the network the matte of the frame before, carried along the motion.",
         panel=_CLIPS,
+    )
+    background_loop: bool = option(
+        True,
+        "Begin a background that moves anew at its end, or let its last frame stay.",
+        panel=_CLIPS,
+        flags=("--background-loop/--background-hold",),
+    )
+    clip_format: ClipContainer | None = option(
+        None,
+        "Files that the clips of a folder become.",
+        panel=_CLIPS,
+        show_default="mov with transparency, else mp4",
     )
     codec: Codec | None = option(
         None,

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from mattecli.core.imaging.moving import open_frames
 from mattecli.core.imaging.opening import check_pixels
 from mattecli.core.imaging.reading import image_size
+from mattecli.core.inference.clip_task import ClipTask
 from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.pipeline import Job
 from mattecli.core.inference.run import Settings
@@ -56,6 +58,21 @@ def foresee(job: Job, settings: Settings) -> Foresight:
     for _, part in settings.parts():
         most += _most_bytes(width, height, part.outputs)
     return Foresight(f"{width}x{height}", width * height, most, replaced)
+
+
+def foresee_clip(job: Job, task: ClipTask) -> Foresight:
+    """Look at the header and the first frame of a clip; how large its result is nobody knows.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read, or is too large.
+    """
+    replaced = sum(path.is_file() for path in job.outputs.values())
+    source = Path(str(job.source))
+    with open_frames(source, task.settings.max_pixels, task.part, task.rate) as clip:
+        count = "frames not counted" if clip.frame_count is None else f"{clip.frame_count} frames"
+        return Foresight(f"{clip.width}x{clip.height}, {count}", 0, 0, replaced)
 
 
 def _most_bytes(width: int, height: int, spec: OutputSpec) -> int:

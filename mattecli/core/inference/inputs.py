@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
+from mattecli.core.imaging.clips import is_clip, is_clip_file
 from mattecli.core.imaging.reading import has_alpha
 from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results
 from mattecli.core.objects.paths import ObjectPath, located
@@ -26,7 +27,7 @@ class Address(str):
 
 @dataclass
 class Inputs:
-    """Photos that were found.
+    """Photos and clips that were found.
 
     Attributes
     ----------
@@ -34,6 +35,10 @@ class Inputs:
         Each once, in the order in which they were named.
     places : list of str
         The path of each below the folder that all have in common.
+    clips : list of Path
+        Those on this machine, if they were looked for.
+    clip_places : list of str
+        As `places`.
     folders : list of Path
         Those that were searched.
     passed_over : Counter of str
@@ -44,6 +49,12 @@ class Inputs:
     places: list[str]
     folders: list[Path] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    clips: list[Path] = field(default_factory=list)
+    clip_places: list[str] = field(default_factory=list)
+
+    def of_clips(self) -> Inputs:
+        """Give the clips in the place of photos."""
+        return replace(self, photos=[*self.clips], places=self.clip_places)
 
 
 def read_list(path: Path, *, null_separated: bool = False) -> list[str]:
@@ -80,7 +91,13 @@ def read_list(path: Path, *, null_separated: bool = False) -> list[str]:
     return found
 
 
-def gather(sources: list[str], results: Path | None = None, *, allow_url: bool = False) -> Inputs:
+def gather(
+    sources: list[str],
+    results: Path | None = None,
+    *,
+    allow_url: bool = False,
+    with_clips: bool = False,
+) -> Inputs:
     """Find the photos that files, folders and addresses stand for.
 
     Files are taken as they are, also those that are not there, whose turn to fail comes later.
@@ -91,6 +108,8 @@ def gather(sources: list[str], results: Path | None = None, *, allow_url: bool =
         A folder that gets the results: what lies in it is left out of folders around it.
     allow_url : bool
         Whether addresses are inputs.
+    with_clips : bool
+        Whether clips are; those of object stores are passed over in any case.
 
     Raises
     ------
@@ -109,7 +128,7 @@ def gather(sources: list[str], results: Path | None = None, *, allow_url: bool =
                 raise MatteError(f"{not_found(path)}{hint}")
             found.setdefault(source, (Address(source), _name_at(source)))
         elif stands_for_folder(source):
-            images, passed_over = walk(path)
+            images, passed_over = walk(path, is_clip_file if with_clips else lambda path: False)
             inputs.folders.append(path)
             inputs.passed_over += passed_over
             for image in without_results(images, path, results):
@@ -118,8 +137,14 @@ def gather(sources: list[str], results: Path | None = None, *, allow_url: bool =
             raise not_found(path)
         else:
             found.setdefault(_real(path), (path, _name_below(path, below)))
-    inputs.photos = [photo for photo, _ in found.values()]
-    inputs.places = [place for _, place in found.values()]
+    for photo, place in found.values():
+        is_file = isinstance(photo, Path) and not isinstance(photo, ObjectPath)
+        if with_clips and is_file and is_clip(photo):
+            inputs.clips.append(photo)
+            inputs.clip_places.append(place)
+        else:
+            inputs.photos.append(photo)
+            inputs.places.append(place)
     return inputs
 
 

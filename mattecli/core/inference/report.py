@@ -119,15 +119,19 @@ def _line_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def summary(count: Counter[str], seconds: float, passed_over: Counter[str]) -> str:
+def summary(
+    count: Counter[str], seconds: float, passed_over: Counter[str], *, frames: int = 0
+) -> str:
     """Sum a run up in one line.
 
     Parameters
     ----------
     count : Counter of str
-        Photos by status.
+        Photos and clips by status.
     passed_over : Counter of str
-        Files that are no pictures, by suffix.
+        Files that are neither, by suffix.
+    frames : int
+        Of clips.
     """
     parts = [f"{count['ok']} done"]
     parts += [
@@ -135,8 +139,12 @@ def summary(count: Counter[str], seconds: float, passed_over: Counter[str]) -> s
     ]
     text = f"{', '.join(parts)} in {seconds:.1f} s"
     cut = count["ok"] + count["empty"]
+    if frames:
+        text += f", clips of {frames:,} frames among them"
+    elif cut > 1:
+        text += f", {cut / seconds:.1f} images/s"
     if cut > 1:
-        text += f", {cut / seconds:.1f} images/s; {count[DOUBTFUL_COUNT]:,} of {cut:,} worth a look"
+        text += f"; {count[DOUBTFUL_COUNT]:,} of {cut:,} worth a look"
     return text + (f"; {list_passed_over(passed_over)}" if passed_over else "")
 
 

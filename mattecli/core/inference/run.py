@@ -35,6 +35,7 @@ from mattecli.core.matting.full_size import full_size_alpha
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, layers_of, render
 from mattecli.core.matting.subject import Subject
+from mattecli.core.objects.paths import ObjectPath
 from mattecli.core.ranks import rank_and_world
 
 
@@ -153,12 +154,12 @@ def plan_jobs(
 
 
 def merge_jobs(names: list[str], planned: list[list[Job]]) -> list[Job]:
-    """Make one job of the jobs of a photo; kinds get the name of their output in front."""
+    """Make one job of the jobs of a photo; kinds get the name of their output in front, if any."""
     return [
         Job(
             jobs[0].source,
             {
-                f"{name}/{kind}": path
+                f"{name}/{kind}" if name else kind: path
                 for name, job in zip(names, jobs, strict=True)
                 for kind, path in job.outputs.items()
             },
@@ -261,7 +262,9 @@ def _photo_of(job: Job, max_pixels: int) -> Path | bytes:
 
         return NamedBytes(fetch(job.source, max_pixels), job.source)
     if isinstance(job.source, Path) and is_clip(job.source):
-        raise MatteError(f"{job.source} is a clip: clips are cut one at a time")
+        if isinstance(job.source, ObjectPath):
+            raise MatteError(f"{job.source} is a clip: download it first")
+        raise MatteError(f"{job.source} is a clip: cut it without the options that photos have")
     return job.source
 
 

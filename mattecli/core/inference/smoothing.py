@@ -35,7 +35,9 @@ class FrameMatte(Generic[Payload]):
 
 
 def smooth(
-    frames: Iterable[FrameMatte[Payload]], reach: int = REACH
+    frames: Iterable[FrameMatte[Payload]],
+    reach: int = REACH,
+    before: Iterable[FrameMatte[Payload]] = (),
 ) -> Iterator[FrameMatte[Payload]]:
     """Average each matte with those of the frames around it, as far as they show the same.
 
@@ -44,10 +46,11 @@ def smooth(
     not at all where something else is seen or the scene is another. What is averaged are the
     network's own mattes, never averages, so nothing is dragged along.
 
-    Frames come out in their order, `reach` later than they went in.
+    Frames come out in their order, `reach` later than they went in. Those of `before`, the last
+    `reach` of an earlier run, come out no more.
     """
-    window: list[_Compared[Payload]] = []
-    current = 0
+    window = [_Compared(frame, SmallFrame(frame.image)) for frame in before]
+    current = len(window)
     for frame in frames:
         window.append(_Compared(frame, SmallFrame(frame.image)))
         if len(window) - current > reach:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_codecs import Encoding
 from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions
-from mattecli.core.matting.backgrounds import load_background, parse_blur
+from mattecli.core.matting.backgrounds import Blur, load_background, parse_blur
 from mattecli.core.matting.edges import Edges
 from mattecli.core.matting.framing import Framing, parse_canvas, parse_share
-from mattecli.core.matting.outputs import OutputSpec
+from mattecli.core.matting.outputs import TRANSPARENT, OutputSpec
 
 # What a subject on a canvas may be left of its width, at the least.
 _LEAST_SHARE = 0.01
 
 
-def output_spec(output: OutputOptions, frame: FrameOptions, edges: EdgeOptions) -> OutputSpec:
+def output_spec(
+    output: OutputOptions, frame: FrameOptions, edges: EdgeOptions, *, moving: bool = False
+) -> OutputSpec:
     """Turn options into what `render` makes.
+
+    Parameters
+    ----------
+    moving : bool
+        Whether the background moves, and black stands for it until its frames are there.
 
     Raises
     ------
@@ -26,10 +35,15 @@ def output_spec(output: OutputOptions, frame: FrameOptions, edges: EdgeOptions) 
         If one is not understood, or the background cannot be read.
     """
     text = output.background
+    background: np.ndarray | Blur | None = None
+    if moving:
+        background = np.zeros(3, np.float32)
+    elif text:
+        background = parse_blur(text) or load_background(text)
     return OutputSpec(
         output.kinds,
         output.bits,
-        (parse_blur(text) or load_background(text)) if text else None,
+        background,
         output.margin if output.crop else None,
         Edges(**dataclasses.asdict(edges)),
         framing_of(frame),
@@ -40,6 +54,11 @@ def output_spec(output: OutputOptions, frame: FrameOptions, edges: EdgeOptions) 
 def encoding_of(output: OutputOptions, clips: ClipOptions) -> Encoding:
     """Give how clips are encoded."""
     return Encoding(clips.codec, output.quality, clips.crf, clips.bitrate)
+
+
+def clip_suffix_of(kind: str, container: str | None = None) -> str:
+    """Give the suffix of what a clip among others becomes."""
+    return f".{container}" if container else ".mov" if kind in TRANSPARENT else ".mp4"
 
 
 def framing_of(frame: FrameOptions) -> Framing | None:

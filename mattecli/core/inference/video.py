@@ -1,4 +1,4 @@
-"""Cutting a clip frame by frame, into another clip or into a folder of pictures."""
+"""Cutting a clip frame by frame, into other clips or into a folder of pictures."""
 
 from __future__ import annotations
 
@@ -6,35 +6,58 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mattecli.core.device import usable_cores
-from mattecli.core.errors import MatteError
-from mattecli.core.imaging.animations import FORMATS, AnimationWriter
+from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.imaging.animations import FORMATS
 from mattecli.core.imaging.clip_codecs import CONTAINERS
-from mattecli.core.imaging.clip_colors import STANDARD
-from mattecli.core.imaging.clip_writing import ClipWriter
+from mattecli.core.imaging.clip_groups import GROUP, GroupStore
 from mattecli.core.imaging.clips import Frame
-from mattecli.core.imaging.frame_folders import is_numbered, numbered
+from mattecli.core.imaging.frame_folders import is_numbered
 from mattecli.core.imaging.moving import MovingPicture
 from mattecli.core.imaging.pixels import Picture
-from mattecli.core.inference.assessment import Assessment, assess
+from mattecli.core.inference.assessment import Assessment
 from mattecli.core.inference.clip_mattes import ClipMattes, frame_mattes
+from mattecli.core.inference.clip_resuming import Resuming
+from mattecli.core.inference.clip_sinks import Sink, open_sink
 from mattecli.core.inference.options import RunOptions
-from mattecli.core.inference.pipeline import Item, Job
+from mattecli.core.inference.pipeline import Job
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.run import Settings, finish
+from mattecli.core.inference.run import Settings
 from mattecli.core.inference.smoothing import FrameMatte, smooth
+from mattecli.core.matting.backdrops import Backdrop
 from mattecli.core.matting.flattening import flatten
-from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
-from mattecli.core.matting.outputs import GREY, TRANSPARENT, render_outputs
-from mattecli.core.storage import whole_file
+from mattecli.core.objects.paths import ObjectPath
 
 
 class Stopped(Exception):
     """A clip was left because it was asked to."""
+
+
+@dataclass(frozen=True)
+class ClipWay:
+    """How a clip is cut.
+
+    Attributes
+    ----------
+    run : RunOptions
+    smoothed : bool
+        Whether to `smooth` the mattes.
+    guided : bool
+        Whether the network is told the matte of the frame before; see `ClipMattes`.
+    backdrop : Backdrop, optional
+        A background that moves.
+    stopped : callable
+        Asked before each frame.
+    """
+
+    run: RunOptions
+    smoothed: bool = True
+    guided: bool = False
+    backdrop: Backdrop | None = None
+    stopped: Callable[[], bool] = lambda: False
 
 
 def clip_job(source: Path, out: Path, kinds: tuple[str, ...], suffix: str) -> Job:
@@ -61,11 +84,8 @@ def cut_clip(
     clip: MovingPicture,
     predictor: Predictor,
     settings: Settings,
-    run: RunOptions,
-    *,
-    smoothed: bool = True,
-    guided: bool = False,
-    stopped: Callable[[], bool] = lambda: False,
+    way: ClipWay,
+    store: GroupStore | None = None,
 ) -> Iterator[Assessment]:
     """Cut a clip; gives what the matte of each frame that is done says of itself.
 
@@ -79,58 +99,107 @@ def cut_clip(
         As `clip_job` gives it.
     clip : MovingPicture
         That of the job's source.
-    smoothed : bool
-        Whether to `smooth` the mattes.
-    guided : bool
-        Whether the network is told the matte of the frame before; see `ClipMattes`.
-    stopped : callable
-        Asked before each frame.
+    store : GroupStore, optional
+        Keeps groups of frames, and has those that are done already; see `group_store`.
 
     Raises
     ------
     MatteError
         If the clip is damaged, or the result cannot be written; a file is then not there.
     Stopped
-        If `stopped` said so; a file is then not there.
+        If it was asked to stop; a file is then not there.
     """
-    workers = run.workers or min(usable_cores(), 8)
+    workers = way.run.workers or min(usable_cores(), 8)
     with (
-        _open_sink(job, clip, settings, run.overwrite) as sink,
+        open_sink(job, clip, settings, way.run.overwrite) as sink,
         ThreadPoolExecutor(workers, "finish") as pool,
     ):
-        mattes = _clip_mattes(job, clip, predictor, settings, guided=guided)
-        frames = frame_mattes(
-            (_flat(frame, settings) for frame in clip.frames(sink.take_audio)),
-            predictor.at_scale(1),
-            run.batch_size_on(predictor.device_type),
-            mattes,
+        mattes = _clip_mattes(job, clip, predictor, settings, guided=way.guided)
+        resuming = Resuming(store, sink, mattes)
+        yield from resuming.assessments()
+        found = resuming.watched(
+            frame_mattes(
+                (_flat(frame, settings) for frame in resuming.rest(clip.frames(sink.take_audio))),
+                predictor.at_scale(1),
+                way.run.batch_size_on(predictor.device_type),
+                mattes,
+            )
         )
-        matted = enumerate(smooth(frames) if smoothed else frames, 1)
-        yield from _finished(matted, sink, pool, workers, stopped)
+        frames = smooth(found, before=resuming.before()) if way.smoothed else found
+        for number, assessment in _finished(
+            enumerate(frames, resuming.done + 1), clip, sink, way, pool
+        ):
+            resuming.took(number, assessment)
+            yield assessment
     if mattes is not None and mattes.lost:
         clip.notes.append("what was chosen is followed up to the first cut between scenes only")
+    if way.backdrop is not None:
+        clip.problems.extend(way.backdrop.problems)
+
+
+@contextmanager
+def group_store(
+    job: Job, clip: MovingPicture, settings: Settings, run: RunOptions, said: str
+) -> Iterator[GroupStore | None]:
+    """Open what keeps groups of frames while a clip is cut; None where there is nothing to keep.
+
+    What is whole of it stays if the block is interrupted, or if nothing more can be written.
+
+    Parameters
+    ----------
+    said : str
+        What the result depends on beside the clip.
+    """
+    paths = list(job.outputs.values())
+    into_files = settings.suffix in CONTAINERS and not any(
+        isinstance(path, ObjectPath) for path in paths
+    )
+    if not into_files or (clip.frame_count is not None and clip.frame_count <= GROUP):
+        yield None
+        return
+    store = GroupStore(paths[0], said, resume=not run.overwrite)
+    if store.thrown_away:
+        clip.notes.append("begun anew, as other options or another clip had been broken off")
+    try:
+        yield store
+    except (Stopped, KeyboardInterrupt, OutputUnusable):
+        store.close()
+        raise
+    except BaseException:
+        store.discard()
+        raise
+    store.discard()
 
 
 def _finished(
     frames: Iterable[tuple[int, FrameMatte[Frame]]],
-    sink: _IntoClip | _IntoPictures,
+    clip: MovingPicture,
+    sink: Sink,
+    way: ClipWay,
     pool: Executor,
-    workers: int,
-    stopped: Callable[[], bool],
-) -> Iterator[Assessment]:
+) -> Iterator[tuple[int, Assessment]]:
     """Let threads make what becomes of numbered frames, and hand it to the sink in order."""
-    making: deque[Future] = deque()
+    making: deque[tuple[int, Future]] = deque()
+    workers = way.run.workers or min(usable_cores(), 8)
+
+    def take() -> tuple[int, Assessment]:
+        number, future = making.popleft()
+        made, assessment = future.result()
+        sink.take(made)
+        return number, assessment
+
     try:
         for number, seen in frames:
-            if stopped():
+            if way.stopped():
                 raise Stopped
-            making.append(pool.submit(sink.make, number, seen))
+            behind = way.backdrop and way.backdrop.at(seen.payload.time * clip.time_base)
+            making.append((number, pool.submit(sink.make, number, seen, behind)))
             if len(making) > workers:
-                yield _take(sink, making.popleft())
+                yield take()
         while making:
-            yield _take(sink, making.popleft())
+            yield take()
     finally:
-        for future in making:
+        for _, future in making:
             future.cancel()
 
 
@@ -144,89 +213,6 @@ def _clip_mattes(
         return ClipMattes(predictor) if guided else None
     hints = said.read((clip.height, clip.width), settings.max_pixels)
     return ClipMattes(predictor, guides=guided, hints=hints)
-
-
-def _take(sink: _IntoClip | _IntoPictures, making: Future) -> Assessment:
-    made, assessment = making.result()
-    sink.take(made)
-    return assessment
-
-
-@contextmanager
-def _open_sink(
-    job: Job, clip: MovingPicture, settings: Settings, overwrite: bool
-) -> Iterator[_IntoClip | _IntoPictures]:
-    into_clip = settings.suffix in CONTAINERS or settings.suffix in FORMATS
-    if beyond := clip.colors.beyond_srgb:
-        kept = "are kept without tone mapping" if into_clip else "are taken for sRGB and look dull"
-        clip.notes.append(f"its colors ({beyond}) {kept}")
-    if not into_clip:
-        yield _IntoPictures(job, settings, overwrite)
-        return
-    ((kind, path),) = job.outputs.items()
-    with whole_file(path) as temporary, _writer(temporary, kind, clip, settings) as writer:
-        yield _IntoClip(writer, kind, settings)
-
-
-def _writer(
-    path: Path, kind: str, clip: MovingPicture, settings: Settings
-) -> ClipWriter | AnimationWriter:
-    if settings.suffix in FORMATS:
-        return AnimationWriter(path, settings.suffix, clip, settings.quality)
-    return ClipWriter(
-        path,
-        settings.suffix,
-        clip,
-        transparent=kind in TRANSPARENT,
-        encoding=settings.encoding,
-        keep_metadata=settings.keep_metadata,
-        # Mattes have no color, and are no HDR where the clip is.
-        colors=STANDARD if kind in GREY else clip.colors,
-    )
-
-
-class _IntoClip:
-    """Frames become frames."""
-
-    def __init__(self, writer: ClipWriter | AnimationWriter, kind: str, settings: Settings) -> None:
-        self._writer = writer
-        self._kind = kind
-        self._refine = settings.refine
-        self._spec = replace(settings.outputs, bits=writer.bits)
-        self.take, self.take_audio = writer.write, writer.write_audio
-
-    def make(self, _: int, seen: FrameMatte[Frame]) -> tuple[Any, Assessment]:
-        picture = Picture(seen.payload.color, seen.payload.alpha)
-        alpha = full_size_alpha(picture, NetworkMatte(seen.matte, seen.image), self._refine)
-        result = render_outputs(seen.payload.color, alpha, self._spec)[self._kind]
-        return self._writer.convert(result, seen.payload), assess(alpha, seen.matte.shape)
-
-
-class _IntoPictures:
-    """Frames become pictures that are named by their numbers."""
-
-    take_audio = None
-
-    def __init__(self, job: Job, settings: Settings, overwrite: bool) -> None:
-        self._job, self._settings, self._overwrite = job, settings, overwrite
-
-    def make(self, number: int, seen: FrameMatte[Frame]) -> tuple[None, Assessment]:
-        outputs = {
-            kind: numbered(place, number)
-            if is_numbered(place)
-            else place / f"{number:06}{self._settings.suffix}"
-            for kind, place in self._job.outputs.items()
-        }
-        if not self._overwrite and all(path.exists() for path in outputs.values()):
-            return None, assess(seen.matte)
-        picture = Picture(seen.payload.color, seen.payload.alpha)
-        found = NetworkMatte(seen.matte, seen.image)
-        outcome = finish(Item(Job(self._job.source, outputs), picture, found), self._settings)
-        assert outcome.assessment is not None
-        return None, outcome.assessment
-
-    def take(self, _: None) -> None:
-        """There is nothing left to do."""
 
 
 def _flat(frame: Frame, settings: Settings) -> Frame:

@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError, not_found
+from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.colors import is_color, parse_color
+from mattecli.core.imaging.frame_folders import is_numbered
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.matting.flattening import flatten
@@ -87,6 +89,8 @@ def load_background(text: str) -> np.ndarray:
     # What is neither is a misspelt file if it has a suffix, and a misspelt color if not.
     if is_color(text) or not (path.suffix or path.exists()):
         return parse_color(text)
+    if is_clip(path) or is_numbered(path):
+        raise MatteError(f"{path} moves, and goes behind clips only: photos need a picture")
     if not path.exists():
         raise not_found(path)
     return to_8_bit(flatten(to_srgb(read_picture(path)), np.ones(3, np.float32)))
