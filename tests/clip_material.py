@@ -70,9 +70,11 @@ def make_clip(
     base: Fraction = Fraction(1, 90000),
     form: str | None = None,
     matrix: int | None = None,
+    rate: int = RATE,
 ) -> Path:
     """Write `COUNT` frames, or one at each of `times`, all `start` seconds later.
 
+    `rate` is what the header says, whatever the times are.
     `matrix` is what their RGB is converted by, if not what `colors` says.
     """
     colors = colors or {}
@@ -80,7 +82,7 @@ def make_clip(
     times = [number / RATE for number in range(COUNT)] if times is None else list(times)
     lossless = {"crf": "0", "qp": "0"} if codec == "libx264" else {}
     with av.open(str(path), "w", format=form, container_options=container or {}) as file:
-        video = file.add_stream(codec, rate=RATE, options=lossless | (options or {}))
+        video = file.add_stream(codec, rate=rate, options=lossless | (options or {}))
         height, width = picture(0).shape[:2]
         video.width, video.height, video.pix_fmt = width, height, pixels
         video.codec_context.time_base = base

@@ -125,7 +125,7 @@ def predict(
         return
     task = tasks.of_photos(made, usages, are_any=bool(stream or planned.photos))
     if run.dry_run:
-        foresee_run(planned, task.settings, of_clips and of_clips.task, run)
+        foresee_run(planned, task.settings, of_clips.task if of_clips else None, run)
         return
     predict_photos(
         stream or planned.photos,

@@ -188,6 +188,6 @@ def _kind_number(name: str) -> int:
     from av.packet import packet_sidedata_type_from_literal
 
     try:
-        return int(packet_sidedata_type_from_literal(name))
+        return int(packet_sidedata_type_from_literal(name))  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise MatteError(f"packets hold side data of an unknown kind, {name}: {error}") from None

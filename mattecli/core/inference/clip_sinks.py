@@ -136,7 +136,7 @@ def open_sink(job: Job, clip: MovingPicture, settings: Settings, overwrite: bool
         yield IntoPictures(job, settings, overwrite)
         return
     with ExitStack() as stack:
-        tracks = []
+        tracks: list[_Track] = []
         for kind, path in job.outputs.items():
             temporary = stack.enter_context(whole_file(path))
             suffix = settings.suffix if len(job.outputs) == 1 else path.suffix

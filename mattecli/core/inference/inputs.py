@@ -138,9 +138,9 @@ def gather(
         else:
             found.setdefault(_real(path), (path, _name_below(path, below)))
     for photo, place in found.values():
-        is_file = isinstance(photo, Path) and not isinstance(photo, ObjectPath)
-        if with_clips and is_file and is_clip(photo):
-            inputs.clips.append(photo)
+        is_here = isinstance(photo, Path) and not isinstance(photo, ObjectPath)
+        if with_clips and is_here and is_clip(photo):
+            inputs.clips.append(Path(photo))
             inputs.clip_places.append(place)
         else:
             inputs.photos.append(photo)

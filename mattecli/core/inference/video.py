@@ -192,7 +192,8 @@ def _finished(
         for number, seen in frames:
             if way.stopped():
                 raise Stopped
-            behind = way.backdrop and way.backdrop.at(seen.payload.time * clip.time_base)
+            time = seen.payload.time * clip.time_base
+            behind = None if way.backdrop is None else way.backdrop.at(time)
             making.append((number, pool.submit(sink.make, number, seen, behind)))
             if len(making) > workers:
                 yield take()
