@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from cluster_tasks import Squares
+from crashing import CRASHES, CrashingPhotos
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
@@ -19,6 +21,10 @@ from mattecli.core.executing.executor import executor_for
 from mattecli.core.executing.tasks import ClusterPlan, parse_place
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.jobs import Job
+from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.run import Settings
+from mattecli.core.matting.outputs import OutputSpec
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,7 +63,9 @@ def test_here_is_in_this_process(tmp_path):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    pytest.importorskip("ray", reason="pip install 'mattecli[test-scale]'")
+    # Not imported yet: Ray reads then how much it is to say.
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("pip install 'mattecli[test-scale]'")
     here = Path(__file__).parent
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))
     return executor_for(ClusterPlan("local:2"))
@@ -121,6 +129,25 @@ def test_photos_have_the_same_bytes_whoever_cuts_them(cluster, tmp_path):
         results.append((sorted((line["input"], line["status"]) for line in lines), files))
     assert results[0] == results[1] and len(results[0][0]) == 7 and len(results[0][1]) == 6
     assert "$0.0" in done.output
+
+
+def test_a_photo_that_crashes_a_decoder_fails_alone(cluster, tmp_path, capfd):
+    photo = cv2.resize(read_color(ROOT / "examples" / "cat.jpg"), (80, 60))
+    jobs = []
+    for number in range(7):
+        path = tmp_path / f"{number}.png"
+        write_image(path, photo)
+        jobs.append(Job(path, {"cutout": tmp_path / "out" / path.name}))
+    jobs[2].source.write_bytes(CRASHES)
+    task = CrashingPhotos(
+        Settings(OutputSpec(("cutout",))), PredictOptions(size=64), RunOptions(workers=1)
+    )
+    outcomes = {outcome.job.source.stem: outcome for outcome in cluster.run(task, iter(jobs))}
+    assert len(outcomes) == 7
+    assert [name for name, outcome in outcomes.items() if outcome.status == "failed"] == ["2"]
+    assert "its worker was killed, twice: it crashed" in outcomes["2"].reason
+    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert "raylet" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +36,7 @@ from mattecli.core.inference.options import (
     RunOptions,
     SourceOptions,
 )
-from mattecli.core.objects.paths import is_object
+from mattecli.core.objects.paths import is_object, located
 
 if TYPE_CHECKING:
     from mattecli.core.inference.pipeline import Job
@@ -129,7 +130,7 @@ def predict(
         return
     predict_photos(
         stream or planned.photos,
-        task,
+        dataclasses.replace(task, out=located(out) if usages[0].into_folder else None),
         chosen_executor(cluster, uses_gpu=may_use_gpu(prediction.device)),
         clips=of_clips,
         passed_over=stream.passed_over if stream else planned.passed_over,

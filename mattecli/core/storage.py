@@ -28,7 +28,7 @@ os.umask(_UMASK)
 # The leading dot hides what a killed process leaves behind. The name does not grow with that of the
 # file, which may have the full 255 bytes. Machine and process tell whether anybody still writes it.
 _MACHINE = f"{zlib.crc32(os.uname().nodename.encode()):08x}" if hasattr(os, "uname") else "local"
-_TEMPORARY = re.compile(rf"\.matte-{_MACHINE}-(\d+)-\w+\.tmp")
+_TEMPORARY = re.compile(rf"\.matte-{_MACHINE}-(\d+)-(\w+)\.tmp")
 
 _swept: set[Path] = set()
 _sweeping = threading.Lock()
@@ -121,11 +121,33 @@ def clear_errors(path: Path | str) -> Iterator[None]:
 
 def sweep(folder: Path) -> None:
     """Remove the temporary files in `folder` whose process on this machine has ended."""
+    for path in abandoned_files(folder):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def process_file(folder: Path, purpose: str) -> Path:
+    """Name a file of this process in `folder`; `abandoned_files` finds it when the process died."""
+    return folder / f".matte-{_MACHINE}-{os.getpid()}-{purpose}.tmp"
+
+
+def abandoned_files(folder: Path, purpose: str = "") -> Iterator[Path]:
+    """Give the temporary files in `folder` whose process on this machine has ended.
+
+    Parameters
+    ----------
+    purpose : str
+        Of `process_file`; those of a process that had this one's number count, too.
+    """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
-            if match and not _is_alive(int(match[1])):
-                Path(entry.path).unlink(missing_ok=True)
+            if match is None or (purpose and match[2] != purpose):
+                continue
+            process = int(match[1])
+            # In a container every process may have the same number.
+            if not _is_alive(process) or (purpose and process == os.getpid()):
+                yield Path(entry.path)
 
 
 def _sweep_once(folder: Path) -> None:

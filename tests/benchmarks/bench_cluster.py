@@ -133,25 +133,27 @@ def kill(photos: int, long_side: int) -> None:
         subprocess.run(command(here / "in", here / "out", *options), check=True)
         print(f"{photos} photos here: {time.perf_counter() - start:.0f} s", flush=True)
 
-        def run(report: str, workers: int) -> subprocess.Popen:
-            cluster = ("--cluster", f"local:{workers}", "--resume", "--report", here / report)
+        report = here / "report.jsonl"
+
+        def run(workers: int) -> subprocess.Popen:
+            cluster = ("--cluster", f"local:{workers}", "--resume", "--report", report)
             return subprocess.Popen(command(store / "in", store / "out", *options, *cluster))
 
-        def wait_for(count: int, report: str, driver: subprocess.Popen) -> None:
+        def wait_for(count: int, driver: subprocess.Popen) -> None:
             while driver.poll() is None:
                 with contextlib.suppress(OSError):
-                    if (here / report).read_text().count("\n") >= count:
+                    if report.read_text().count("\n") >= count:
                         return
                 time.sleep(0.2)
             raise SystemExit(f"the driver ended with {driver.returncode}")
 
-        driver = run("first.jsonl", 2)
-        wait_for(photos // 3, "first.jsonl", driver)
+        driver = run(2)
+        wait_for(photos // 3, driver)
         below = descendants(driver.pid)
         worker = next(pid for pid, line in below.items() if line.startswith("ray::_Worker"))
         os.kill(worker, signal.SIGKILL)
         print(f"worker {worker} killed", flush=True)
-        wait_for(2 * photos // 3, "first.jsonl", driver)
+        wait_for(2 * photos // 3, driver)
         workers = [pid for pid, line in descendants(driver.pid).items() if "ray::_Worker" in line]
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
@@ -161,20 +163,15 @@ def kill(photos: int, long_side: int) -> None:
         print(
             f"driver killed; workers ended {time.perf_counter() - killed:.1f} s later", flush=True
         )
-        driver = run("second.jsonl", 1)
+        told = report.read_text().count("\n")
+        there = sum(1 for _ in list_objects(store / "out"))
+        print(f"{there} results and {told} lines were there", flush=True)
+        driver = run(1)
         print(f"resumed with one worker: exit code {driver.wait()}", flush=True)
-        lines = [
-            [json.loads(line) for line in (here / report).read_text().splitlines()]
-            for report in ("first.jsonl", "second.jsonl")
-        ]
-        print("lines:", [Counter(line["status"] for line in part) for part in lines])
-        for part in lines:
-            assert len({line["input"] for line in part}) == len(part), "a photo has two lines"
-        assert {line["input"] for line in lines[1]} == {f"{store}/in/{n}.jpg" for n in names}
-        cut = Counter(
-            line["input"] for part in lines for line in part if line["status"] in ("ok", "empty")
-        )
-        assert max(cut.values()) == 1, "a photo was cut twice"
+        lines = [json.loads(line) for line in report.read_text().splitlines()]
+        print("lines:", Counter(line["status"] for line in lines))
+        assert len(lines) == photos
+        assert {line["input"] for line in lines} == {f"{store}/in/{n}.jpg" for n in names}
         results = [found.name for found in list_objects(store / "out")]
         assert results == sorted(f"{name}.png" for name in names), "results are lost"
         with ThreadPoolExecutor(8) as pool:
@@ -185,10 +182,30 @@ def kill(photos: int, long_side: int) -> None:
             )
         print(f"{len(results)} results, {same} with the bytes of the local run")
         assert same == photos
+        score(here / "out", store / "out", here)
 
 
-def ratio(photos: int, long_side: int) -> None:
-    """Compare photos per core-second of both executors, without their start."""
+def score(truth: Path, found: Path, folder: Path) -> None:
+    """Score results in a bucket, here and on a cluster."""
+    figures = []
+    for name, options in (("here", ("--workers", 2)), ("local:2", ("--cluster", "local:2"))):
+        start = time.perf_counter()
+        file = folder / f"{name}.json"
+        arguments = map(str, (found, truth, *options, "--json", file, "--allow-missing"))
+        subprocess.run(
+            [sys.executable, "-m", "mattecli", "evaluate", *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds = time.perf_counter() - start
+        figures.append(file.read_bytes())
+        images = len(json.loads(figures[-1])["images"])
+        print(f"evaluate, {name}: {images} scored in {seconds:.0f} s", flush=True)
+    assert figures[0] == figures[1]
+
+
+def ratio(photos: int, long_side: int, rounds: int) -> None:
+    """Compare photos per core-second of both executors, without their start, round by round."""
     from mattecli.core.executing.executor import executor_for
     from mattecli.core.executing.tasks import ClusterPlan
     from mattecli.core.inference.jobs import Job
@@ -197,26 +214,43 @@ def ratio(photos: int, long_side: int) -> None:
     from mattecli.core.inference.run import Settings
     from mattecli.core.matting.outputs import OutputSpec
 
-    figures = {}
+    def measure(name: str, plan: ClusterPlan | None) -> float:
+        # Two photos at a time, here by threads, there by two workers.
+        run = RunOptions(workers=2 if plan is None else 1)
+        task = PhotoTask(Settings(OutputSpec(("cutout",))), PredictOptions(), run)
+        jobs = [
+            Job(path, {"cutout": Path(folder, name, f"{path.stem}.png")})
+            for path in sorted(Path(folder).glob("*.jpg"))
+        ]
+        spent: list[dict[str, float]] = []
+        started = time.perf_counter()
+        for done, _ in enumerate(executor_for(plan).run(task, iter(jobs)), start=1):
+            if done in (photos // 3, photos - 8):
+                spent.append(cpu_by_kind())
+        seconds = time.perf_counter() - started
+        kinds = {kind: spent[1][kind] - spent[0].get(kind, 0) for kind in spent[1]}
+        rate = (photos - 8 - photos // 3) / sum(kinds.values())
+        parts = ", ".join(f"{kind} {value:.2f}" for kind, value in sorted(kinds.items()))
+        print(f"{name}: {rate:.2f} photos per core-second ({seconds:.0f} s in all; {parts})")
+        return rate
+
+    ratios = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(photos):
             (Path(folder) / f"{number:06d}.jpg").write_bytes(photo(number, long_side))
-        task = PhotoTask(Settings(OutputSpec(("cutout",))), PredictOptions(), RunOptions(workers=1))
-        for name, plan in (("here", None), ("local:2", ClusterPlan("local:2"))):
-            jobs = [
-                Job(path, {"cutout": Path(folder, name, f"{path.stem}.png")})
-                for path in sorted(Path(folder).glob("*.jpg"))
-            ]
-            started = time.perf_counter()
-            for done, _ in enumerate(executor_for(plan).run(task, iter(jobs)), start=1):
-                if done in (photos // 3, photos - 8):
-                    pids = [os.getpid(), *descendants(os.getpid())]
-                    figures.setdefault(name, []).append((done, cpu_seconds(pids)))
-            seconds = time.perf_counter() - started
-            (first, before), (last, after) = figures[name]
-            figures[name] = (last - first) / (after - before)
-            print(f"{name}: {figures[name]:.2f} photos per core-second ({seconds:.0f} s in all)")
-    print(f"local:2 to here: {figures['local:2'] / figures['here']:.2f}")
+        for _ in range(rounds):
+            here = measure("here", None)
+            ratios.append(measure("local:2", ClusterPlan("local:2")) / here)
+            print(f"local:2 to here: {ratios[-1]:.3f}", flush=True)
+    print(f"local:2 to here: {sum(ratios) / len(ratios):.3f} in the mean of {rounds} rounds")
+
+
+def cpu_by_kind() -> dict[str, float]:
+    """Give the core-seconds of this process, of workers, and of what Ray runs beside them."""
+    found = {"driver": cpu_seconds([os.getpid()]), "workers": 0.0, "beside": 0.0}
+    for pid, line in descendants(os.getpid()).items():
+        found["workers" if "ray::_Worker" in line else "beside"] += cpu_seconds([pid])
+    return found
 
 
 class Listings(http.server.BaseHTTPRequestHandler):
@@ -288,12 +322,13 @@ def main() -> None:
     parser.add_argument("part", choices=("kill", "ratio", "list"))
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--objects", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--long-side", type=int, default=96)
     options = parser.parse_args()
     if options.part == "kill":
         kill(options.photos, options.long_side)
     elif options.part == "ratio":
-        ratio(options.photos, options.long_side)
+        ratio(options.photos, options.long_side, options.rounds)
     else:
         list_many(options.objects)
 

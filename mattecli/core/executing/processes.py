@@ -20,7 +20,7 @@ from mattecli.core.executing.tasks import Answer, Engine, Item, Task
 # Items under way for each process: enough to keep it busy, few enough to keep memory flat.
 _AHEAD = 3
 
-_engine: Engine | MatteError
+_engine: Engine | Exception
 
 
 def in_processes(
@@ -47,10 +47,14 @@ def in_processes(
     """
     waiting = iter(items)
     while suspects := (yield from _together(task, waiting, workers, stopped)):
-        yield from alone(task, suspects)
+        yield from alone(task, suspects, stopped)
 
 
-def alone(task: Task[Item, Answer], items: Iterable[Item]) -> Iterator[Answer]:
+def alone(
+    task: Task[Item, Answer],
+    items: Iterable[Item],
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Answer]:
     """Give an answer for every item, one at a time; of those that end their process too, `lost`.
 
     Raises
@@ -61,7 +65,7 @@ def alone(task: Task[Item, Answer], items: Iterable[Item]) -> Iterator[Answer]:
         As soon as nothing more can be written.
     """
     waiting = deque(items)
-    while waiting:
+    while waiting and not stopped():
         with _pool(task, 1) as pool:
             try:
                 _submit(pool, _is_ready).result()
@@ -71,7 +75,7 @@ def alone(task: Task[Item, Answer], items: Iterable[Item]) -> Iterator[Answer]:
                     "memory: try fewer --workers"
                 ) from None
             try:
-                while waiting:
+                while waiting and not stopped():
                     answer = _submit(pool, _do, waiting[0]).result()
                     yield task.received(waiting.popleft(), answer)
             except BrokenProcessPool:
@@ -156,8 +160,8 @@ def _prepare(task: Task) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _engine = task.open(1)
-    except MatteError as error:
-        # Raised here it would only end the process.
+    except Exception as error:
+        # Raised here it would only end the process, and say nothing.
         _engine = error
 
 
@@ -173,6 +177,6 @@ def _is_ready() -> bool:
 
 
 def _do(item: Any) -> Any:
-    if isinstance(_engine, MatteError):
+    if isinstance(_engine, Exception):
         raise _engine
     return _engine.do(item)

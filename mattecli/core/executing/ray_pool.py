@@ -7,7 +7,6 @@ writes by itself. So nothing is kept in Ray's store of objects, and nothing is s
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -92,7 +91,6 @@ class RayExecutor:
     def _connect(self) -> None:
         local = parse_place(self._plan.place)
         # What Ray says of itself is not for whoever runs matte.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         try:
             if local is None:
@@ -252,7 +250,8 @@ class _Run:
 
 def _cause_of(error: Exception) -> str:
     """Say why a worker died, as far as Ray knows."""
+    # Of any other death Ray says as well that it may have been for lack of memory.
     text = " ".join(str(error).split())
-    if isinstance(error, OutOfMemoryError) or "out-of-memory" in text or "OOM" in text:
+    if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
         return "perhaps for lack of memory"
     return "it crashed, or was killed for lack of memory"

@@ -6,25 +6,67 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 
 from mattecli.core.errors import MatteError
+from mattecli.core.executing.processes import alone
 from mattecli.core.inference.jobs import Job, JobQueue
 from mattecli.core.inference.options import PredictOptions, RunOptions
 from mattecli.core.inference.pipeline import Outcome, run_pipeline
 from mattecli.core.inference.run import Settings, load_predictor, predict_all, steps_of
+from mattecli.core.inference.underway import Underway
 
 
 @dataclasses.dataclass(frozen=True)
 class PhotoTask:
-    """What is done with each photo of a run; see `Task`."""
+    """What is done with each photo of a run; see `Task`.
+
+    Attributes
+    ----------
+    out : Path, optional
+        Folder of the results. With it, `run_here` notes what is under way, and a photo that was so
+        in a process that died is tried once more, alone in a fresh process.
+    """
 
     settings: Settings
     options: PredictOptions
     run: RunOptions
+    out: Path | None = None
 
     def run_here(self, items: Iterable[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         """Cut photos by the threads of this process."""
-        return predict_all([items], self.settings, self.options, self.run, stopped=stopped)
+        if self.out is None:
+            yield from predict_all([items], self.settings, self.options, self.run, stopped=stopped)
+            return
+        underway = Underway(self.out)
+        with underway.noting():
+            for outcome in self._noted(items, stopped, underway):
+                if not outcome.is_lost:
+                    underway.end(outcome.job.name)
+                yield outcome
+
+    def _noted(
+        self, items: Iterable[Job], stopped: Callable[[], bool], underway: Underway
+    ) -> Iterator[Outcome]:
+        suspects: list[Job] = []
+
+        def is_sound(job: Job) -> bool:
+            if underway.is_suspect(job.name):
+                suspects.append(job)
+                return False
+            return True
+
+        sound: Iterable[Job] = filter(is_sound, items)
+        yield from predict_all(
+            # How many there are says how the cores are used best.
+            [list(sound) if isinstance(items, list) else sound],
+            self.settings,
+            self.options,
+            self.run,
+            stopped=stopped,
+            begins=lambda job: underway.begin(job.name),
+        )
+        yield from alone(self, suspects, stopped)
 
     def open(self, cpus: int) -> PhotoEngine:
         """Load the network."""
@@ -32,7 +74,7 @@ class PhotoTask:
 
     def lost(self, item: Job, reason: str) -> Outcome:
         """Give the outcome of a photo that ended its process."""
-        return Outcome(item, "failed", f"{item.name}: {reason}")
+        return Outcome(item, "failed", f"{item.name}: {reason}", is_lost=True)
 
     def received(self, item: Job, answer: Outcome) -> Outcome:
         """Give the outcome with the job that it is of."""

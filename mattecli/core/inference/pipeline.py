@@ -50,7 +50,13 @@ class Item:
 
 @dataclass
 class Outcome:
-    """How one photo ended: ok, empty (nothing found), skipped or failed; see `Assessment`."""
+    """How one photo ended: ok, empty (nothing found), skipped or failed; see `Assessment`.
+
+    Attributes
+    ----------
+    is_lost : bool
+        Whether it failed because its process ended.
+    """
 
     job: Job
     status: str
@@ -60,6 +66,7 @@ class Outcome:
     assessment: Assessment | None = None
     preview: np.ndarray | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
+    is_lost: bool = False
 
 
 @dataclass

@@ -187,8 +187,14 @@ def predict_all(
     run: RunOptions,
     *,
     stopped: Callable[[], bool] = lambda: False,
+    begins: Callable[[Job], None] = lambda job: None,
 ) -> Iterator[Outcome]:
     """Cut photos, round by round; the model is loaded before the first photo.
+
+    Parameters
+    ----------
+    begins : callable
+        Told of each photo before it is decoded, by the thread that does so.
 
     Raises
     ------
@@ -209,17 +215,22 @@ def predict_all(
         yield from run_pipeline(
             jobs,
             predictor,
-            steps_of(settings),
+            steps_of(settings, begins),
             batch_size=run.batch_size_on(predictor.device_type),
             workers=workers,
             stopped=stopped,
         )
 
 
-def steps_of(settings: Settings) -> Steps:
-    """Give what is done with a photo before and after the network."""
+def steps_of(settings: Settings, begins: Callable[[Job], None] = lambda job: None) -> Steps:
+    """Give what is done with a photo before and after the network; see `predict_all`."""
+
+    def begin(job: Job) -> Picture:
+        begins(job)
+        return decode(job, settings)
+
     return Steps(
-        lambda job: decode(job, settings),
+        begin,
         lambda item: finish(item, settings),
         lambda job, picture: hints_for(job, picture, settings),
     )

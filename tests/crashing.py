@@ -1,0 +1,30 @@
+"""Photos of which some end their process: a decoder of theirs reads memory that is not there."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+
+from mattecli.core.inference import run
+from mattecli.core.inference.photo_task import PhotoEngine, PhotoTask
+
+CRASHES = b"\xff\xd8 this crashes a decoder"
+
+_read_picture = run.read_picture
+
+
+def read_picture(source, *arguments):
+    if source.read_bytes() == CRASHES:
+        ctypes.string_at(0)
+    return _read_picture(source, *arguments)
+
+
+class CrashingPhotos(PhotoTask):
+    """Crashes as told above, but only in workers."""
+
+    def open(self, cpus: int) -> PhotoEngine:
+        # Children of pytest are told from it by their parent, workers of Ray by their environment.
+        assert multiprocessing.parent_process() is not None or "RAY_JOB_ID" in os.environ
+        run.read_picture = read_picture
+        return super().open(cpus)

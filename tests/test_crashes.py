@@ -1,0 +1,103 @@
+"""A photo that ends its process: the next run tries it alone, and goes on past it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crashing import CRASHES, CrashingPhotos
+from typer.testing import CliRunner
+
+from mattecli.cli.app import app
+from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference import photo_task
+from mattecli.core.inference.underway import Underway
+from mattecli.core.objects.paths import located
+
+# Notes what it is given, and dies or ends well.
+NOTES = """
+import os, sys
+from mattecli.core.inference.underway import Underway
+from mattecli.core.objects.paths import located
+underway = Underway(located(sys.argv[1]))
+with underway.noting():
+    for name in sys.argv[3:]:
+        underway.begin(name)
+    underway.end(sys.argv[3])
+    print(*sorted(underway._suspects))
+    if sys.argv[2] == "dies":
+        os.abort()
+"""
+
+
+def noted(out: object, end: str, *names: str) -> str:
+    """Note photos in a process of its own; gives those that it took for suspects."""
+    command = [sys.executable, "-c", NOTES, str(out), end, *names]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert (done.returncode == 0) == (end == "ends"), done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("place", ["folder/deep", "memory://x/y"])
+def test_what_was_under_way_is_known_to_the_next_process(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = place if ":" in place else tmp_path / place
+    assert noted(out, "dies", "a", "b", "c" * 300) == ""
+    underway = Underway(located(out))
+    with underway.noting():
+        assert [name for name in ("a", "b", "c" * 300) if underway.is_suspect(name)] == [
+            "b",
+            "c" * 300,
+        ]
+        underway.end("b")
+    # Suspects stay suspects until they have been tried.
+    assert Underway(located(out))._folder.exists()
+    with underway.noting():
+        assert underway.is_suspect("c" * 300) and not underway.is_suspect("b")
+        underway.end("c" * 300)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_nothing_is_left_where_nothing_went_wrong(tmp_path):
+    assert noted(tmp_path / "new" / "out", "ends", "a", "b") == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_no_obstacle(tmp_path):
+    (tmp_path / "file").touch()
+    underway = Underway(tmp_path / "file" / "out")
+    with underway.noting():
+        underway.begin("a")
+        underway.end("a")
+
+
+def predict(*arguments: object, code: int):
+    result = CliRunner().invoke(app, ["predict", *map(str, arguments)])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+def test_a_run_goes_on_past_a_photo_that_ends_its_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(photo_task, "PhotoTask", CrashingPhotos)
+    photos, out, report = tmp_path / "in", tmp_path / "out", tmp_path / "report.jsonl"
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for name in "acd":
+        write_image(photos / f"{name}.png", picture)
+    (photos / "b.jpg").write_bytes(CRASHES)
+    # As a process leaves it that died with three photos under way.
+    noted(out, "dies", "first", *(str(photos / name) for name in ("a.png", "b.jpg", "c.png")))
+    options = ("--size", 64, "--single-pass", "--report", report, "--resume")
+    for count in ("3 empty, 1 failed", "3 skipped, 1 failed"):
+        told = predict(photos, out, *options, code=1)
+        assert count in told and "b.jpg: its process ended, twice" in told
+        assert {path.name for path in out.glob("[!.]*")} == {"a.png", "c.png", "d.png"}
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert len(lines) == 4 and [line["status"] for line in lines].count("failed") == 1
+    # Once it is a photo, it is cut, and no suspect any more.
+    write_image(photos / "b.jpg", picture)
+    assert "1 empty, 3 skipped" in predict(photos, out, *options, code=0)
+    assert not list(out.glob(".*"))
