@@ -84,7 +84,8 @@ def main(out: Path) -> None:
             "refine": refinement(),
             "composite": composites(work, wall),
             "shop": shop(work),
-            "canvas": canvases(work),
+            "kinds": kinds(work),
+            "canvas": canvases(work, wall),
             "edges": edges(work),
             "id-photo": id_photo(work),
             "dataset": dataset(work, wall),
@@ -140,42 +141,81 @@ def shop(work: Path) -> np.ndarray:
     return row(*(to_unit(read_color(path)) for path in sorted((work / "shop").iterdir())))
 
 
-def canvases(work: Path) -> np.ndarray:
+def cut(work: Path, photo: str, *options: object) -> np.ndarray:
+    """Cut a photo of this folder out, float32 HxWx3, where it is transparent on checkers."""
+    path = work / "one.png"
+    path.unlink(missing_ok=True)
+    run("predict", HERE / f"{photo}.jpg", path, *options, "--quiet")
+    made = read_picture(path)
+    if made.alpha is None:
+        return to_unit(made.color)
+    return shown(np.dstack([made.color, made.alpha]))
+
+
+def kinds(work: Path) -> np.ndarray:
+    """Everything that can be saved of a photo."""
+    made = []
+    for kind in ("cutout", "alpha", "foreground", "composite", "background", "trimap"):
+        options = ("--background", "lightblue") if kind == "composite" else ()
+        made.append(cut(work, "grace-hopper", "--save", kind, *options))
+    return row(*made, size=(240, 190))
+
+
+def canvases(work: Path, wall: Path) -> np.ndarray:
     """A photo, and what is made of it for shops."""
-    photo = HERE / "coffee.jpg"
-    white = ("--background", "white")
-    made = [to_unit(read_color(photo))]
-    for number, options in enumerate(
-        (
-            (*white, "--canvas", "1:1"),
-            (*white, "--canvas", "1:1", "--align", "bottom", "--shadow"),
-            ("--background", "blur"),
-        )
-    ):
-        path = work / f"canvas-{number}.png"
-        run("predict", photo, path, *options, "--quiet")
-        made.append(to_unit(read_color(path)))
-    return row(*made)
+    square = ("--background", "white", "--canvas", "1:1")
+    options: tuple[tuple[object, ...], ...] = (
+        square,
+        (*square, "--pad", "25%"),
+        (*square, "--scale-subject", "40%"),
+        (*square, "--align", "bottom", "--shadow"),
+        ("--background", "white", "--canvas", "4:5"),
+        ("--background", "blur"),
+        ("--background", wall, "--shadow"),
+    )
+    made = [to_unit(read_color(HERE / "coffee.jpg"))]
+    for each in options:
+        picture = cut(work, "coffee", *each)
+        # White canvases end somewhere.
+        picture[:4], picture[-4:], picture[:, :4], picture[:, -4:] = [0.8] * 4
+        made.append(picture)
+    size = (240, 240)
+    proportions = [(240, 192) if "4:5" in each else size for each in ((), *options)]
+    cells = [
+        fill_frame(checkers(*size) if frame == size else np.ones((*size, 3), np.float32), size)
+        for frame in proportions
+    ]
+    for cell, picture, (height, width) in zip(cells, made, proportions, strict=True):
+        left = (size[1] - width) // 2
+        cell[:, left : left + width] = fill_frame(picture, (height, width))
+    return stack(row(*cells[:4], size=size), row(*cells[4:], size=size))
 
 
 def edges(work: Path) -> np.ndarray:
-    """A detail of a cutout, and what the options of its edge make of it."""
-    photo = HERE / "raccoon.jpg"
-    options: tuple[tuple[object, ...], ...] = (
-        (),
-        ("--threshold", 0.5),
-        ("--shrink", 6),
-        ("--grow", 6),
-        ("--feather", 12),
+    """Details of cutouts, and what the options of their edges make of them."""
+    fur, cup, rocket = np.s_[40:240, 760:960], np.s_[50:250, 180:380], np.s_[0:200, 312:512]
+    # A network that leaves the coffee out would be seldom, so a trimap says so.
+    y, x = np.mgrid[:400, :600]
+    hole = work / "hole.png"
+    write_image(hole, np.where(np.hypot(1.5 * (y - 150), x - 283) < 50, 0, 128).astype(np.uint8))
+    pictures: tuple[tuple[str, tuple[slice, ...], tuple[object, ...]], ...] = (
+        ("raccoon", fur, ()),
+        ("raccoon", fur, ("--threshold", 0.5)),
+        ("raccoon", fur, ("--shrink", 6)),
+        ("raccoon", fur, ("--grow", 6)),
+        ("raccoon", fur, ("--feather", 12)),
+        ("coffee", cup, ("--trimap", hole)),
+        ("coffee", cup, ("--trimap", hole, "--fill-holes")),
+        ("astronaut", rocket, ()),
+        ("astronaut", rocket, ("--drop-islands",)),
+        ("raccoon", fur, ("--shrink", 6, "--feather", 12)),
     )
     made = []
-    for number, option in enumerate(options):
-        path = work / f"edges-{number}.png"
-        run("predict", photo, path, *option, "--quiet")
-        cutout = read_picture(path)
-        detail = shown(np.dstack([cutout.color, cutout.alpha]))[40:240, 760:960]
-        made.append(np.repeat(np.repeat(detail, 2, 0), 2, 1))
-    return row(*made, size=(240, 240))
+    for photo, detail, option in pictures:
+        part = cut(work, photo, *option)[detail]
+        made.append(np.repeat(np.repeat(part, 2, 0), 2, 1))
+    size = (240, 240)
+    return stack(row(*made[:5], size=size), row(*made[5:], size=size))
 
 
 def id_photo(work: Path) -> np.ndarray:
