@@ -46,6 +46,31 @@ def encoded(kind: str, image: Image.Image | None = None, **options: object) -> b
     return buffer.getvalue()
 
 
+def frames(kind: str, **options: object) -> bytes:
+    """Two pictures in one file."""
+    return encoded(kind, save_all=True, append_images=[Image.new("RGB", (64, 48))], **options)
+
+
+def heic(path: Path) -> None:
+    pytest.importorskip("pillow_heif").from_pillow(photo()).save(path)
+
+
+def jpeg_xl(path: Path) -> None:
+    pytest.importorskip("pillow_jxl")
+    path.write_bytes(encoded("JXL"))
+
+
+def done_before(path: Path) -> None:
+    """A photo whose cutout is there."""
+    path.write_bytes(encoded("PNG"))
+    (path.parents[1] / "out").mkdir()
+    (path.parents[1] / "out" / path.name).write_bytes(encoded("PNG", photo("RGBA")))
+
+
+def unreadable_archive() -> bytes:
+    return b"PK\3\4" + bytes(60)
+
+
 def sixteen_bits() -> bytes:
     array = np.zeros((48, 64), np.uint16)
     array[8:40, 16:48] = 60000
@@ -71,6 +96,8 @@ def two_of_a_name(path: Path) -> None:
     path.with_suffix(".jpg").write_bytes(encoded("JPEG"))
 
 
+#: Options that a row is tried with.
+OPTIONS = {"photo that was cut before, with --resume": ["--resume"]}
 #: By the first cell of a row: the file's suffix, and its bytes or what makes it.
 INPUTS: dict[str, tuple[str, bytes | Callable[[Path], object]]] = {
     "JPEG": (".jpg", encoded("JPEG")),
@@ -86,6 +113,17 @@ INPUTS: dict[str, tuple[str, bytes | Callable[[Path], object]]] = {
     "JPEG 2000": (".jp2", encoded("JPEG2000")),
     "TGA": (".tga", encoded("TGA")),
     "PPM": (".ppm", encoded("PPM")),
+    "GIF": (".gif", encoded("GIF")),
+    "MPO": (".mpo", frames("MPO")),
+    "HEIC": (".heic", heic),
+    "JPEG XL": (".jxl", jpeg_xl),
+    "animated GIF": (".gif", frames("GIF")),
+    "animated WebP": (".webp", frames("WEBP")),
+    "animated PNG": (".png", frames("PNG")),
+    "TIFF of two pages": (".tif", frames("TIFF")),
+    "PNG of gray and alpha": (".png", encoded("PNG", photo("LA"))),
+    "TIFF of floats": (".tif", encoded("TIFF", photo("F"))),
+    "JPEG with bytes behind its end": (".jpg", encoded("JPEG") + bytes(5000)),
     "CMYK JPEG": (".jpg", encoded("JPEG", photo("CMYK"))),
     "JPEG named .png": (".png", encoded("JPEG")),
     "photo without a suffix": ("", encoded("JPEG")),
@@ -93,6 +131,10 @@ INPUTS: dict[str, tuple[str, bytes | Callable[[Path], object]]] = {
     "photo without a subject": (".png", encoded("PNG", Image.new("RGB", (64, 48)))),
     "truncated JPEG": (".jpg", encoded("JPEG")[:-300]),
     "truncated PNG": (".png", encoded("PNG")[:-30]),
+    "truncated WebP": (".webp", encoded("WEBP")[:-60]),
+    "truncated TIFF": (".tif", encoded("TIFF")[:-3000]),
+    "JPEG of zeros": (".jpg", bytes(5000)),
+    "zip archive named .jpg": (".jpg", unreadable_archive()),
     "empty file": (".jpg", b""),
     "text named .jpg": (".jpg", b"not a picture at all\n"),
     "EPS named .jpg": (".jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"),
@@ -104,13 +146,39 @@ INPUTS: dict[str, tuple[str, bytes | Callable[[Path], object]]] = {
     "named pipe": (".jpg", lambda path: os.mkfifo(path)),
     "two photos of one name": (".png", two_of_a_name),
     "text file": (".txt", b"notes\n"),
+    "photo that was cut before, with --resume": (".png", done_before),
 }
 
 
-def rows() -> dict[str, tuple[str, str]]:
-    """By input: how it ends, and a part of what is said."""
-    lines = re.findall(r"^\| (.+?) \| (.+?) \| (.*?) ?\|$", TABLE.read_text("utf-8"), re.MULTILINE)
-    return {name: (end, said) for name, end, said in lines[1:]}
+#: By the first cell of a row: what is typed behind `predict`, in a folder that holds photo.png.
+REFUSED = {
+    "photo that is not there": "nothing.png out.png",
+    "IN = OUT": ". .",
+    "OUT that is a photo already": "photo.png other.png",
+    "OUT of a format that is not written": "photo.png out.xcf",
+    "folder into one file": ". out.png",
+    "cutout as JPEG": "photo.png out.jpg",
+    "16 bits as JPEG": "photo.png out.jpg --save alpha --bits 16",
+    "composite without a background": "photo.png out.png --save composite",
+    "color that is none": "photo.png out.png --background blu",
+    "color with alpha of its own": "photo.png out.png --background #11223380",
+    "canvas without pixels": "photo.png out.png --canvas 0x100",
+    "threshold that is no share": "photo.png out.png --threshold 2",
+    "address without --allow-url": "https://example.com/a.png out.png",
+    "list that is not there": "--from-list nothing.txt out",
+    "pattern with other fields": ". out --name {size}",
+    "box of three numbers": "photo.png out.png --box 10,10,5",
+    "option that is misspelt": "photo.png out.png --qualty 5",
+}
+
+
+def rows(header: str = "input") -> dict[str, tuple[str, str]]:
+    """Of the table with this first cell, by input: how it ends, and a part of what is said."""
+    table = re.search(
+        rf"^\| {header} \|.*\n\|[-| ]+\n((?:\|.*\n?)+)", TABLE.read_text("utf-8"), re.MULTILINE
+    )
+    cells = [line.strip("|").split(" | ") for line in table[1].splitlines()]
+    return {name.strip(): (end.strip(), said.strip(" `")) for name, end, said in cells}
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +198,7 @@ def test_every_input_ends_as_the_table_says(tmp_path, name):
     path.write_bytes(content) if isinstance(content, bytes) else content(path)
     report, out = tmp_path / "report.jsonl", tmp_path / "out"
     command = ["predict", str(path.parent), str(out), "--report", str(report)]
+    command += OPTIONS.get(name, [])
     result = CliRunner().invoke(app, command)
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     ends = {Path(line["input"]).name: line["status"] for line in lines}
@@ -138,9 +207,31 @@ def test_every_input_ends_as_the_table_says(tmp_path, name):
     assert ends.get(path.name, "passed over") == wanted
     assert result.exit_code == (1 if wanted == "failed" else 0)
     # Two photos of one name have results that keep their suffixes.
-    assert any(out.glob("photo*.png")) == (wanted in ("ok", "empty"))
-    assert said.strip("`") in " ".join(result.stderr.split())
+    assert any(out.glob("photo*.png")) == (wanted in ("ok", "empty", "skipped"))
+    assert said in " ".join(result.stderr.split())
 
 
-def test_the_table_lists_what_is_tried():
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_refused_as_the_table_says(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("photo.png").write_bytes(encoded("PNG"))
+    Path("other.png").write_bytes(encoded("PNG"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    result = CliRunner().invoke(app, ["predict", *REFUSED[name].split()], env={"COLUMNS": "500"})
+    code, said = rows("what is typed")[name]
+    assert result.exit_code == int(code)
+    words = result.stderr if result.exception is None else f"{result.stderr} {result.exception}"
+    assert said in " ".join(words.split())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_tables_list_what_is_tried():
     assert set(rows()) == set(INPUTS)
+    assert set(rows("what is typed")) == set(REFUSED)
+    assert {end for end, _ in rows().values()} == {
+        "ok",
+        "empty",
+        "skipped",
+        "failed",
+        "passed over",
+    }
