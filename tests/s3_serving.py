@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -35,6 +36,8 @@ def s3_server() -> Iterator[str]:
     before = {name: os.environ.get(name) for name in stated}
     os.environ.update(stated)
     stores._systems.clear()
+    # Servers of one process have one memory.
+    urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()
     try:
         stores.file_system(located(f"s3://{BUCKET}")).mkdir(BUCKET)
         yield address

@@ -55,11 +55,11 @@ def test_an_id_photo_has_its_format_and_a_plain_background(tmp_path, monkeypatch
 
 def test_drawn_subjects_are_cutouts_one_sees_through(tmp_path):
     # It starts processes of its own, which need a script that they can import.
-    command = [sys.executable, EXAMPLES / "draw_subjects.py", tmp_path, "--count", 8, "--seed", 3]
+    command = [sys.executable, EXAMPLES / "draw_subjects.py", tmp_path, "--count", 4, "--seed", 3]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     paths = sorted(tmp_path.iterdir())
-    assert len(paths) == 8
+    assert len(paths) == 4
     draw = runpy.run_path(str(EXAMPLES / "draw_subjects.py"))["draw"]
     for path in paths:
         drawn = read_picture(path)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
 from functools import cache
 
 import numpy as np
 import pytest
+from child_processes import Child
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
@@ -159,10 +158,8 @@ def test_shapes_are_compared_before_memory_is_taken(tmp_path):
         "except MatteError as error: print(error)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=300
-    )
-    message, grown = done.stdout.strip().splitlines()
+    _, said = Child(code, path, said=tmp_path / "said").wait()
+    message, grown = said.strip().splitlines()
     assert "tensors do not fit the configuration" in message and "missing" in message
     assert int(grown) < 400_000, "kilobytes"
 

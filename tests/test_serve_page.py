@@ -32,6 +32,13 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def server():
+    """One for all tests of single photos; that of a folder has its own."""
+    with matte_serving() as listening:
+        yield listening
+
+
 @pytest.fixture
 def page(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -91,67 +98,64 @@ def stroke(page, *places: tuple[float, float]) -> None:
     page.mouse.up()
 
 
-def test_a_dropped_photo_is_compared_corrected_and_downloaded(page):
-    with matte_serving() as listening:
-        page.goto(listening.link)
-        drop(page, EXAMPLES / "cat.jpg")
-        wait_for_cutout(page)
-        assert page.inner_text("#title") == "cat.jpg"
-        assert "sure" in page.inner_text("#sure")
+def test_a_dropped_photo_is_compared_corrected_and_downloaded(page, server):
+    page.goto(server.link)
+    drop(page, EXAMPLES / "cat.jpg")
+    wait_for_cutout(page)
+    assert page.inner_text("#title") == "cat.jpg"
+    assert "sure" in page.inner_text("#sure")
 
-        # The border between photo and cutout follows the mouse, and the keys.
-        stroke(page, (0.5, 0.5), (0.25, 0.5))
-        assert float(page.input_value("#split")) == pytest.approx(25, abs=1)
-        page.press("#overlay", "ArrowRight")
-        assert float(page.input_value("#split")) == pytest.approx(27, abs=1)
+    # The border between photo and cutout follows the mouse, and the keys.
+    stroke(page, (0.5, 0.5), (0.25, 0.5))
+    assert float(page.input_value("#split")) == pytest.approx(25, abs=1)
+    page.press("#overlay", "ArrowRight")
+    assert float(page.input_value("#split")) == pytest.approx(27, abs=1)
 
-        before = download(page)
-        assert before.size == (451, 300) and before.mode == "RGBA"
-        page.keyboard.press("d")
-        stroke(page, (0.45, 0.3), (0.5, 0.45), (0.55, 0.6))
-        wait_for_cutout(page)
-        after = download(page)
-        change = np.asarray(before, int)[..., 3] - np.asarray(after, int)[..., 3]
-        assert np.asarray(after)[135, 225, 3] < 30 < np.asarray(before)[135, 225, 3]
-        assert change.sum() > 0
+    before = download(page)
+    assert before.size == (451, 300) and before.mode == "RGBA"
+    page.keyboard.press("d")
+    stroke(page, (0.45, 0.3), (0.5, 0.45), (0.55, 0.6))
+    wait_for_cutout(page)
+    after = download(page)
+    change = np.asarray(before, int)[..., 3] - np.asarray(after, int)[..., 3]
+    assert np.asarray(after)[135, 225, 3] < 30 < np.asarray(before)[135, 225, 3]
+    assert change.sum() > 0
 
-        page.keyboard.press("z")
-        wait_for_cutout(page)
-        assert np.array_equal(np.asarray(download(page)), np.asarray(before))
-        assert download(page, "alpha").mode == "L"
-        assert download(page, "webp").format == "WEBP"
-
-
-def test_points_and_boxes_are_set_by_mouse_and_by_keys(page):
-    with matte_serving() as listening:
-        page.goto(listening.link)
-        page.set_input_files("#files", EXAMPLES / "coffee.jpg")
-        wait_for_cutout(page)
-        page.click("[data-tool=box]")
-        stroke(page, (0.1, 0.1), (0.6, 0.9))
-        wait_for_cutout(page)
-        alpha = np.asarray(download(page, "alpha"))
-        assert alpha[:, int(0.7 * alpha.shape[1]) :].max() == 0
-
-        page.keyboard.press("o")
-        page.focus("#overlay")
-        page.keyboard.press("ArrowLeft")
-        page.keyboard.press("Space")
-        wait_for_cutout(page)
-        assert page.is_enabled("#undo")
-        page.click("#clear")
-        wait_for_cutout(page)
-        assert page.is_disabled("#clear") and page.is_enabled("#redo")
+    page.keyboard.press("z")
+    wait_for_cutout(page)
+    assert np.array_equal(np.asarray(download(page)), np.asarray(before))
+    assert download(page, "alpha").mode == "L"
+    assert download(page, "webp").format == "WEBP"
 
 
-def test_what_is_no_photo_is_said(page, tmp_path):
+def test_points_and_boxes_are_set_by_mouse_and_by_keys(page, server):
+    page.goto(server.link)
+    page.set_input_files("#files", EXAMPLES / "coffee.jpg")
+    wait_for_cutout(page)
+    page.click("[data-tool=box]")
+    stroke(page, (0.1, 0.1), (0.6, 0.9))
+    wait_for_cutout(page)
+    alpha = np.asarray(download(page, "alpha"))
+    assert alpha[:, int(0.7 * alpha.shape[1]) :].max() == 0
+
+    page.keyboard.press("o")
+    page.focus("#overlay")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Space")
+    wait_for_cutout(page)
+    assert page.is_enabled("#undo")
+    page.click("#clear")
+    wait_for_cutout(page)
+    assert page.is_disabled("#clear") and page.is_enabled("#redo")
+
+
+def test_what_is_no_photo_is_said(page, server, tmp_path):
     wrong = tmp_path / "wrong.jpg"
     wrong.write_bytes(b"no photo at all")
-    with matte_serving() as listening:
-        page.goto(listening.link)
-        page.set_input_files("#files", wrong)
-        page.wait_for_selector("#message:visible")
-        assert "wrong.jpg is not a picture" in page.inner_text("#message")
+    page.goto(server.link)
+    page.set_input_files("#files", wrong)
+    page.wait_for_selector("#message:visible")
+    assert "wrong.jpg is not a picture" in page.inner_text("#message")
 
 
 @pytest.fixture
@@ -203,21 +207,20 @@ def test_a_folder_is_walked_through_and_put_right_in_place(page, folder):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_and_controls_have_names(browser, scheme):
+def test_text_has_contrast_and_controls_have_names(browser, server, scheme):
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
-    with matte_serving() as listening:
-        page.goto(listening.link)
-        page.set_input_files("#files", EXAMPLES / "cat.jpg")
-        wait_for_cutout(page)
-        nameless = page.evaluate(
-            """[...document.querySelectorAll("button, input:not([type=file]), select, a, canvas")]
-            .filter((one) => one.checkVisibility() && !(one.ariaLabel || one.innerText?.trim()
-                || one.labels?.[0]?.innerText.trim() || one.title))
-            .map((one) => one.outerHTML)"""
-        )
-        assert nameless == []
-        assert _least_contrast(page) >= 4.5
+    page.goto(server.link)
+    page.set_input_files("#files", EXAMPLES / "cat.jpg")
+    wait_for_cutout(page)
+    nameless = page.evaluate(
+        """[...document.querySelectorAll("button, input:not([type=file]), select, a, canvas")]
+        .filter((one) => one.checkVisibility() && !(one.ariaLabel || one.innerText?.trim()
+            || one.labels?.[0]?.innerText.trim() || one.title))
+        .map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
+    assert _least_contrast(page) >= 4.5
     context.close()
 
 

@@ -36,6 +36,20 @@ def test_a_file_is_not_there_before_it_is_whole(tmp_path):
     assert names(path.parent) == ["x.bin"]
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, durable):
+    path, synced = tmp_path / "x.bin", []
+
+    def fsync(descriptor):
+        assert not path.exists() and os.fstat(descriptor).st_size == 4
+        synced.append(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with whole_file(path, durable=durable) as temporary:
+        temporary.write_bytes(b"half")
+    assert path.exists() and len(synced) == durable
+
+
 def test_whatever_goes_wrong_leaves_nothing_behind(tmp_path):
     path = tmp_path / "x.bin"
     write_whole(path, b"old")

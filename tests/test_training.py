@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from child_processes import MATTE, Child
 from training_material import FAST, PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.dataset.sample_cache import SampleCache
@@ -37,7 +36,7 @@ def test_training_learns_and_leaves_usable_weights(data, tmp_path):
             data / "backgrounds",
         ),
         *("--val", data / "pairs", "--out", run, "--steps", 40, "--lr", 3e-3, "--batch-size=4"),
-        *("--predict-size", 128, "--crop-size=64", *PLAIN),
+        *("--predict-size", 128, "--crop-size=64", "--encoder", SMALL_ENCODER, *PLAIN),
     )
     assert code == 0, error
     lines = log_of(run)
@@ -109,12 +108,8 @@ def test_a_run_killed_while_it_writes_resumes_to_the_same_result(data, tmp_path)
     assert train_steps(data, whole, *judged)[0] == 0
 
     arguments = ["train", data / "pairs", "--out", broken, "--steps", 6, *FAST, *judged]
-    killed = subprocess.run(
-        [sys.executable, "-c", DIES_IN_THE_FOURTH_WRITE, *map(str, arguments)],
-        # Sums differ in the last digit with the number of threads.
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-    )
-    assert killed.returncode == -signal.SIGKILL
+    killed = Child(DIES_IN_THE_FOURTH_WRITE, *arguments, said=tmp_path / "said")
+    assert killed.wait()[0] == -signal.SIGKILL
     assert len(list((broken / "last").iterdir())) == 2, "a whole checkpoint and half of the next"
     assert [line["step"] for line in log_of(broken)] == [1, 2, 3, 3]
     code, error = matte("train", "--out", broken, "--resume", *PLAIN)
@@ -132,18 +127,14 @@ def test_a_run_killed_while_it_writes_resumes_to_the_same_result(data, tmp_path)
 def test_ctrl_c_keeps_everything_and_resume_goes_on(data, tmp_path):
     run = tmp_path / "run"
     arguments = ["train", data / "pairs", "--out", run, "--steps", 5000, *FAST]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "mattecli", *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    started = Child(MATTE, *arguments, said=tmp_path / "said")
     while not (run / "log.jsonl").exists() or not log_of(run):
-        assert started.poll() is None, started.stderr.read()
+        assert started.process.is_alive(), started.wait()
         time.sleep(0.1)
-    started.send_signal(signal.SIGINT)
-    started.send_signal(signal.SIGTERM)  # as torchrun hands it on
-    said = started.communicate(timeout=60)[1]
-    assert started.returncode == 130 and "--resume goes on" in said
+    for number in (signal.SIGINT, signal.SIGTERM):  # the second as torchrun hands it on
+        os.kill(started.process.pid, number)
+    code, said = started.wait()
+    assert code == 130 and "--resume goes on" in said
     step = load_checkpoint(run / "last/checkpoint.pt")["step"]
     assert 10 <= step < 100 and (run / "last.safetensors").exists()
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
+from child_processes import Launched
 from training_material import PLAIN, SMALL_ENCODER, log_of
 
 from mattecli.core.training.checkpoint import load_checkpoint
@@ -41,21 +38,12 @@ app.main()
 
 
 def test_a_process_that_dies_is_started_again_and_the_run_goes_on(data, tmp_path):
-    recipe, program, run = tmp_path / "r.toml", tmp_path / "dies.py", tmp_path / "run"
+    recipe, run = tmp_path / "r.toml", tmp_path / "run"
     recipe.write_text(RECIPE)
-    program.write_text(DIES)
     arguments = ["train", data / "pairs", "--recipe", recipe, "--out", run, "--steps", 4]
-    launched = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
-            *("--max-restarts=1", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"),
-            *map(str, [program, *arguments, "--batch-size=4", "--crop-size=32", *PLAIN]),
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-    assert launched.returncode == 0, launched.stderr
-    assert launched.stderr.count("goes on from step 2 of 4") == 1
+    arguments += ["--batch-size=4", "--crop-size=32", *PLAIN]
+    code, said = Launched(DIES, *arguments, said=tmp_path / "said", restarts=1).wait()
+    assert code == 0, said
+    assert said.count("goes on from step 2 of 4") == 1
     assert [line["step"] for line in log_of(run)] == [1, 2, 3, 4]
     assert load_checkpoint(run / "last/checkpoint.pt")["step"] == 4

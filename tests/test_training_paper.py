@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+from child_processes import MATTE, Launched
 from training_material import PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.dataset import augmentation
@@ -222,19 +219,10 @@ def test_two_processes_and_two_parts_come_to_the_gradients_of_one(data, tmp_path
     arguments += ["--batch-size", 4, "--crop-size", 64, "--predict-size", 32, *PLAIN]
     assert matte(*arguments, "--out", tmp_path / "one")[0] == 0
     assert matte(*arguments, "--out", tmp_path / "parts", "--accumulate", 2)[0] == 0
-    launched = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
-            *("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "mattecli"),
-            *map(str, arguments),
-            *("--out", str(tmp_path / "two")),
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert launched.returncode == 0, launched.stderr
-    assert launched.stdout.count("weights:") == 1, "only the first process speaks"
+    launched = Launched(MATTE, *arguments, "--out", tmp_path / "two", said=tmp_path / "said")
+    code, said = launched.wait()
+    assert code == 0, said
+    assert said.count("weights:") == 1, "only the first process speaks"
 
     def result(name):
         stored = torch.load(tmp_path / name / "last/checkpoint.pt", weights_only=True)

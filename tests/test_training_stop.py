@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 
 import pytest
 import torch
+from child_processes import Child
 from training_material import SMALL_ENCODER, log_of
 
 from mattecli.core.training.checkpoint import load_checkpoint
@@ -114,16 +113,11 @@ def test_a_signal_in_the_middle_of_a_step_ends_it_there(data, whole, tmp_path, n
     """Also where all processes of the run get it, those that prepare samples among them."""
     run = tmp_path / "run"
     arguments = ["train", data / "pairs", "--recipe", whole[0], "--out", run, "--no-pretrained"]
-    ended = subprocess.run(
-        [
-            *(sys.executable, "-c", STOPS_WHILE_IT_WORKS.format(name=name)),
-            *map(str, [*arguments, "--device=cpu", "--quiet", "--workers=1"]),
-        ],
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-    )
-    assert ended.returncode == code, ended.stderr
-    assert "--resume goes on" in ended.stderr and "Traceback" not in ended.stderr
+    arguments += ["--device=cpu", "--quiet", "--workers=1"]
+    ended, said = Child(
+        STOPS_WHILE_IT_WORKS.format(name=name), *arguments, said=tmp_path / "s"
+    ).wait()
+    assert ended == code, said
+    assert "--resume goes on" in said and "Traceback" not in said
     # The fourth pass is the second half of the second step.
     assert load_checkpoint(run / "last/checkpoint.pt")["step"] == 1

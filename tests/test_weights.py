@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler
 import pytest
 import torch
 from http_serving import serving
+from training_material import SMALL_ENCODER
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
@@ -147,7 +148,7 @@ def test_the_mean_of_weights_is_the_mean_of_their_tensors(tmp_path):
     ancestor = {"settings": {"data": ["photos/imagenet", "cutouts/plants"] * 20}}
     for number, file in enumerate(files):
         torch.manual_seed(number)
-        network = build_network(network_config("matte", predict_size=96))
+        network = build_network(network_config("matte", encoder=SMALL_ENCODER, predict_size=96))
         provenance = {"step": number, "started_from": ancestor}
         save_network(network, file, provenance=provenance, half=False)
     out = tmp_path / "mean.safetensors"

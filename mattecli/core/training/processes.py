@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -65,7 +66,15 @@ def join_processes(device: str) -> Iterator[Processes]:
         return
     if target.type == "cuda":
         torch.cuda.set_device(target)
-    distributed.init_process_group("nccl" if target.type == "cuda" else "gloo")
+    store, rank, world = next(iter(distributed.rendezvous("env://")))
+    # torchrun keeps one store over restarts, with the addresses of processes that are dead.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    distributed.init_process_group(
+        "nccl" if target.type == "cuda" else "gloo",
+        store=distributed.PrefixStore(f"attempt_{attempt}", store),
+        rank=rank,
+        world_size=world,
+    )
     try:
         yield Processes(rank, world, target)
     finally:
