@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mattecli.cli.cluster import check_cluster, chosen_executor
 from mattecli.cli.commands import yields_to_what_is_typed
+from mattecli.cli.composite_clip import compose_moving
 from mattecli.cli.destination import (
     FormatOption,
     QualityOption,
@@ -23,6 +24,9 @@ from mattecli.core.errors import MatteError
 from mattecli.core.inference.options import ClusterOptions, Format
 from mattecli.core.objects.paths import located
 from mattecli.core.plain_text import in_one_line
+
+if TYPE_CHECKING:
+    from mattecli.core.matting.layout import Layout
 
 _RESULTS, _PLACE, _LIGHT = "Results", "Place", "Light"
 
@@ -50,10 +54,36 @@ def _default_out(foreground: str, background: str, image_format: Format | None) 
         return "-"
     if stands_for_folder(foreground) or stands_for_folder(background):
         return "composites/"
-    place = located(background)
-    behind = place.stem if place.is_file() else background.lstrip("#")
     suffix = image_format if image_format else "png"
-    return f"{located(foreground).stem}_{behind}.{suffix}"
+    return f"{located(foreground).stem}_{_stem_of(background)}.{suffix}"
+
+
+def _stem_of(background: str) -> str:
+    place = located(background)
+    return place.stem if place.is_file() else background.lstrip("#")
+
+
+def _layout_of(
+    canvas: Canvas,
+    fit: Fit | None,
+    scale: float,
+    position: str,
+    linear: bool,
+    match: bool,
+    shadow: bool,
+) -> Layout:
+    from mattecli.core.matting.layout import Layout
+    from mattecli.core.matting.placing import parse_position
+
+    return Layout(
+        canvas.value,
+        fit.value if fit else None,
+        scale,
+        parse_position(position),
+        linear,
+        match,
+        shadow,
+    )
 
 
 def _place_of(
@@ -72,7 +102,16 @@ def _place_of(
 
 def _check(foreground: str, background: str, out: str | None, image_format: Format | None) -> None:
     from mattecli.core.imaging.writing import check_format
+    from mattecli.core.inference.composite_clip import moving_suffix
 
+    try:
+        moving = moving_suffix(foreground, background, out)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None
+    if moving is not None:
+        if image_format is not None:
+            raise typer.BadParameter("--format is for pictures: name a file such as result.mp4")
+        return
     suffix = _place_of(foreground, background, out, image_format)[1]
     try:
         check_format(suffix, 8, transparent=False)
@@ -89,10 +128,14 @@ def _check(foreground: str, background: str, out: str | None, image_format: Form
 def composite(
     foreground: Annotated[
         str,
-        typer.Argument(metavar="FG", help="A cutout with transparency, a folder, or - for stdin."),
+        typer.Argument(
+            metavar="FG",
+            help="A cutout with transparency, a clip or a folder of them, or - for stdin.",
+        ),
     ],
     background: Annotated[
-        str, typer.Argument(metavar="BG", help="A color, a picture, or a folder of pictures.")
+        str,
+        typer.Argument(metavar="BG", help="A color, a picture, a clip, or a folder of pictures."),
     ],
     out: Annotated[
         str | None,
@@ -169,6 +212,14 @@ def composite(
             rich_help_panel=_RESULTS,
         ),
     ] = None,
+    background_loop: Annotated[
+        bool,
+        typer.Option(
+            "--background-loop/--background-hold",
+            help="Begin a background that moves anew at its end, or let its last frame stay.",
+            rich_help_panel=_RESULTS,
+        ),
+    ] = True,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
     ] = False,
@@ -177,28 +228,31 @@ def composite(
 ) -> None:
     """Lay cutouts onto a color or other pictures.
 
+    A clip of cutouts, or a clip as background, gives a clip.
     Folders give every cutout on every background. 16-bit cutouts give 16-bit results where the
     format can hold them.
     """
+    from mattecli.core.inference.composite_clip import ClipComposite, moving_suffix
     from mattecli.core.inference.composite_run import CompositeTask, plan_composites
-    from mattecli.core.matting.layout import Layout
-    from mattecli.core.matting.placing import parse_position
     from mattecli.core.progress import progress
 
     started = time.perf_counter()
     _check(foreground, background, out, image_format)
+    if moving_suffix(foreground, background, out) is not None:
+        check_cluster(cluster, unfit="composes pictures, not clips")
+        place = out or f"{located(foreground).stem}_{_stem_of(background)}.mp4"
+        layout = _layout_of(canvas, fit, scale, position, linear, match, shadow)
+        compose_moving(
+            ClipComposite(
+                located(foreground), background, located(place), layout, quality, background_loop
+            ),
+            quiet=quiet,
+        )
+        return
     out, suffix, several, into_folder = _place_of(foreground, background, out, image_format)
     is_piped = "-" in (foreground, out)
     check_cluster(cluster, unfit="takes files and stores, not pipes" if is_piped else "")
-    layout = Layout(
-        canvas.value,
-        fit.value if fit else None,
-        scale,
-        parse_position(position),
-        linear,
-        match,
-        shadow,
-    )
+    layout = _layout_of(canvas, fit, scale, position, linear, match, shadow)
     jobs = plan_composites(
         located(foreground),
         background,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, OutputUnusable
@@ -23,6 +25,7 @@ from mattecli.core.inference.clip_mattes import ClipMattes, frame_mattes
 from mattecli.core.inference.clip_resuming import Resuming
 from mattecli.core.inference.clip_sinks import Sink, open_sink
 from mattecli.core.inference.options import RunOptions
+from mattecli.core.inference.ordered import in_order
 from mattecli.core.inference.pipeline import Job
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings
@@ -179,29 +182,21 @@ def _finished(
     pool: Executor,
 ) -> Iterator[tuple[int, Assessment]]:
     """Let threads make what becomes of numbered frames, and hand it to the sink in order."""
-    making: deque[tuple[int, Future]] = deque()
-    workers = way.run.workers or min(usable_cores(), 8)
 
-    def take() -> tuple[int, Assessment]:
-        number, future = making.popleft()
-        made, assessment = future.result()
-        sink.take(made)
-        return number, assessment
-
-    try:
+    def numbered_frames() -> Iterator[tuple[int, FrameMatte[Frame], np.ndarray | None]]:
         for number, seen in frames:
             if way.stopped():
                 raise Stopped
             time = seen.payload.time * clip.time_base
-            behind = None if way.backdrop is None else way.backdrop.at(time)
-            making.append((number, pool.submit(sink.make, number, seen, behind)))
-            if len(making) > workers:
-                yield take()
-        while making:
-            yield take()
-    finally:
-        for _, future in making:
-            future.cancel()
+            yield number, seen, None if way.backdrop is None else way.backdrop.at(time)
+
+    def make(*frame: Any) -> tuple[int, Any, Assessment]:
+        return (frame[0], *sink.make(*frame))
+
+    workers = way.run.workers or min(usable_cores(), 8)
+    for number, made, assessment in in_order(pool, make, numbered_frames(), workers):
+        sink.take(made)
+        yield number, assessment
 
 
 def _clip_mattes(
