@@ -180,7 +180,7 @@ def test_wrong_places_are_one_line(s3, tmp_path):
         ((s3 / "nothing", tmp_path / "out"), "does not exist, or nothing is in it"),
         ((s3 / "texts", tmp_path / "out"), "holds no pictures"),
         (("s3://no-such-bucket/x", tmp_path / "out"), "there is no bucket no-such-bucket"),
-        ((s3 / "in", "s3://no-such-bucket/x/"), "cannot write s3://no-such-bucket/x/a.png"),
+        ((s3 / "in", "s3://no-such-bucket/x/"), "/x/a.png: there is no s3://no-such-bucket"),
         ((s3 / "in", "zip://::results.zip"), "for reading only"),
         ((s3 / "in", s3 / "out", "--report", s3 / "r.jsonl"), "needs a place on a disk"),
         ((s3 / "in", s3 / "out", "--review", s3 / "review"), "needs a place on a disk"),

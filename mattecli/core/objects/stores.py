@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import re
 import threading
@@ -36,6 +37,9 @@ _NO_CREDENTIALS = ("Credentials", "ProfileNotFound", "TokenRetrieval", "SSOToken
 # Where addresses that libraries name in their messages could hold some.
 _CREDENTIALS = re.compile(r"(?<=//)[^/\s@]*@|\?\S+|(?i:signature|credential|token|secret)=\S+")
 
+# What these write to standard error, where no one has set up logging, is said in one line here.
+_TALKATIVE = ("adlfs", "asyncio", "azure", "gcsfs", "s3fs")
+
 _systems: dict[tuple[str, str | None], Any] = {}
 _opening = threading.Lock()
 
@@ -59,6 +63,8 @@ def file_system(path: ObjectName) -> Any:
 
 
 def _open(protocol: str, archive: str | None) -> Any:
+    for name in _TALKATIVE:
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         import fsspec
 
@@ -102,10 +108,12 @@ def attempt(
             return operation()
         except MatteError:
             raise
-        except FileNotFoundError as error:
+        except FileNotFoundError:
             if not writing:
                 raise
-            raise OutputUnusable(f"cannot {doing} {path}: {_reason(error)}") from None
+            raise OutputUnusable(
+                f"cannot {doing} {path}: there is no {path.protocol}://{path.parts[1]}"
+            ) from None
         # Libraries of stores raise anything, and what passes is known to none of them alone.
         except Exception as error:
             lasting = isinstance(error, _LASTING) or type(error).__name__ in _LASTING_NAMES
@@ -125,7 +133,8 @@ def _reason(error: Exception) -> str:
     """Say why, without anything that is secret."""
     if _lacks_credentials(error):
         return "no credentials were found: log in as the library of the store says"
-    text = getattr(error, "strerror", None) or str(error)
+    # What is said first; Azure goes on with its whole answer.
+    text = (getattr(error, "strerror", None) or str(error)).strip().partition("\n")[0]
     return _CREDENTIALS.sub("", " ".join(str(text).split())) or type(error).__name__
 
 
