@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -105,6 +106,10 @@ def test_predict_composite_evaluate_and_doctor_run_without_pytorch(tmp_path):
     looked = run(MAIN, "doctor")
     assert looked.returncode == 0, looked.stdout
     assert "without PyTorch" in looked.stdout and "!!" not in looked.stdout
+    # What works with PyTorch only is told once, and no extra is named that there is none of.
+    assert looked.stdout.count("in its place") == 1
+    extras = read_toml(LIGHT)["project"]["optional-dependencies"]
+    assert set(re.findall(r"mattecli(?:-lite)?\[(\w+)\]", looked.stdout)) <= set(extras)
     assert "self-test        right;" in looked.stdout
 
 

@@ -32,6 +32,8 @@ _PACKAGES = {
     "av": True,
     "starlette": True,
 }
+# Of no use without PyTorch, about which a light installation says it once.
+_WITH_TORCH = ("torchvision", "timm", "onnx")
 _DISTRIBUTIONS = {"cv2": ("opencv-python", "opencv-python-headless"), "PIL": ("pillow",)}
 _WHAT_EXTRAS_DO = {
     "onnx": "matte export: pip install 'mattecli[onnx]'",
@@ -58,6 +60,8 @@ def diagnose() -> Iterator[Finding]:
     broken = False
     light = is_light()
     for name, is_extra in _PACKAGES.items():
+        if light and name in _WITH_TORCH:
+            continue
         finding = _look_at(name, is_extra or (light and name in _NOT_LIGHT))
         broken |= not finding.is_fine
         yield finding
