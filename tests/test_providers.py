@@ -80,6 +80,39 @@ def test_a_provider_that_cannot_start_is_no_silent_cpu(monkeypatch):
         load_bundled_graph(find_weights(), device="openvino")
 
 
+class FakeSession:
+    """A session that starts what it is given, or the CPU alone."""
+
+    starts = True
+
+    def __init__(self, model, options, providers):
+        self.given = providers
+
+    def get_providers(self):
+        names = [each if isinstance(each, str) else each[0] for each in self.given]
+        return names if self.starts else [CPU]
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_every_kind_comes_to_its_session_with_the_cpu_behind(monkeypatch, kind):
+    onnxruntime = load_onnxruntime()
+    known = PROVIDERS[kind]
+    monkeypatch.setattr(onnxruntime, "InferenceSession", FakeSession)
+    for name in known.names:
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda name=name: [name, CPU])
+        number = {known.option: 1} if known.option else {}
+        device = f"{kind}:1" if known.option else kind
+        assert session.open_session(b"a model", device).given == [(name, number), CPU]
+        given = session.open_session(b"a model", "auto").given
+        assert (given[0] == CPU) is not known.by_itself
+        session.check_device(kind)
+    monkeypatch.setattr(FakeSession, "starts", False)
+    with pytest.raises(MatteError, match=f"has '{kind}', but cannot start it"):
+        session.open_session(b"a model", kind)
+    # Nobody asked for it by name, so the CPU will do.
+    session.open_session(b"a model", "auto")
+
+
 def test_auto_takes_another_provider_where_pytorch_has_no_gpu(monkeypatch):
     asked = []
 
