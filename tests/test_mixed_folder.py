@@ -1,4 +1,4 @@
-"""A folder of two hundred files of everybody's formats, as it comes from a shop's many suppliers."""
+"""A folder of two hundred files of everybody's formats, as many suppliers send them."""
 
 from __future__ import annotations
 
