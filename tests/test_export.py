@@ -134,6 +134,8 @@ def test_mattes_that_are_not_pytorchs_are_not_written(tmp_path):
     [
         (["m.pt"], "does not end in .onnx"),
         (["m.onnx", "--size", "wide"], "WIDTHxHEIGHT"),
+        (["m.onnx", "--size", "640x0"], "32 pixels at least"),
+        (["m.onnx", "--size", "100000x100000"], "megapixels at most"),
         (["m.onnx", "--size", "320x320", "--rembg"], "size of its own"),
         (["m.onnx", "--opset", "9"], "opset"),
     ],

@@ -10,6 +10,8 @@ import typer
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.streams import say
 
+_MOST_PIXELS = 16_000_000
+
 
 def _check(size: str | None, rembg: bool) -> None:
     if size and rembg:
@@ -88,4 +90,7 @@ def _parse_size(text: str) -> tuple[int, int]:
         raise typer.BadParameter(f"--size {text}: say WIDTHxHEIGHT, such as 640x480") from None
     if min(height, width) < 32:
         raise typer.BadParameter("--size: 32 pixels at least")
+    # The check against PyTorch runs the network at this size, in many times the input's memory.
+    if height * width > _MOST_PIXELS:
+        raise typer.BadParameter(f"--size {text}: {_MOST_PIXELS / 1e6:g} megapixels at most")
     return height, width
