@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.core.inference.inputs import gather
-from mattecli.core.inference.options import PredictOptions, RunOptions
-from mattecli.core.inference.run import Settings, plan_jobs
+from mattecli.core.inference.options import PredictOptions
+from mattecli.core.inference.planning import plan_jobs
+from mattecli.core.inference.run import Settings
+from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.matting.outputs import OutputSpec
 from mattecli.core.serving.folder import FolderPlan
 from mattecli.core.serving.options import ServeOptions

@@ -22,8 +22,9 @@ from mattecli.core.executing.tasks import ClusterPlan, parse_place
 from mattecli.core.imaging.reading import read_color
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.jobs import Job
-from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.options import PredictOptions
 from mattecli.core.inference.run import Settings
+from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.matting.outputs import OutputSpec
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,8 @@ import mattecli
 from mattecli import api
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
-from mattecli.core.inference.options import PredictOptions, RunOptions
+from mattecli.core.inference.options import PredictOptions
+from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.matting.layout import Layout
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.imaging.writing import encode, write_image
 from mattecli.core.inference import watching
-from mattecli.core.inference.pipeline import Job
+from mattecli.core.inference.jobs import Job
 from mattecli.core.runtime import loading
 
 

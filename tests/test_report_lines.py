@@ -14,8 +14,8 @@ from mattecli.cli.app import app
 from mattecli.core.errors import OutputUnusable
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.jobs import Job
-from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.inference.report import Report
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.runtime import loading
 
 

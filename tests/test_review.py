@@ -16,8 +16,8 @@ from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.assessment import Assessment
 from mattecli.core.inference.hint_files import read_hint_file
 from mattecli.core.inference.jobs import Job
-from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.inference.review import Review
+from mattecli.core.inference.steps import Outcome
 
 
 def outcome(path, confidence: float | None, status: str = "ok") -> Outcome:

@@ -19,7 +19,7 @@ from serving import EXAMPLES, matte_serving
 import mattecli as matte
 from mattecli.core.imaging.writing import encode
 from mattecli.core.inference import pipeline
-from mattecli.core.inference.options import RunOptions
+from mattecli.core.inference.run_options import RunOptions
 
 PHOTO = EXAMPLES / "cat.jpg"
 DATA = PHOTO.read_bytes()

@@ -16,8 +16,10 @@ from mattecli.cli.app import app
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference.pipeline import Job, Outcome, Steps, run_pipeline
+from mattecli.core.inference.jobs import Job
+from mattecli.core.inference.pipeline import run_pipeline
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.steps import Outcome, Steps
 from mattecli.core.inference.two_pass import PhotoPasses, blend
 from mattecli.core.matting.placing import resize
 from mattecli.core.runtime.sizing import Sizing

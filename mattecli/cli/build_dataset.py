@@ -16,13 +16,13 @@ from mattecli.cli.dataset_options import (
     choose_recipe,
     find_roots,
 )
+from mattecli.cli.dataset_work import check_set, draw_sheet, mine_cutouts, show_plan
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
-from mattecli.core.inference.options import ClusterOptions
+from mattecli.core.inference.run_options import ClusterOptions
 from mattecli.core.objects.paths import located
 from mattecli.core.objects.stores import check_writable
-from mattecli.core.plain_text import cell
 
 if TYPE_CHECKING:
     from mattecli.core.dataset.builder import Builder
@@ -166,13 +166,13 @@ def build_dataset(
     builds = check is None and from_photos is None
     check_cluster(cluster, unfit="" if builds else "makes samples, and no other work")
     if check is not None:
-        _check(located(check), sheet, workers, quiet)
+        check_set(located(check), sheet, workers, quiet)
         return
     assert out is not None  # or check_task would have refused
     out = located(out)
     check_writable(out)
     if from_photos is not None:
-        _mine(located(from_photos), out, weights, device or "auto", min_agreement, quiet)
+        mine_cutouts(located(from_photos), out, weights, device or "auto", min_agreement, quiet)
         return
 
     from mattecli.core.dataset.builder import Builder
@@ -189,13 +189,13 @@ def build_dataset(
     samples = plan(chosen, material, seed)
     builder = Builder(chosen, roots, seed, out, _device(device or "cpu"))
     if dry_run:
-        _show_plan(builder, material, samples)
+        show_plan(builder, material, samples)
         return
     rank, ranks = rank_and_world()
     executor = chosen_executor(cluster, uses_gpu=builder.device != "cpu")
     _build(builder, samples, workers, rank, ranks, quiet, executor)
     if sheet is not None and rank == 0:
-        _draw_sheet(out, sheet)
+        draw_sheet(out, sheet)
 
 
 def _say_how_masks_are_read(material: dict[str, Material], roots: Roots) -> None:
@@ -214,35 +214,6 @@ def _device(name: str) -> str:
     from mattecli.core.device import choose_device
 
     return str(choose_device(name))
-
-
-def _show_plan(builder: Builder, material: dict[str, Material], samples: list[Sample]) -> None:
-    """Print counts, and the disk and time that a few samples tell of."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from mattecli.core.dataset.worker import free_bytes
-
-    recipe = builder.recipe
-    table = Table(title=f"{cell(recipe.name)}: {len(samples)} composites")
-    for column in ("split", "foregrounds", "published", "backgrounds", "each", "composites"):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for name, split in recipe.splits.items():
-        count = len(material[name].foregrounds)
-        table.add_row(
-            cell(name),
-            str(count),
-            str(split.foreground_count or "–"),
-            str(len(material[name].backgrounds)),
-            str(split.per_foreground),
-            str(count * split.per_foreground),
-        )
-    console = Console()
-    console.print(table)
-    size, seconds = builder.estimate(samples)
-    free = free_bytes(builder.out)
-    room = "" if free is None else f" of disk ({free / 1e9:.1f} GB are free)"
-    console.print(f"about {size / 1e9:.2f} GB{room}, {seconds / 60:.1f} minutes on one core")
 
 
 def _build(
@@ -277,56 +248,3 @@ def _build(
         if not (builder.out / manifest.NAME).exists():
             typer.echo("the manifest is written by a run without failures or ranks", err=True)
         raise typer.Exit(ExitStatus.FAILURE)
-
-
-def _mine(
-    photos: Path, out: Path, weights: Path | None, device: str, min_agreement: float, quiet: bool
-) -> None:
-    """Mine cutouts, say how many, and exit 1 if a photo could not be read."""
-    from mattecli.core.dataset.mining import Limits, mine_foregrounds, views
-    from mattecli.core.inference.predictor import Predictor
-
-    looks = views(Predictor.load(weights, device, two_pass=False))
-    mined = mine_foregrounds(photos, out, looks, Limits(min_agreement=min_agreement), quiet)
-    for line in mined.failures:
-        say(f"failed: {line}", color="red")
-    typer.echo(
-        f"{mined.kept} cutouts kept, {mined.rejected} rejected, {mined.seen_before} seen before, "
-        f"{len(mined.failures)} failed"
-    )
-    if mined.failures:
-        raise typer.Exit(ExitStatus.FAILURE)
-
-
-def _check(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None:
-    """Print what is wrong with a set, and exit 1 if that makes it unfit."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from mattecli.core.dataset.checking import check_dataset
-
-    report = check_dataset(root, workers, quiet)
-    counts = ", ".join(f"{count} {cell(split)}" for split, count in sorted(report.splits.items()))
-    console = Console()
-    console.print(f"{report.samples} samples ({counts})")
-    if report.findings:
-        table = Table("finding", "kind", "samples", "such as")
-        for finding in report.findings:
-            kind = "[red]error" if finding.is_error else "[yellow]warning"
-            table.add_row(
-                finding.what, kind, str(len(finding.names)), cell(", ".join(finding.names[:2]))
-            )
-        console.print(table)
-    if sheet is not None:
-        _draw_sheet(root, sheet)
-    if not report.is_sound:
-        raise typer.Exit(ExitStatus.FAILURE)
-    console.print("no errors")
-
-
-def _draw_sheet(root: Path, sheet: Path) -> None:
-    from mattecli.core.dataset.sheet import dataset_sheet
-    from mattecli.core.imaging.writing import write_image
-
-    write_image(sheet, dataset_sheet(root))
-    say(f"contact sheet: {sheet}", err=False)

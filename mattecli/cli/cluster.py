@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mattecli.core.inference.options import ClusterOptions
+from mattecli.core.inference.run_options import ClusterOptions
 
 if TYPE_CHECKING:
     from mattecli.core.executing.tasks import Executor

@@ -21,7 +21,8 @@ from mattecli.cli.destination import (
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.status import ExitStatus
 from mattecli.core.errors import MatteError
-from mattecli.core.inference.options import ClusterOptions, Format
+from mattecli.core.inference.options import Format
+from mattecli.core.inference.run_options import ClusterOptions
 from mattecli.core.objects.paths import located
 from mattecli.core.plain_text import in_one_line
 

@@ -15,7 +15,7 @@ from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
-from mattecli.core.inference.options import ClusterOptions
+from mattecli.core.inference.run_options import ClusterOptions
 from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
@@ -142,9 +142,7 @@ def evaluate(
     truth, predictions = located(truth), list(map(located, predictions))
     trimap, images = trimap and located(trimap), images and located(images)
 
-    from rich.console import Console
-
-    from mattecli.core.metrics import evaluation, files, matching, page, tables
+    from mattecli.core.metrics import evaluation, files, matching, page
     from mattecli.core.metrics.score_task import predict_alpha
 
     load = None
@@ -176,12 +174,7 @@ def evaluate(
         ),
     )
 
-    console = Console()
-    if len(evaluations) == 1:
-        console.print(tables.image_table(evaluations[0]))
-    else:
-        console.print(tables.method_table(evaluations))
-        console.print(tables.comparison_table(evaluations))
+    _show(evaluations)
     if json_file:
         files.write_json(json_file, evaluations)
     if csv_file:
@@ -220,6 +213,20 @@ def _scoring_device(name: str | None, predictor: Predictor | None) -> torch.devi
     from mattecli.core.device import choose_device
 
     return choose_device(name)
+
+
+def _show(evaluations: list[Evaluation]) -> None:
+    """Print a row for each image, or of several methods their means and what differs."""
+    from rich.console import Console
+
+    from mattecli.core.metrics import tables
+
+    console = Console()
+    if len(evaluations) == 1:
+        console.print(tables.image_table(evaluations[0]))
+    else:
+        console.print(tables.method_table(evaluations))
+        console.print(tables.comparison_table(evaluations))
 
 
 def _report(result: Evaluation) -> None:

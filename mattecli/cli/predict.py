@@ -12,7 +12,6 @@ import typer
 from mattecli.cli.cluster import check_cluster, chosen_executor, may_use_gpu
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
-from mattecli.cli.predict_checks import Usage, usage_of
 from mattecli.cli.predict_clip import predict_clip
 from mattecli.cli.predict_foresight import foresee_run
 from mattecli.cli.predict_photos import predict_photos
@@ -26,20 +25,15 @@ from mattecli.cli.predict_plan import (
     takes_clips,
 )
 from mattecli.cli.predict_tasks import TaskMaker
+from mattecli.cli.predict_usage import Usage, usage_of
 from mattecli.core.inference.clip_options import ClipOptions
-from mattecli.core.inference.options import (
-    ClusterOptions,
-    EdgeOptions,
-    FrameOptions,
-    OutputOptions,
-    PredictOptions,
-    RunOptions,
-    SourceOptions,
-)
+from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions, PredictOptions
+from mattecli.core.inference.run_options import ClusterOptions, RunOptions
+from mattecli.core.inference.source_options import SourceOptions
 from mattecli.core.objects.paths import is_object, located
 
 if TYPE_CHECKING:
-    from mattecli.core.inference.pipeline import Job
+    from mattecli.core.inference.jobs import Job
     from mattecli.core.inference.review import Review
 
 

@@ -15,9 +15,10 @@ from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
     from mattecli.core.inference.clip_task import ClipTask, CutClip
+    from mattecli.core.inference.jobs import Job
     from mattecli.core.inference.options import PredictOptions
-    from mattecli.core.inference.pipeline import Job, Outcome
     from mattecli.core.inference.predictor import Predictor
+    from mattecli.core.inference.steps import Outcome
 
 
 def predict_clip(job: Job, task: ClipTask, prediction: PredictOptions) -> None:
@@ -26,8 +27,8 @@ def predict_clip(job: Job, task: ClipTask, prediction: PredictOptions) -> None:
     from mattecli.core.imaging.animations import FORMATS
     from mattecli.core.imaging.clip_codecs import CONTAINERS
     from mattecli.core.inference.finished import skip_finished
-    from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.report import Report
+    from mattecli.core.inference.steps import Outcome
 
     run = task.run
     silent = run.quiet or run.json_log
@@ -85,8 +86,8 @@ class ClipsOfRun:
 
         from mattecli.core.errors import OutputUnusable, reason_of
         from mattecli.core.inference.finished import skip_finished
-        from mattecli.core.inference.pipeline import Outcome
-        from mattecli.core.inference.run import shard_jobs
+        from mattecli.core.inference.planning import shard_jobs
+        from mattecli.core.inference.steps import Outcome
         from mattecli.core.inference.video import Stopped
         from mattecli.core.ranks import is_main_process
 

@@ -13,9 +13,9 @@ from mattecli.core.plain_text import in_one_line
 if TYPE_CHECKING:
     from mattecli.cli.predict_plan import Planned
     from mattecli.core.inference.clip_task import ClipTask
-    from mattecli.core.inference.options import RunOptions
-    from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.run import Settings
+    from mattecli.core.inference.run_options import RunOptions
+    from mattecli.core.inference.steps import Outcome
 
 
 def foresee_run(

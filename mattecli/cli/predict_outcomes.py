@@ -11,9 +11,9 @@ from mattecli.core.plain_text import in_one_line
 if TYPE_CHECKING:
     import numpy as np
 
-    from mattecli.core.inference.pipeline import Outcome
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.review import Review
+    from mattecli.core.inference.steps import Outcome
 
 
 class OutcomeNotes:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mattecli.core.executing.tasks import Executor
-    from mattecli.core.inference.options import RunOptions
+    from mattecli.core.inference.jobs import Job
     from mattecli.core.inference.photo_task import PhotoTask
-    from mattecli.core.inference.pipeline import Job
     from mattecli.core.inference.review import Review
+    from mattecli.core.inference.run_options import RunOptions
     from mattecli.core.inference.streaming import PhotoStream
 
 
@@ -109,7 +109,7 @@ def _to_do(
     Clips that follow the photos count as well.
     """
     from mattecli.core.inference.finished import leave_out_finished, skip_finished
-    from mattecli.core.inference.run import shard_jobs
+    from mattecli.core.inference.planning import shard_jobs
     from mattecli.core.ranks import rank_and_world
 
     mine = shard_jobs(jobs)

@@ -9,15 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mattecli.cli.commands import named_output
-from mattecli.cli.predict_checks import Usage
+from mattecli.cli.predict_usage import Usage
 from mattecli.core.inference.clip_options import ClipContainer
-from mattecli.core.inference.options import (
-    EdgeOptions,
-    FrameOptions,
-    Kind,
-    OutputOptions,
-    SourceOptions,
-)
+from mattecli.core.inference.options import EdgeOptions, FrameOptions, Kind, OutputOptions
+from mattecli.core.inference.source_options import SourceOptions
 from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
@@ -122,7 +117,7 @@ def plan_photos(
     MatteError
         If there is nothing to do, or results cannot go where they should.
     """
-    from mattecli.core.inference.run import piped_job
+    from mattecli.core.inference.planning import piped_job
     from mattecli.core.objects.stores import check_writable
 
     place = located(out)
@@ -140,7 +135,7 @@ def _clip_jobs(
     found: Inputs, out: Path, output: OutputOptions, container: ClipContainer | None
 ) -> list[Job]:
     """Name what clips become; their files never share a name with those of photos."""
-    from mattecli.core.inference.run import merge_jobs, plan_jobs
+    from mattecli.core.inference.planning import merge_jobs, plan_jobs
     from mattecli.core.inference.specifying import clip_suffix_of
 
     kinds = output.kinds
@@ -201,7 +196,7 @@ def stream_photos(
 
 
 def _jobs_of(found: Inputs, out: Path, made: list[Made], usages: list[Usage]) -> list[Job]:
-    from mattecli.core.inference.run import merge_jobs, plan_jobs
+    from mattecli.core.inference.planning import merge_jobs, plan_jobs
 
     planned = [
         plan_jobs(

@@ -6,17 +6,19 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattecli.cli.predict_checks import Usage
 from mattecli.cli.predict_clip import ClipsOfRun
 from mattecli.cli.predict_plan import Made
+from mattecli.cli.predict_usage import Usage
 from mattecli.core.inference.clip_options import ClipOptions
-from mattecli.core.inference.options import PredictOptions, RunOptions, SourceOptions
+from mattecli.core.inference.options import PredictOptions
+from mattecli.core.inference.run_options import RunOptions
+from mattecli.core.inference.source_options import SourceOptions
 from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
+    from mattecli.core.inference.jobs import Job
     from mattecli.core.inference.photo_hints import RunHints
     from mattecli.core.inference.photo_task import PhotoTask
-    from mattecli.core.inference.pipeline import Job
     from mattecli.core.inference.run import Settings
 
 

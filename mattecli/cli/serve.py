@@ -16,13 +16,8 @@ from mattecli.cli.predict_plan import Made
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
 from mattecli.core.inference.clip_options import ClipOptions
-from mattecli.core.inference.options import (
-    EdgeOptions,
-    FrameOptions,
-    OutputOptions,
-    PredictOptions,
-    RunOptions,
-)
+from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions, PredictOptions
+from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.serving.options import ServeOptions
 
 if TYPE_CHECKING:
@@ -121,7 +116,8 @@ def _plan(
 ) -> FolderPlan:
     from mattecli.core.errors import not_found
     from mattecli.core.inference.inputs import gather
-    from mattecli.core.inference.run import plan_jobs, settings_of
+    from mattecli.core.inference.planning import plan_jobs
+    from mattecli.core.inference.run import settings_of
     from mattecli.core.inference.specifying import output_spec
     from mattecli.core.serving.folder import FolderPlan
 

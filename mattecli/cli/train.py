@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,12 @@ from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.interruption import GracefulShutdown
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.streams import say
-from mattecli.core.errors import MatteError
+from mattecli.cli.train_checks import (
+    check_backgrounds,
+    check_options,
+    parse_loss,
+    say_how_masks_are_read,
+)
 from mattecli.core.training.config import load_config
 from mattecli.core.training.options import (
     DATA_PANEL,
@@ -39,37 +43,7 @@ def _switch(name: str, text: str) -> typer.models.OptionInfo:
     )
 
 
-def _loss(text: str) -> tuple[str, float]:
-    name, _, weight = text.partition("=")
-    try:
-        value = float(weight)
-    except ValueError:
-        raise typer.BadParameter(f"'{text}': write NAME=WEIGHT, such as l1=1") from None
-    if not 0 <= value < math.inf:
-        raise MatteError(f"loss {name} must be 0 or more, not {value}")
-    return name, value
-
-
-def _check(
-    steps: int | None,
-    epochs: float | None,
-    encoder_weights: Path | None,
-    start_from: Path | None,
-    pretrained: bool,
-) -> None:
-    if steps and epochs:
-        raise typer.BadParameter("give --steps or --epochs, not both")
-    if encoder_weights and not pretrained:
-        raise typer.BadParameter(
-            "--encoder-weights and --no-pretrained contradict one another: leave one of them out"
-        )
-    if encoder_weights and start_from:
-        raise typer.BadParameter(
-            "--start-from brings the encoder's weights along: leave --encoder-weights out"
-        )
-
-
-@yields_to_what_is_typed(_check)
+@yields_to_what_is_typed(check_options)
 @with_options(start=StartOptions, run=RunOptions)
 def train(
     data: Annotated[
@@ -237,8 +211,7 @@ def train(
 
     Under torchrun the processes share every step: torchrun --nproc-per-node 8 -m mattecli train ...
     """
-    _check(steps, epochs, start.encoder_weights, start.start_from, start.pretrained)
-    losses = dict(_loss(text) for text in loss or [])
+    check_options(steps, epochs, start.encoder_weights, start.start_from, start.pretrained)
     settled = out / "config.toml"
     if recipe is None:
         recipe = str(settled) if run.resume and settled.is_file() else "default"
@@ -254,9 +227,7 @@ def train(
         "spatial_attention": spatial_attention,
         "low_level": low_level,
     }
-    for folder in backgrounds or []:
-        if not folder.is_dir():
-            raise MatteError(f"{folder}: no such folder of backgrounds")
+    check_backgrounds(backgrounds or [])
     config = load_config(
         recipe,
         data=data,
@@ -269,7 +240,7 @@ def train(
         accumulate=accumulate,
         crop_size=crop_size,
         lr=lr,
-        loss=losses,
+        loss=dict(parse_loss(text) for text in loss or []),
         gan=gan,
         train_only=only if train_only is None else train_only,
         freeze=freeze or None,
@@ -287,7 +258,7 @@ def train(
         start = replace(start, start_from=find_weights(start.start_from))
     first = rank_and_world()[0] == 0
     if first:
-        _say_how_masks_are_read([*config.data, *config.validation])
+        say_how_masks_are_read([*config.data, *config.validation])
     shutdown = GracefulShutdown()
     weights = run_training(config, out, start=start, options=run, shutdown=shutdown)
     if shutdown.number:
@@ -296,14 +267,3 @@ def train(
         raise typer.Exit(shutdown.status())
     if first:
         say(f"weights: {weights}", err=False)
-
-
-def _say_how_masks_are_read(folders: list[str]) -> None:
-    """Look at some masks before anything is trained on them, as a run takes days."""
-    from mattecli.core.dataset.sources import find_sources
-    from mattecli.core.imaging.mask_notes import look_at_masks
-
-    for folder in folders:
-        files = [file for source in find_sources(folder) for file in source.files]
-        for line in look_at_masks([alpha for _, alpha in files if alpha is not None]):
-            say(f"note: {line}")

@@ -209,9 +209,10 @@ def ratio(photos: int, long_side: int, rounds: int) -> None:
     from mattecli.core.executing.executor import executor_for
     from mattecli.core.executing.tasks import ClusterPlan
     from mattecli.core.inference.jobs import Job
-    from mattecli.core.inference.options import PredictOptions, RunOptions
+    from mattecli.core.inference.options import PredictOptions
     from mattecli.core.inference.photo_task import PhotoTask
     from mattecli.core.inference.run import Settings
+    from mattecli.core.inference.run_options import RunOptions
     from mattecli.core.matting.outputs import OutputSpec
 
     def measure(name: str, plan: ClusterPlan | None) -> float:

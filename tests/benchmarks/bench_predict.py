@@ -52,8 +52,10 @@ def bench_pipeline(
 ) -> None:
     """Print the time of whole runs beside that of the network alone on the same photos."""
     from mattecli.core.inference.inputs import gather
-    from mattecli.core.inference.options import PredictOptions, RunOptions
-    from mattecli.core.inference.run import Settings, plan_jobs, predict_all
+    from mattecli.core.inference.options import PredictOptions
+    from mattecli.core.inference.planning import plan_jobs
+    from mattecli.core.inference.run import Settings, predict_all
+    from mattecli.core.inference.run_options import RunOptions
     from mattecli.core.matting.outputs import OutputSpec
     from mattecli.core.runtime.loading import load_model
     from mattecli.core.runtime.model import MattingModel

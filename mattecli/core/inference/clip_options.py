@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from mattecli.core.inference.options import option
+from mattecli.core.inference.declaring import option
 
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores"]
 ClipContainer = Literal["mov", "webm", "mp4"]

@@ -22,9 +22,9 @@ from mattecli.core.imaging.moving import MovingPicture
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.inference.assessment import Assessment, assess
 from mattecli.core.inference.jobs import Job
-from mattecli.core.inference.pipeline import Item
 from mattecli.core.inference.run import Settings, finish
 from mattecli.core.inference.smoothing import FrameMatte
+from mattecli.core.inference.steps import Item
 from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
 from mattecli.core.matting.outputs import GREY, TRANSPARENT, OutputSpec, render_outputs
 from mattecli.core.storage import whole_file

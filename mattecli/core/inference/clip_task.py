@@ -14,10 +14,11 @@ from mattecli.core.imaging.clip_range import Range
 from mattecli.core.imaging.frame_folders import files_of, is_numbered
 from mattecli.core.imaging.moving import open_frames
 from mattecli.core.inference.assessment import ClipAssessment
-from mattecli.core.inference.options import RunOptions
-from mattecli.core.inference.pipeline import Job, Outcome
+from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings
+from mattecli.core.inference.run_options import RunOptions
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.inference.video import ClipWay, cut_clip, group_store
 from mattecli.core.matting.backdrops import Backdrop
 from mattecli.version import __version__

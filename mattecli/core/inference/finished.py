@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mattecli.core.inference.jobs import Job
-from mattecli.core.inference.pipeline import Outcome
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.objects.listing import existing
 from mattecli.core.objects.names import ObjectName
 from mattecli.core.objects.paths import ObjectPath

@@ -11,7 +11,7 @@ from mattecli.core.imaging.opening import check_pixels
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.clip_task import ClipTask
 from mattecli.core.inference.inputs import Address
-from mattecli.core.inference.pipeline import Job
+from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.run import Settings
 from mattecli.core.matting.framing import frame_of
 from mattecli.core.matting.outputs import GREY, TRANSPARENT, OutputSpec

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, get_args
 
 from mattecli.core.errors import MatteError, suggest
 from mattecli.core.inference.hint_values import check_places, places_of
-from mattecli.core.inference.options import SubjectChoice
 from mattecli.core.inference.photo_hints import PICTURES, PhotoHints
+from mattecli.core.inference.source_options import SubjectChoice
 
 _PHOTO = "photo"
 _PLACES = ("box", "points", "not_points")

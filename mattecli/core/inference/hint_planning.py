@@ -10,8 +10,8 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.inference.hint_files import Line, read_hint_file
 from mattecli.core.inference.jobs import Job, Source
-from mattecli.core.inference.options import SourceOptions
 from mattecli.core.inference.photo_hints import PICTURES, PhotoHints, RunHints
+from mattecli.core.inference.source_options import SourceOptions
 
 
 def plan_hints(options: SourceOptions, source: str, jobs: list[Job]) -> RunHints:

@@ -14,7 +14,7 @@ from mattecli.core.imaging.accepting import ImageLike, as_mask, as_picture
 from mattecli.core.imaging.pixels import to_unit
 from mattecli.core.imaging.strokes import strokes_of
 from mattecli.core.imaging.trimaps import trimap_of
-from mattecli.core.inference.options import SubjectChoice
+from mattecli.core.inference.source_options import SubjectChoice
 from mattecli.core.matting.blocks import Block
 from mattecli.core.matting.full_size import fit_to_photo
 from mattecli.core.matting.hints import Hints

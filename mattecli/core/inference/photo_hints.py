@@ -16,7 +16,7 @@ from mattecli.core.imaging.strokes import read_strokes
 from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.inference.hint_values import fit_guide, hints_of
 from mattecli.core.inference.jobs import Source
-from mattecli.core.inference.options import SubjectChoice
+from mattecli.core.inference.source_options import SubjectChoice
 from mattecli.core.matting.full_size import fit_to_photo
 from mattecli.core.matting.hints import Hints
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from mattecli.core.errors import MatteError
 from mattecli.core.executing.processes import alone
 from mattecli.core.inference.jobs import Job, JobQueue
-from mattecli.core.inference.options import PredictOptions, RunOptions
-from mattecli.core.inference.pipeline import Outcome, run_pipeline
+from mattecli.core.inference.options import PredictOptions
+from mattecli.core.inference.pipeline import run_pipeline
 from mattecli.core.inference.run import Settings, load_predictor, predict_all, steps_of
+from mattecli.core.inference.run_options import RunOptions
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.inference.underway import Underway
 
 

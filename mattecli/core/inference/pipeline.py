@@ -8,19 +8,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-
-import numpy as np
 
 from mattecli.core.errors import MatteError, OutputUnusable, reason_of
 from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
-from mattecli.core.inference.assessment import Assessment
 from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.jobs import Job, JobQueue
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.steps import Item, Outcome, Steps
 from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
 from mattecli.core.matting.full_size import NetworkMatte
 from mattecli.core.matting.hints import Hints
@@ -36,56 +34,6 @@ _PIXELS_PER_BYTE = 4
 # Batches whose photos are in memory, on an accelerator: crops of the second pass come in several
 # sizes, and each size fills a batch of its own.
 _BATCHES_IN_MEMORY = 4
-
-
-@dataclass
-class Item:
-    """A photo whose matte is there: what its results are made of."""
-
-    job: Job
-    picture: Picture
-    found: NetworkMatte
-    hints: Hints | None = None
-
-
-@dataclass
-class Outcome:
-    """How one photo ended: ok, empty (nothing found), skipped or failed; see `Assessment`.
-
-    Attributes
-    ----------
-    is_lost : bool
-        Whether it failed because its process ended.
-    """
-
-    job: Job
-    status: str
-    reason: str = ""
-    seconds: float = 0.0
-    size: tuple[int, int] | None = None
-    assessment: Assessment | None = None
-    preview: np.ndarray | None = field(default=None, repr=False)
-    warnings: tuple[str, ...] = ()
-    is_lost: bool = False
-
-
-@dataclass
-class Steps:
-    """What is done with each photo before and after the network; runs in worker threads.
-
-    Attributes
-    ----------
-    decode : callable
-        Reads one photo.
-    finish : callable
-        Turns a photo and its matte into files.
-    hints : callable
-        Reads what is said of a photo, if anything is.
-    """
-
-    decode: Callable[[Job], Picture]
-    finish: Callable[[Item], Outcome]
-    hints: Callable[[Job, Picture], Hints | None] = lambda job, picture: None
 
 
 def run_pipeline(

@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
-from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.inference.report_lines import EarlierLines
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.plain_text import to_json_line
 from mattecli.core.ranks import rank_and_world
 from mattecli.core.storage import clear_errors

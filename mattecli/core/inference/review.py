@@ -14,7 +14,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.walking import within
 from mattecli.core.imaging.writing import encode
 from mattecli.core.inference.hint_files import blank_list, read_hint_file
-from mattecli.core.inference.pipeline import Outcome
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.plain_text import printable, to_json_line
 from mattecli.core.storage import clear_errors, write_whole
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +14,20 @@ from mattecli.core.imaging.clip_codecs import Encoding
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.layered import encode_layers
-from mattecli.core.imaging.naming import distinct, name_outputs
 from mattecli.core.imaging.opening import NamedBytes
-from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.imaging.writing import LAYERED, encode, write_result
 from mattecli.core.inference.assessment import assess
-from mattecli.core.inference.inputs import Address, Inputs, check_apart_from, check_is_no_photo
-from mattecli.core.inference.options import OutputOptions, PredictOptions, RunOptions
+from mattecli.core.inference.inputs import Address
+from mattecli.core.inference.jobs import Job
+from mattecli.core.inference.options import OutputOptions, PredictOptions
 from mattecli.core.inference.photo_hints import RunHints
-from mattecli.core.inference.pipeline import Item, Job, Outcome, Steps, run_pipeline
+from mattecli.core.inference.pipeline import run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
+from mattecli.core.inference.run_options import RunOptions
+from mattecli.core.inference.steps import Item, Outcome, Steps
 from mattecli.core.matting.edges import Edges
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.matting.framing import PlacedSubject
@@ -36,7 +36,6 @@ from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, layers_of, render
 from mattecli.core.matting.subject import Subject
 from mattecli.core.objects.paths import ObjectPath
-from mattecli.core.ranks import rank_and_world
 
 
 @dataclass(frozen=True)
@@ -109,75 +108,6 @@ def settings_of(
         review=review,
         hints=hints or RunHints(),
     )
-
-
-def plan_jobs(
-    inputs: Inputs,
-    out: Path,
-    kinds: tuple[str, ...],
-    suffix: str,
-    *,
-    into_folder: bool,
-    name: str | None = None,
-) -> list[Job]:
-    """Name the outputs of photos.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        See `gather`.
-    out : Path
-        A folder, or a file for the one photo that there is.
-    into_folder : bool
-        Whether `out` is a folder for results or the one result itself.
-    name : str, optional
-        Pattern for names in the folder, see `name_outputs`.
-
-    Raises
-    ------
-    MatteError
-        If a photo would be overwritten by its own result, results would lie among the photos, or
-        two would share a name.
-    """
-    if not into_folder:
-        outputs = [{kinds[0]: out}] * len(inputs.photos)
-    else:
-        outputs = name_outputs(distinct(inputs.places), out, list(kinds), suffix, name)
-    results = out if into_folder else out.parent
-    check_apart_from(inputs, [path for paths in outputs for path in paths.values()], results)
-    if not into_folder and kinds[0] == "cutout":
-        check_is_no_photo(out)
-    return [
-        Job(photo, paths, place)
-        for photo, paths, place in zip(inputs.photos, outputs, inputs.places, strict=True)
-    ]
-
-
-def merge_jobs(names: list[str], planned: list[list[Job]]) -> list[Job]:
-    """Make one job of the jobs of a photo; kinds get the name of their output in front, if any."""
-    return [
-        Job(
-            jobs[0].source,
-            {
-                f"{name}/{kind}" if name else kind: path
-                for name, job in zip(names, jobs, strict=True)
-                for kind, path in job.outputs.items()
-            },
-            jobs[0].place,
-        )
-        for jobs in zip(*planned, strict=True)
-    ]
-
-
-def piped_job(out: Path, kind: str) -> Job:
-    """Take the photo that comes through standard input."""
-    return Job(read_standard_input(), {kind: out})
-
-
-def shard_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
-    """Give this process its share, where a launcher such as torchrun started several."""
-    rank, world = rank_and_world()
-    return islice(jobs, rank, None, world)
 
 
 def predict_all(

@@ -24,11 +24,11 @@ from mattecli.core.inference.assessment import Assessment
 from mattecli.core.inference.clip_mattes import ClipMattes, frame_mattes
 from mattecli.core.inference.clip_resuming import Resuming
 from mattecli.core.inference.clip_sinks import Sink, open_sink
-from mattecli.core.inference.options import RunOptions
+from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.ordered import in_order
-from mattecli.core.inference.pipeline import Job
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings
+from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.inference.smoothing import FrameMatte, smooth
 from mattecli.core.matting.backdrops import Backdrop
 from mattecli.core.matting.flattening import flatten

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mattecli.core.inference.pipeline import Job
+from mattecli.core.inference.jobs import Job
 
 #: Seconds between two looks at the folder.
 INTERVAL = 1.0

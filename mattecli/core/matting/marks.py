@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mattecli.core.matting.color_likeness import color_likeness, color_numbers, smooth_lab
+from mattecli.core.matting.corrected_pieces import drop_marked_pieces, drop_orphans, fill_enclosed
 from mattecli.core.matting.geodesic import geodesic_distance
 
 # Long side of the photo on which corrections spread.
@@ -28,13 +30,6 @@ _POINT = 0.03
 _TYPICAL = 0.5
 # Difference of color (CIE76 in Lab) between neighbors that a correction does not cross.
 _EDGE = 150.0
-# Steps of the color histograms along L, a and b, and the width of one in Lab's units.
-_BINS, _STEP = (17, 33, 33), np.array([6.0, 6.0, 6.0], np.float32)
-# Share of a histogram below which a color counts as one that is not there.
-_RARE = 1e-4
-# What is enclosed by a correction and has less than this share of its area is part of it:
-# reflections, buttons, the letters on a label.
-_HOLE = 0.04
 # Ways from marks of one kind to the other, as shares of the photo's long side. Up to the first a
 # place lies in the unknown band of a trimap, which corrections do not enter as they do the open
 # field from the second one on; up to the third the photo is solved anew.
@@ -45,8 +40,6 @@ _AROUND_END = np.ones((9, 9), np.uint8)
 _STROKE = 0.02
 # In 8 bits, which is quicker, a pixel is not lost where the picture gets so many times smaller.
 _MOST_EIGHT_BITS = 250
-# What is thinner than this holds nothing together.
-_STRIP = np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -174,12 +167,12 @@ def _pulls(
     """Weights in [0, 1] of the corrections to 0 and to 1, on a photo made small."""
     scale = min(1.0, _SIDE / max(first.shape))
     size = tuple(max(1, round(side * scale)) for side in first.shape)
-    lab = _smooth_lab(_reduced(color, size))
+    lab = smooth_lab(_reduced(color, size))
     small = _reduced(first, size)
     # Thin strokes must not get lost; where both kinds meet in one pixel it is of neither.
     marks = [_reduced(mask.astype(np.float32), size) > 0 for mask in (background, subject)]
     marks = [mine & ~other for mine, other in (marks, marks[::-1])]
-    colors = _color_numbers(lab)
+    colors = color_numbers(lab)
     pulls = []
     for truth, (mine, other) in enumerate((marks, marks[::-1])):
         off = np.abs(small - truth)
@@ -188,13 +181,13 @@ def _pulls(
             pulls.append(np.zeros(size, np.float32))
             continue
         opposite = (other | (off > 0.95)) & ~mine
-        likeness = _likeness(colors, mine, opposite)
+        likeness = color_likeness(colors, mine, opposite)
         pull = np.zeros(size, np.float32)
         for seeds, reach, heed in _by_reach(wrong, off > 0.5):
             costs = _costs(lab, likeness, reach, heed * _surer(off, seeds))
             pull = np.maximum(pull, _influence(seeds, other, costs))
-        pulls.append(_filled(pull, other))
-    pulls[0] = _with_orphans(_with_pieces(pulls[0], small, marks), small, marks)
+        pulls.append(fill_enclosed(pull, other))
+    pulls[0] = drop_orphans(drop_marked_pieces(pulls[0], small, marks), small, marks)
     return pulls
 
 
@@ -252,34 +245,6 @@ def _reduced(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA)
 
 
-def _smooth_lab(color: np.ndarray) -> np.ndarray:
-    """Lab, with the texture of surfaces smoothed away and their borders kept."""
-    lab = cv2.cvtColor(color.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    return cv2.bilateralFilter(lab, 5, 15, 3)
-
-
-def _color_numbers(lab: np.ndarray) -> np.ndarray:
-    """Give the number of the histogram's bin that each pixel's color falls into."""
-    steps = np.rint((lab - np.array([0, -96, -96], np.float32)) / _STEP).astype(np.int32)
-    return np.ravel_multi_index(tuple(np.moveaxis(steps, 2, 0)), _BINS, mode="clip")
-
-
-def _likeness(colors: np.ndarray, mine: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Probability, in [0, 1], that a pixel's color is one of `mine` and not one of `others`."""
-    own, other = (_frequency(colors[mask])[colors] for mask in (mine, others))
-    return own / (own + other + np.float32(_RARE))
-
-
-def _frequency(colors: np.ndarray) -> np.ndarray:
-    """Histogram of colors that sums to 1, smoothed so that neighboring colors count too."""
-    counts = np.bincount(colors, minlength=int(np.prod(_BINS))).astype(np.float32).reshape(_BINS)
-    for axis in range(3):
-        lines = np.moveaxis(counts, axis, 0)
-        padded = np.concatenate([lines[:1], lines, lines[-1:]])
-        counts = np.moveaxis((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4, 0, axis)
-    return counts.ravel() / max(1, len(colors))
-
-
 def _costs(
     lab: np.ndarray, likeness: np.ndarray, reach: float, surer: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -309,64 +274,3 @@ def _influence(
         share = other / np.maximum(distance + other, np.float32(1e-6))
         weight *= np.clip(3 * share - 1, 0, 1)
     return weight
-
-
-def _filled(pull: np.ndarray, against: np.ndarray) -> np.ndarray:
-    """Let a correction take in small parts that it encloses, unless marks speak against it."""
-    taken = pull > 0.9
-    area = int(np.count_nonzero(taken))
-    count, pieces, sizes, _ = cv2.connectedComponentsWithStats(
-        (~taken).view(np.uint8), connectivity=4
-    )
-    border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
-    small = sizes[:, cv2.CC_STAT_AREA] <= _HOLE * area
-    small[0] = False
-    small[border] = False
-    small[pieces[against]] = False
-    return np.where(small[pieces], np.float32(1), pull) if count > 1 else pull
-
-
-def _with_pieces(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarray]) -> np.ndarray:
-    """Drop separate pieces of the subject whole, where they are marked as background.
-
-    The largest one is, if it is marked, only wrong there, unless another one is marked as subject.
-    """
-    body = (first > 0.5).view(np.uint8)
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(body, connectivity=8)
-    if count < 3:
-        return pull
-    dropped, kept = np.zeros((2, count), bool)
-    dropped[pieces[marks[0]]], kept[pieces[marks[1]]] = True, True
-    dropped[0] = kept[0] = False
-    if not (kept & ~dropped).any():
-        dropped[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = False
-    piece = (dropped & ~kept)[pieces].view(np.uint8)
-    # With their soft borders, but without those of others.
-    rim = (cv2.dilate(piece, _STRIP) > 0) & ~((body > 0) & (piece == 0))
-    return np.where(rim, np.float32(1), pull)
-
-
-def _with_orphans(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarray]) -> np.ndarray:
-    """Drop, with a part of the subject, what hung on to the subject only by that part.
-
-    Such a piece touches what is dropped, is smaller than that, and is not marked as subject.
-    """
-    dropped = (pull > 0.5) & (first > 0.5)
-    kept = ((first > 0.5) & ~dropped & ~marks[0]).view(np.uint8)
-    # Strips a few pixels wide, such as the rim that was left beside an edge, hold nothing.
-    cores = cv2.erode(kept, _STRIP)
-    count, pieces, sizes, _ = cv2.connectedComponentsWithStats(
-        cores.astype(np.uint8), connectivity=8
-    )
-    if not dropped.any() or count < 3:
-        return pull
-    # Cores grow back, and a little more to touch what lies across an edge.
-    grown = cv2.dilate(pieces.astype(np.float32), cv2.dilate(_STRIP, _STRIP)).astype(np.int32)
-    ring = cv2.dilate(dropped.view(np.uint8), _STRIP) > 0
-    touching = np.zeros(count, bool)
-    touching[grown[ring]] = True
-    sizes = sizes[:, cv2.CC_STAT_AREA]
-    orphan = touching & (sizes < np.count_nonzero(dropped)) & (sizes < sizes[1:].max())
-    orphan[0] = False
-    orphan[grown[marks[1]]] = False
-    return np.where(orphan[grown] & (kept > 0), np.float32(1), pull)

@@ -7,22 +7,21 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, not_found, suggest
 from mattecli.core.runtime.downloading import download, parse_address
+from mattecli.core.runtime.weights_index import INDEX, Record, read_index, write_index
 from mattecli.core.storage import clear_errors, whole_file, write_whole
-from mattecli.core.toml import from_table, read_toml
 
 SUFFIXES = (".safetensors", ".onnx")
 #: Beside NAME.safetensors, the same network in int8. `matte export --int8` writes it.
 INT8_SUFFIX = ".int8.onnx"
 # What comes along with a file that is added: of other programs' networks, how to run them.
 _BESIDE = {".safetensors": INT8_SUFFIX, ".onnx": ".toml"}
-_INDEX = "index.toml"
 #: Inside an installed package, and at the top of the repository for editable installs.
 _BUNDLED = (Path(__file__).parents[2] / "weights", Path(__file__).parents[3] / "weights")
 _CHUNK = 1 << 20
@@ -32,17 +31,6 @@ _NAME = re.compile(r"[^\W_][\w.+-]{0,99}")
 _NO_ENDINGS = (*SUFFIXES, ".int8", ".toml", ".")
 # Paths keep one of an address's slashes.
 _ADDRESS_AS_PATH = re.compile(r"(https?):/+(.*)", re.IGNORECASE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the index beside the files says of one of them."""
-
-    file: str
-    sha256: str
-    licence: str = ""
-    figures: str = ""
-    int8_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,10 +54,10 @@ def cache_folder() -> Path:
 
 def list_weights() -> dict[str, Weights]:
     """All weights that have a name, the bundled ones first."""
-    bundled = next((path for path in _BUNDLED if (path / _INDEX).is_file()), _BUNDLED[0])
+    bundled = next((path for path in _BUNDLED if (path / INDEX).is_file()), _BUNDLED[0])
     found: dict[str, Weights] = {}
     for folder, ships in ((bundled, True), (cache_folder(), False)):
-        for name, record in _read_index(folder).items():
+        for name, record in read_index(folder).items():
             found.setdefault(name, Weights(name, folder / record.file, record, ships))
     return found
 
@@ -166,7 +154,7 @@ def add_weights(
             shutil.copyfile(beside, partial)
         if suffix == INT8_SUFFIX:
             record = replace(record, int8_sha256=digest(beside))
-    _write_index(folder, {**_read_index(folder), name: record})
+    write_index(folder, {**read_index(folder), name: record})
     return Weights(name, target, record, bundled=False)
 
 
@@ -200,7 +188,7 @@ def register_weights(
             shutil.copyfile(file, partial)
     write_whole(target.with_suffix(".toml"), tomli_w.dumps(spec).encode())
     record = Record(target.name, found, licence)
-    _write_index(folder, {**_read_index(folder), name: record})
+    write_index(folder, {**read_index(folder), name: record})
     return Weights(name, target, record, bundled=False)
 
 
@@ -213,14 +201,14 @@ def remove_weights(name: str) -> list[Path]:
         If there are none of this name in the cache.
     """
     folder = cache_folder()
-    records = _read_index(folder)
+    records = read_index(folder)
     if name not in records:
         if name in list_weights():
             raise MatteError(f"the weights '{name}' came with the program, and stay")
         raise MatteError(f"no weights '{name}' in {folder}: {suggest(name, records)}")
     path = folder / records.pop(name).file
     # What is not listed is not there any more, whatever happens to its files.
-    _write_index(folder, records)
+    write_index(folder, records)
     files = [path, path.with_suffix(_BESIDE[path.suffix])]
     gone = [file for file in files if file.is_file()]
     for file in gone:
@@ -237,7 +225,7 @@ def check_name(name: str) -> None:
     MatteError
     """
     lower = name.casefold()
-    if not _NAME.fullmatch(name) or lower.endswith(_NO_ENDINGS) or lower == Path(_INDEX).stem:
+    if not _NAME.fullmatch(name) or lower.endswith(_NO_ENDINGS) or lower == Path(INDEX).stem:
         raise MatteError(
             f"'{name}' cannot be the name of weights: use --name, with letters, digits, and . _ + "
             "or - after the first, 100 at most, and no suffix"
@@ -288,20 +276,3 @@ def _check_readable(path: Path, suffix: str, source: str) -> None:
         read_header(path)
     except MatteError as error:
         raise MatteError(str(error).replace(str(path), source)) from None
-
-
-def _read_index(folder: Path) -> dict[str, Record]:
-    path = folder / _INDEX
-    if not path.is_file():
-        return {}
-    try:
-        return {name: from_table(Record, entry) for name, entry in read_toml(path).items()}
-    except ValueError as error:
-        raise MatteError(f"{path}: {error}") from None
-
-
-def _write_index(folder: Path, records: dict[str, Record]) -> None:
-    import tomli_w
-
-    text = tomli_w.dumps({name: asdict(record) for name, record in records.items()})
-    write_whole(folder / _INDEX, text.encode())

@@ -11,9 +11,10 @@ from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.inference.hint_values import HintKeywords, hints_of
 from mattecli.core.inference.jobs import Job, JobQueue
-from mattecli.core.inference.pipeline import Item, Outcome, Steps, run_pipeline
+from mattecli.core.inference.pipeline import run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, decode, finish
+from mattecli.core.inference.steps import Item, Outcome, Steps
 from mattecli.core.matting.hints import Hints
 
 

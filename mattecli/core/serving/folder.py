@@ -20,8 +20,8 @@ from mattecli.core.inference.confidence import DOUBTFUL
 from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.options import Refine
-from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.inference.run import Settings
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.plain_text import printable
 from mattecli.core.serving.cutter import Cutter, Cutting
 from mattecli.core.serving.refusals import Refusal

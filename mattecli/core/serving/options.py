@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mattecli.core.inference.options import option
+from mattecli.core.inference.declaring import option
 
 _ACCESS, _LIMITS = "Access", "Limits"
 

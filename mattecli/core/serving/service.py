@@ -20,8 +20,8 @@ from mattecli.core.imaging.opening import NamedBytes, check_pixels
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.fetching import fetch
 from mattecli.core.inference.hint_values import HintKeywords
-from mattecli.core.inference.pipeline import Outcome
 from mattecli.core.inference.run import Settings
+from mattecli.core.inference.steps import Outcome
 from mattecli.core.serving.admission import Admission, Place
 from mattecli.core.serving.bodies import Body, read_body, read_json
 from mattecli.core.serving.cutter import Cutter, Cutting

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mattecli.core.inference.options import option
+from mattecli.core.inference.declaring import option
 
 DATA_PANEL, NETWORK_PANEL, MACHINE_PANEL = "Data", "Network", "Machine"
 
