@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from mattecli.core import doctor
+from mattecli.core import extras
 from mattecli.core.toml import read_toml
 
 ROOT = Path(__file__).parents[1]
@@ -137,4 +137,4 @@ def test_a_complete_installation_is_not_light(monkeypatch, complete):
 
     monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(metadata, "distributions", lambda **_: ["it"])
-    assert doctor.is_light() is not complete
+    assert extras.is_light() is not complete

@@ -87,7 +87,7 @@ def _silence_pillow() -> None:
 
 def _without_torch(error: ImportError) -> str:
     """Say what a light installation lacks, if that is it."""
-    from mattecli.core.doctor import is_light
+    from mattecli.core.extras import is_light
 
     if error.name not in ("torch", "torchvision", "timm") or not is_light():
         return ""

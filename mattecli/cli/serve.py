@@ -15,6 +15,7 @@ from mattecli.cli.predict_checks import check_frame, check_usage
 from mattecli.cli.predict_plan import Made
 from mattecli.cli.streams import say
 from mattecli.core.errors import MatteError
+from mattecli.core.extras import needs_extra
 from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions, PredictOptions
 from mattecli.core.inference.run_options import RunOptions
@@ -67,10 +68,8 @@ def serve(
     place, photos never. Options of results are for that folder. Ctrl-C or SIGTERM ends it, once
     running requests are answered.
     """
-    try:
+    with needs_extra("matte serve", "serve"):
         from mattecli.core.serving.running import serve as run
-    except ImportError as error:
-        raise MatteError(f"{error}: pip install 'mattecli[serve]' to serve") from None
 
     _check_values(output, frame)
     plan = None

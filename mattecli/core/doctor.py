@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import NamedTuple
 
+from mattecli.core.extras import install_line, is_light
 from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime
 from mattecli.version import __version__
 
-#: The distribution without PyTorch, from `packaging/lite`, and what it does without.
-_LIGHT = "mattecli-lite"
+#: What an installation without PyTorch does without.
 _NOT_LIGHT = ("torch", "torchvision", "timm")
 #: Packages by import name; those marked True are extras.
 _PACKAGES = {
@@ -35,12 +35,12 @@ _PACKAGES = {
 # Of no use without PyTorch, about which a light installation says it once.
 _WITH_TORCH = ("torchvision", "timm", "onnx")
 _DISTRIBUTIONS = {"cv2": ("opencv-python", "opencv-python-headless"), "PIL": ("pillow",)}
-_WHAT_EXTRAS_DO = {
-    "onnx": "matte export: pip install 'mattecli[onnx]'",
-    "pillow_heif": "HEIC photos: pip install pillow-heif",
-    "av": "clips: pip install 'mattecli[video]'",
-    "starlette": "matte serve: pip install 'mattecli[serve]'",
-    **dict.fromkeys(_NOT_LIGHT, "training, export and GPUs: pip install mattecli in its place"),
+#: What packages of extras are for, and the extra.
+_EXTRAS = {
+    "onnx": ("matte export", "onnx"),
+    "pillow_heif": ("HEIC photos", "heic"),
+    "av": ("clips", "video"),
+    "starlette": ("matte serve", "serve"),
 }
 
 
@@ -73,14 +73,12 @@ def diagnose() -> Iterator[Finding]:
         yield _try_out()
 
 
-def is_light() -> bool:
-    """Tell whether this is the installation without PyTorch."""
-    try:
-        metadata.version("mattecli")
-    except metadata.PackageNotFoundError:
-        # A working copy that is run as it is counts as complete.
-        return any(True for _ in metadata.distributions(name=_LIGHT))
-    return False
+def _use_of(name: str) -> str:
+    """Say what a package that is not installed is for, and how it is installed."""
+    if name in _NOT_LIGHT:
+        return "training, export and GPUs: pip install mattecli in its place"
+    use, extra = _EXTRAS[name]
+    return f"{use}: {install_line(extra)}"
 
 
 def _look_at(name: str, is_extra: bool) -> Finding:
@@ -88,9 +86,7 @@ def _look_at(name: str, is_extra: bool) -> Finding:
         module = load_onnxruntime() if name == "onnxruntime" else importlib.import_module(name)
     except ModuleNotFoundError as error:
         if is_extra and error.name == name:
-            what = _WHAT_EXTRAS_DO[name]
-            what = what.replace("'mattecli[", f"'{_LIGHT}[") if is_light() else what
-            return Finding(name, "not installed", fix=f"for {what}")
+            return Finding(name, "not installed", fix=f"for {_use_of(name)}")
         missing = error.name or name
         return Finding(
             name, f"{missing} is missing", False, f"pip install {_distribution(missing)}"

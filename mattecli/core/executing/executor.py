@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from mattecli.core.errors import MatteError
 from mattecli.core.executing.tasks import Answer, ClusterPlan, Executor, Item, Task
+from mattecli.core.extras import needs_extra
 from mattecli.core.ranks import rank_and_world
 
 # Read by Ray as it is imported and started; what is set already stays.
@@ -47,13 +48,8 @@ def executor_for(plan: ClusterPlan | None) -> Executor:
         raise MatteError("--cluster has its own workers: run it without torchrun")
     for name, value in _RAY.items():
         os.environ.setdefault(name, value)
-    try:
+    with needs_extra("--cluster", "ray", ", here and on all machines of the cluster"):
         import ray  # noqa: F401
-    except ImportError:
-        raise MatteError(
-            "--cluster needs a library: pip install 'mattecli[ray]', here and on all machines of "
-            "the cluster"
-        ) from None
     from mattecli.core.executing.ray_pool import RayExecutor
 
     return RayExecutor(plan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import warnings
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from mattecli.core.errors import MatteError
 from mattecli.core.export.padding import fold_padding, with_constant_padding
 from mattecli.core.export.quantizing import OLDEST_OPSET, quantize
+from mattecli.core.extras import needs_extra
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import GUIDANCE_CHANNELS, MULTIPLE, NetworkConfig
 from mattecli.core.runtime.int8 import SOURCE_KEY
@@ -127,8 +127,8 @@ def export(
 
 def _check_export(opset: int, *, quantizes: bool) -> None:
     """Refuse what cannot be exported here."""
-    if importlib.util.find_spec("onnx") is None:
-        raise MatteError("exporting needs the package onnx: pip install 'mattecli[onnx]'")
+    with needs_extra("matte export", "onnx"):
+        import onnx  # noqa: F401
     if opset not in OPSETS:
         raise MatteError(f"opset {opset}: use {OPSETS[0]} to {OPSETS[-1]}")
     if quantizes and opset < OLDEST_OPSET:

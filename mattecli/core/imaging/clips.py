@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mattecli.core.errors import MatteError
+from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.clip_colors import EXACT, EXACT_8_BIT, colors_of
 from mattecli.core.imaging.clip_decoding import Decoding
 from mattecli.core.imaging.clip_lengths import Lengths
@@ -62,10 +63,8 @@ def import_av() -> Any:
     MatteError
         If it is not installed.
     """
-    try:
+    with needs_extra("cutting clips", "video"):
         import av
-    except ImportError:
-        raise MatteError("clips need the package av: pip install 'mattecli[video]'") from None
     return av
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mattecli.core.errors import MatteError
+from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.colors import srgb_to_linear
 from mattecli.core.imaging.pixels import to_unit
 
@@ -55,10 +55,6 @@ def import_openexr() -> Any:
     MatteError
         If it is not installed.
     """
-    try:
+    with needs_extra("writing '.exr' files", "exr"):
         import OpenEXR
-    except ImportError:
-        raise MatteError(
-            "writing '.exr' files needs OpenEXR: pip install 'mattecli[exr]'"
-        ) from None
     return OpenEXR

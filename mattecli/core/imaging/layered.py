@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from PIL import Image
 
-from mattecli.core.errors import MatteError
+from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.exr import import_openexr
 from mattecli.core.imaging.pixels import to_8_bit, to_bits
 from mattecli.core.imaging.writing import encode
@@ -93,10 +93,6 @@ def _psd(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.
 
 
 def _psd_tools() -> Any:
-    try:
+    with needs_extra("writing '.psd' files", "psd"):
         import psd_tools
-    except ImportError:
-        raise MatteError(
-            "writing '.psd' files needs psd-tools: pip install 'mattecli[psd]'"
-        ) from None
     return psd_tools

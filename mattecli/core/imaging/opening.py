@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from mattecli.core.errors import MatteError, address_of, not_found
+from mattecli.core.extras import needs_extra
 from mattecli.core.imaging import planes
 from mattecli.core.imaging.kinds import KINDS, START, kind_of
 from mattecli.core.imaging.pixels import MAX_PIXELS
@@ -217,14 +218,13 @@ def _naming(source: Path | bytes) -> Iterator[None]:
 
 def _factory(kind: str, source: Path | bytes) -> Any:
     module, name = _PLUGINS[kind]
+    if kind in _EXTRAS:
+        what, extra = _EXTRAS[kind]
+        with needs_extra(f"{name_of(source)}, a {what} picture,", extra):
+            return getattr(importlib.import_module(module), name)
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError:
-        if kind in _EXTRAS:
-            what, extra = _EXTRAS[kind]
-            raise MatteError(
-                f"{name_of(source)} is a {what} picture: pip install 'mattecli[{extra}]' to read it"
-            ) from None
         raise MatteError(
             f"{name_of(source)} is a {kind} picture, which this Pillow cannot read: "
             "pip install -U pillow"

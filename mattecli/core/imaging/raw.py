@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mattecli.core.errors import MatteError
+from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.kinds import RAW_SUFFIXES, is_raw_start
 from mattecli.core.imaging.opening import check_pixels, name_of
 from mattecli.core.imaging.pixels import Picture
@@ -61,12 +62,8 @@ def _size_of(raw: Any) -> tuple[int, int]:
 
 @contextmanager
 def _opened(data: bytes, source: Path | bytes) -> Iterator[Any]:
-    try:
+    with needs_extra(f"{name_of(source)}, a camera's raw file,", "raw"):
         import rawpy
-    except ImportError:
-        raise MatteError(
-            f"{name_of(source)} is a camera's raw file: pip install 'mattecli[raw]' to read it"
-        ) from None
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
             yield raw

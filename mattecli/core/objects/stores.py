@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.extras import needs_extra
 from mattecli.core.objects.names import EXTRAS, ObjectName
 
 Answer = TypeVar("Answer")
@@ -65,7 +66,7 @@ def file_system(path: ObjectName) -> Any:
 def _open(protocol: str, archive: str | None) -> Any:
     for name in _TALKATIVE:
         logging.getLogger(name).addHandler(logging.NullHandler())
-    try:
+    with needs_extra(f"{protocol}://", EXTRAS[protocol]):
         import fsspec
 
         if archive is not None:
@@ -78,10 +79,6 @@ def _open(protocol: str, archive: str | None) -> Any:
         if protocol == "s3":
             system.retries = 1
         return system
-    except ImportError:
-        raise MatteError(
-            f"{protocol}:// needs a library: pip install 'mattecli[{EXTRAS[protocol]}]'"
-        ) from None
 
 
 def attempt(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mattecli.core.errors import MatteError
+from mattecli.core.extras import needs_extra
 from mattecli.core.storage import clear_errors, write_whole
 
 
@@ -29,12 +29,8 @@ class RunLog:
     def __init__(self, run: Path, step: int, *, tensorboard: bool = False) -> None:
         self.writer: Any = None
         if tensorboard:
-            try:
+            with needs_extra("--tensorboard", "tensorboard"):
                 from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise MatteError(
-                    "TensorBoard is not installed: pip install 'mattecli[tensorboard]'"
-                ) from None
             self.writer = SummaryWriter(run / "tensorboard", purge_step=step + 1)
         path = run / "log.jsonl"
         if path.exists():
