@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import subprocess
 import sys
@@ -90,3 +91,41 @@ def test_the_ablation_prints_the_papers_table_with_what_each_row_switches():
         "| Basic+Low+SA | ✓ |  | ✓ |  |  | appearance cues of block 1, spatial attention on the "
         "cues | 50.0 | 0.0100 | 30.0 | 40.0 |"
     )
+
+
+def test_the_ablation_trains_all_rows_once_before_it_repeats_any(tmp_path, monkeypatch, capsys):
+    path = str(EXAMPLES / "ablation" / "ablation.py")
+    ablation = runpy.run_path(path)
+    commands = []
+
+    def do(command):
+        words = command[3:]
+        commands.append(words)
+        if words[0] == "train":
+            Path(words[words.index("--out") + 1]).mkdir(parents=True)
+        if words[0] == "evaluate":
+            scores = dict.fromkeys(ablation["METRICS"], 1.0)
+            methods = [{"method": Path(w).name, "mean": scores} for w in words[1:-4]]
+            Path(words[-1]).write_text(json.dumps({"methods": methods}))
+        return subprocess.CompletedProcess(command, 0)
+
+    arguments = ["ablation.py", "data", "val", "--out", str(tmp_path / "out"), "--seeds", "2"]
+    monkeypatch.setattr(subprocess, "run", do)
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(path, run_name="__main__")
+    trained = [Path(words[words.index("--out") + 1]).name for words in commands[::2][:-1]]
+    names = ["+".join(["Basic", *row]) for row in ablation["ROWS"]]
+    assert trained == [*names, f"{names[0]} seed 1", f"{names[-1]} seed 1"]
+    assert capsys.readouterr().out.count("| Basic") == 9
+
+    # What is finished is not done again, and the table alone needs no more than that.
+    commands.clear()
+    runpy.run_path(path, run_name="__main__")
+    assert [words[0] for words in commands] == ["evaluate"]
+    for row in ablation["ROWS"][1:]:
+        (tmp_path / "out/runs" / "+".join(["Basic", *row]) / "finished").unlink()
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", [*arguments, "--table"])
+    runpy.run_path(path, run_name="__main__")
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| Basic")]
+    assert [line.split(" | ")[0] for line in table] == ["| Basic", f"| {names[-1]}"]

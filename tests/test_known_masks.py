@@ -179,7 +179,7 @@ def test_the_adversarial_loss_has_no_gradient_at_unknown_pixels():
     known = half_known()
     batch, alpha = batch_of(known), random_alpha(known.shape)
     masked, _ = ignore_unknown(alpha, batch["alpha"], known > 0)
-    Adversary("lsgan", 2e-4, CPU).generator_loss(batch["image"], masked).backward()
+    Adversary(TrainingConfig(), CPU).generator_loss(batch["image"], masked).backward()
     assert not alpha.grad[known == 0].any() and alpha.grad[known > 0].any()
 
 

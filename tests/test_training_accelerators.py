@@ -133,6 +133,22 @@ def test_bfloat16_is_taken_where_a_gpu_has_it(has_it, expected):
     assert training_precision("auto", torch.device("cpu")) is torch.float32
 
 
+@pytest.mark.parametrize("name, expected", [("bf16", torch.bfloat16), ("fp16", torch.float32)])
+def test_the_discriminator_computes_in_bfloat16_but_not_in_float16(name, expected):
+    config = load_config("default", precision=name)
+    adversary = Adversary(config, Processes(0, 1, torch.device("cpu")))
+    image, alpha = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    seen = []
+    convolution = adversary.discriminator.layers[0]
+    convolution.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    losses = [
+        adversary.generator_loss(image, alpha),
+        adversary.learn(image, alpha, alpha, 1.0),
+    ]
+    assert seen == [expected] * 2
+    assert [loss.dtype for loss in losses] == [torch.float32] * 2, "losses stay in full precision"
+
+
 class FakeCuda:
     """Streams that only note in which order they are used."""
 
@@ -193,7 +209,7 @@ def test_on_a_cpu_batches_are_not_made_ahead():
 
 
 def test_the_discriminator_is_reduced_over_processes_once_a_step():
-    adversary = Adversary("lsgan", 2e-4, Processes(0, 1, torch.device("cpu")))
+    adversary = Adversary(load_config("default"), Processes(0, 1, torch.device("cpu")))
     entered = []
 
     class Wrapped(torch.nn.Module):

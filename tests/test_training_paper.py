@@ -10,7 +10,7 @@ from training_material import PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.dataset import augmentation
 from mattecli.core.training.adversary import Adversary, adversarial_loss
-from mattecli.core.training.config import load_config
+from mattecli.core.training.config import TrainingConfig, load_config
 from mattecli.core.training.processes import Processes
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -47,7 +47,7 @@ def photos():
 def test_the_discriminator_learns_to_tell_real_mattes_from_generated(photos, objective):
     image, truth = photos
     false = torch.full_like(truth, 0.5)
-    adversary = Adversary(objective, 2e-4, ALONE)
+    adversary = Adversary(TrainingConfig(gan=objective), ALONE)
     first = adversary.learn(image, false, truth, 1.0)
     adversary.step()
     for _ in range(10):
@@ -65,7 +65,7 @@ def test_the_discriminator_learns_to_tell_real_mattes_from_generated(photos, obj
 @pytest.mark.parametrize("objective", ["lsgan", "bce", "minimax"])
 def test_the_network_is_pushed_towards_what_the_discriminator_takes_for_real(photos, objective):
     image, truth = photos
-    adversary = Adversary(objective, 2e-4, ALONE)
+    adversary = Adversary(TrainingConfig(gan=objective), ALONE)
     alpha = torch.full_like(truth, 0.5).requires_grad_()
     before = adversary.generator_loss(image, alpha)
     before.backward()

@@ -99,6 +99,17 @@ def test_what_cannot_change_is_refused_by_name_and_nothing_is_touched(run, argum
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+def test_another_discriminator_is_refused(run, tmp_path):
+    changed = tmp_path / "changed.toml"
+    changed.write_text(
+        f"gan_channels = 16\n{(run / 'config.toml').read_text()}".replace("gan_channels = 64\n", "")
+    )
+    shutil.copy(changed, run / "config.toml")
+    code, said = resume(run)
+    assert code == 1
+    assert "--resume cannot change gan_channels (64 in the run, 16 asked for)" in said
+
+
 def test_other_files_would_come_in_another_order_and_are_refused(data, run, tmp_path):
     moved = shutil.copytree(data / "pairs", tmp_path / "moved/pairs")
     code, said = resume(run, moved, "--steps", 4)

@@ -3,9 +3,10 @@
     python examples/ablation/ablation.py DATA VAL --out runs/ablation [options of `matte train`]
 
 DATA and VAL are folders with image/ and alpha/. Every run is one `matte train` command, which is
-printed; a finished one is not trained again. `--seeds 3` trains the first and the last row three
-times. Further options are passed on to `matte train`, such as `--recipe hattmatting`,
-`--steps 1000` or `--encoder-weights FILE`.
+printed; a finished one is not trained again, one that was stopped is continued. `--seeds 3` trains
+the first and the last row three times, after all rows have been trained once. `--table` prints the
+table of what is finished and trains nothing. Further options are passed on to `matte train`, such
+as `--recipe hattmatting`, `--steps 1000` or `--encoder-weights FILE`.
 """
 
 from __future__ import annotations
@@ -53,11 +54,16 @@ def run(*command: object) -> None:
         sys.exit(code)
 
 
+def name_of(parts: list[str], seed: int) -> str:
+    """Name one row with one seed, as its folders are named."""
+    return "+".join(["Basic", *parts]) + (f" seed {seed}" if seed else "")
+
+
 def train_and_predict(
     parts: list[str], seed: int, options: argparse.Namespace, passed_on: list[str]
-) -> Path:
-    """Train one row with one seed, and give the folder of its mattes of VAL."""
-    name = "+".join(["Basic", *parts]) + (f" seed {seed}" if seed else "")
+) -> None:
+    """Train one row with one seed, and predict the mattes of VAL."""
+    name = name_of(parts, seed)
     folder, mattes = options.out / "runs" / name, options.out / "mattes" / name
     left_out = [word for part, words in WITHOUT.items() if part not in parts for word in words]
     adversarial = ["--loss", "adversarial=0.05"] if "Adv" in parts else []
@@ -68,12 +74,11 @@ def train_and_predict(
             *("--recipe", options.recipe, "--cache", options.out / "cache"),
             *(*left_out, *adversarial, *resume, *passed_on),
         )
+        run(
+            *("predict", options.val / "image", mattes, "--save", "alpha", "--skip-existing"),
+            *("--refine", "none", "--weights", folder / "last.safetensors", "--quiet"),
+        )
         (folder / "finished").touch()
-    run(
-        *("predict", options.val / "image", mattes, "--save", "alpha", "--skip-existing"),
-        *("--refine", "none", "--weights", folder / "last.safetensors", "--quiet"),
-    )
-    return mattes
 
 
 def table(means: dict[str, dict[str, float]], seeds: int) -> list[str]:
@@ -82,7 +87,7 @@ def table(means: dict[str, dict[str, float]], seeds: int) -> list[str]:
     Parameters
     ----------
     means : dict
-        By name of a run, every metric by name.
+        By name of a run, every metric by name. Rows without a run are left out.
     """
     parts = list(WITHOUT)
     lines = [
@@ -90,13 +95,14 @@ def table(means: dict[str, dict[str, float]], seeds: int) -> list[str]:
         f"|---|{'---|' * (len(parts) + 5)}",
     ]
     for row in ROWS:
-        name = "+".join(["Basic", *row])
-        runs = [means[name]]
-        runs += [means[f"{name} seed {seed}"] for seed in seeds_of(row, seeds) if seed]
+        names = [name_of(row, seed) for seed in seeds_of(row, seeds)]
+        runs = [means[name] for name in names if name in means]
+        if not runs:
+            continue
         marks = " | ".join("✓" if part in row else "" for part in parts)
         added = ", ".join(MEANINGS[part] for part in row) or "nothing: ASPP features and MSE alone"
         cells = [_cell([found[metric] for found in runs], metric) for metric in METRICS]
-        lines.append(f"| {name} | {marks} | {added} | {' | '.join(cells)} |")
+        lines.append(f"| {names[0]} | {marks} | {added} | {' | '.join(cells)} |")
     return lines
 
 
@@ -121,15 +127,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--recipe", default=str(Path(__file__).with_name("small.toml")))
     parser.add_argument("--seeds", type=int, default=1, help="of the first and the last row")
+    parser.add_argument("--table", action="store_true", help="of the finished runs; trains nothing")
     options, passed_on = parser.parse_known_args()
 
-    mattes = [
-        train_and_predict(row, seed, options, passed_on)
+    runs = [
+        (row, seed)
+        for seed in range(options.seeds)
         for row in ROWS
-        for seed in seeds_of(row, options.seeds)
+        if seed in seeds_of(row, options.seeds)
     ]
-    scores = options.out / "scores.json"
-    run("evaluate", *mattes, "--gt", options.val / "alpha", "--json", scores)
+    if not options.table:
+        for row, seed in runs:
+            train_and_predict(row, seed, options, passed_on)
+    names = [name_of(row, seed) for row, seed in runs]
+    finished = [name for name in names if (options.out / "runs" / name / "finished").exists()]
+    if not finished:
+        sys.exit(f"{options.out}: no run is finished")
+    mattes, scores = options.out / "mattes", options.out / "scores.json"
+    truth = options.val / "alpha"
+    run("evaluate", *(mattes / name for name in finished), "--gt", truth, "--json", scores)
     methods = json.loads(scores.read_text(encoding="utf-8"))["methods"]
     means = {method["method"]: method["mean"] for method in methods}
     print("\n".join(table(means, options.seeds)))

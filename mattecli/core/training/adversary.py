@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mattecli.core.device import autocast
 from mattecli.core.network.discriminator import PatchDiscriminator
+from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.optimization import load_moments
-from mattecli.core.training.processes import Processes
+from mattecli.core.training.processes import Processes, training_precision
 
 
 def adversarial_loss(logits: Tensor, real: bool, objective: str) -> Tensor:
@@ -41,20 +43,29 @@ def deception_loss(logits: Tensor, objective: str) -> Tensor:
 
 
 class Adversary:
-    """Discriminator, its Adam optimizer (rate `lr`, betas 0.5 and 0.999 as pix2pix) and loss."""
+    """Discriminator, its Adam optimizer (betas 0.5 and 0.999 as pix2pix) and loss.
 
-    def __init__(self, objective: str, lr: float, processes: Processes) -> None:
-        self.objective = objective
-        self.discriminator = PatchDiscriminator().to(processes.device)
+    It runs in bfloat16 where the network does, but in float32 instead of float16: its gradients are
+    not scaled.
+    """
+
+    def __init__(self, config: TrainingConfig, processes: Processes) -> None:
+        self.objective = config.gan
+        self.device = processes.device
+        precision = training_precision(config.precision, processes.device)
+        self.precision = precision if precision is torch.bfloat16 else torch.float32
+        self.discriminator = PatchDiscriminator(config.gan_channels).to(processes.device)
         self.parallel = processes.wrap(self.discriminator)
         self.optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), lr=lr, betas=(0.5, 0.999)
+            self.discriminator.parameters(), lr=config.gan_lr, betas=(0.5, 0.999)
         )
 
     def generator_loss(self, image: Tensor, alpha: Tensor) -> Tensor:
         """Compute the network's loss, low where the discriminator takes `alpha` for real."""
         self.discriminator.requires_grad_(False)
-        loss = deception_loss(self.discriminator(image, alpha), self.objective)
+        with autocast(self.device, self.precision):
+            logits = self.discriminator(image, alpha)
+        loss = deception_loss(logits.float(), self.objective)
         self.discriminator.requires_grad_(True)
         return loss
 
@@ -80,7 +91,9 @@ class Adversary:
         both = torch.cat([truth, alpha.detach()])
         alone = self.parallel is self.discriminator
         with contextlib.nullcontext() if reduced or alone else self.parallel.no_sync():
-            real, generated = self.parallel(image.repeat(2, 1, 1, 1), both).chunk(2)
+            with autocast(self.device, self.precision):
+                logits = self.parallel(image.repeat(2, 1, 1, 1), both)
+            real, generated = logits.float().chunk(2)
             loss = adversarial_loss(real, True, self.objective) + adversarial_loss(
                 generated, False, self.objective
             )

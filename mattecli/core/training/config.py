@@ -26,7 +26,7 @@ _CHOICES = {
 }
 _POSITIVE = (
     *("steps", "batch_size", "accumulate", "crop_size"),
-    *("log_every", "validate_every", "checkpoint_every"),
+    *("log_every", "validate_every", "checkpoint_every", "gan_channels"),
 )
 _NOT_NEGATIVE = ("lr", "encoder_lr", "weight_decay", "epochs", "warmup", "clip", "gan_lr")
 
@@ -84,6 +84,8 @@ class TrainingConfig:
     gan, gan_lr : "minimax", "bce" or "lsgan", float
         Objective and learning rate of the discriminator, where the adversarial loss has a weight;
         see :func:`mattecli.core.training.adversary.adversarial_loss`.
+    gan_channels : int
+        Width of the discriminator's first layer, 64 in pix2pix; a light network can do with less.
     augment_on : "host" or "device"
         Where colors, sharpness and noise are varied: with the samples, or for whole batches where
         the network runs, for cores too few to feed a fast GPU. There is no JPEG on a device.
@@ -123,6 +125,7 @@ class TrainingConfig:
     guided: float = 0.65
     gan: str = "lsgan"
     gan_lr: float = 2e-4
+    gan_channels: int = 64
     augment_on: str = "host"
     precision: str = "auto"
     compile: bool = False

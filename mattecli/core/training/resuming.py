@@ -16,7 +16,7 @@ from mattecli.core.training.state import TrainingState
 
 #: Settings that decide which weights there are, or which samples come in which order.
 FIXED = (
-    *("network", "optimizer", "train_only", "freeze"),
+    *("network", "optimizer", "train_only", "freeze", "gan_channels"),
     *("seed", "data", "backgrounds", "batch_size", "crop_size", "sides", "crops", "mixture"),
 )
 #: Losses that a part of the network, or a discriminator, stands and falls with.

@@ -130,12 +130,13 @@ def build_state(
     network = processes.synced(network).to(processes.device, memory_format=torch.channels_last)
     optimizer = build_optimizer(network, config)
     half = training_precision(config.precision, processes.device) is torch.float16
+    adversary = Adversary(config, processes) if config.uses("adversarial") else None
     return TrainingState(
         network,
         AveragedNetwork(network, config.ema),
         optimizer,
         torch.amp.GradScaler(processes.device.type, enabled=half),
-        Adversary(config.gan, config.gan_lr, processes) if config.uses("adversarial") else None,
+        adversary,
         read_header(start.start_from)[1] if start.start_from else None,
     )
 
