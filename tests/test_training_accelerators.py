@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import subprocess
+import sys
 from unittest import mock
 
 import pytest
 import torch
 from training_material import FAST, PLAIN, SMALL_ENCODER, log_of, matte
 
+from mattecli.core.errors import MatteError
 from mattecli.core.training import accelerating, processes, step
 from mattecli.core.training.adversary import Adversary
 from mattecli.core.training.config import load_config
 from mattecli.core.training.processes import Processes, training_precision
+from mattecli.core.training.rehearsing import rehearse
 
 CUDA = torch.device("cuda", 0)
 RECIPE = f"""
@@ -76,6 +81,69 @@ def test_a_device_too_small_for_one_sample_says_what_to_do(data, recipe, tmp_pat
         code, said = train(data, recipe, tmp_path / "run", "--steps", 3)
     assert code == 1
     assert "out of memory with a single sample at 32 px: choose a smaller --crop-size" in said
+
+
+#: The second of two processes has memory for a single sample.
+SHORT = """
+import os
+import torch
+from mattecli.cli import app
+from mattecli.core.training import step
+loss_values = step.loss_values
+def short(alpha, *rest):
+    if os.environ["RANK"] == "1" and len(alpha) > ROOM:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+    return loss_values(alpha, *rest)
+step.loss_values = short
+app.main()
+"""
+
+
+def launch(data, recipe, run, program):
+    arguments = ["train", data / "pairs", "--recipe", recipe, "--out", run, "--batch-size=4"]
+    arguments += ["--crop-size=32", "--steps=3", "--loss", "adversarial=0.05", *PLAIN]
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
+            *("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"),
+            *map(str, [program, *arguments]),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_processes_agree_on_what_goes_through_where_one_is_short_of_memory(data, recipe, tmp_path):
+    program = tmp_path / "short.py"
+    program.write_text(SHORT.replace("ROOM", "1"))
+    launched = launch(data, recipe, tmp_path / "two", program)
+    assert launched.returncode == 0, launched.stderr
+    assert launched.stderr.count("out of memory: parts of a batch go in 2 pieces from now") == 1
+    arguments = ["--steps=3", "--loss", "adversarial=0.05"]
+    assert train(data, recipe, tmp_path / "one", *arguments)[0] == 0
+    for line, other in zip(log_of(tmp_path / "one"), log_of(tmp_path / "two"), strict=True):
+        for loss in ("total", "discriminator"):
+            assert line[loss] == pytest.approx(other[loss], rel=1e-4)
+
+
+def test_a_rehearsal_ends_in_all_processes_where_one_has_no_memory_for_a_sample():
+    state = mock.Mock(chunks=1, rehearsed={})
+    others = mock.Mock(world=2, device=torch.device("cpu"))
+    others.total.return_value = [1.0]
+    with pytest.raises(MatteError, match="a single sample at 64 px"):
+        rehearse(state, others, 2, 64, lambda: None)
+    assert others.total.call_count == 2 and state.chunks == 2
+
+
+def test_the_first_two_steps_of_every_size_are_rehearsed():
+    state = mock.Mock(chunks=1, rehearsed={})
+    alike = mock.Mock(world=2, device=torch.device("cpu"))
+    alike.total.side_effect = lambda values: values
+    attempts = []
+    for side in (32, 32, 64, 32, 64, 64):
+        rehearse(state, alike, 2, side, lambda side=side: attempts.append(side))
+    assert attempts == [32, 32, 64, 64] and state.chunks == 1
 
 
 def test_a_compiled_network_is_compiled_once_for_every_size(data, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class TrainingState:
         The step of the last validation, which a stop may have left out.
     chunks : int
         Pieces that a part of a batch goes through the network in, since memory ran out.
+    rehearsed : dict of int
+        Rehearsals by side in pixels, see :mod:`mattecli.core.training.rehearsing`.
     adversary : Adversary or None
         Only where the adversarial loss has a weight.
     started_from : dict or None
@@ -55,6 +57,7 @@ class TrainingState:
     best: float = math.inf
     validated: int = 0
     chunks: int = 1
+    rehearsed: dict[int, int] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only, random state included."""

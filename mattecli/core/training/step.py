@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mattecli.core.device import autocast, is_out_of_memory
 from mattecli.core.errors import MatteError
@@ -16,9 +17,10 @@ from mattecli.core.training.guidance import simulate_guidance
 from mattecli.core.training.losses import ignore_unknown, loss_values, weighted_sum
 from mattecli.core.training.optimization import set_rates
 from mattecli.core.training.processes import Processes, training_precision
+from mattecli.core.training.rehearsing import halved, local_batch_norm, rehearse
 from mattecli.core.training.saving import not_finite
 from mattecli.core.training.state import TrainingState
-from mattecli.core.training.stopping import Stop
+from mattecli.core.training.stopping import Stop, never_asked
 
 Batch = dict[str, Tensor]
 
@@ -65,6 +67,9 @@ def training_step(
     before = _Before(state)
     step = _Step(state, model, config, stop, weights)
     parts: list[Batch] = []
+    if processes.world > 1:
+        parts.append(next(stream))
+        _rehearse(step, parts[0], before)
     while True:
         try:
             means = step.gradients(_remembered(parts, stream, config.accumulate))
@@ -125,19 +130,19 @@ def _remembered(parts: list[Batch], stream: Iterator[Batch], count: int) -> Iter
 
 def _halved(state: TrainingState, parts: list[Batch], processes: Processes) -> int:
     """Give the number of chunks to try next, since memory did not suffice."""
-    size = len(parts[0]["image"]) if parts else 1
-    side = parts[0]["image"].shape[-1] if parts else 0
+    size, side = _size_of(parts)
     if processes.world > 1:
         # The others are waiting for this one's gradients by now, and would for ever.
         raise MatteError(
             f"out of memory in process {processes.rank} with {size} samples at {side} px: "
             "double --accumulate, or choose a smaller --batch-size or --crop-size"
         )
-    if state.chunks >= size:
-        raise MatteError(
-            f"out of memory with a single sample at {side} px: choose a smaller --crop-size"
-        )
-    return 2 * state.chunks
+    return halved(state.chunks, size, side)
+
+
+def _size_of(parts: list[Batch]) -> tuple[int, int]:
+    """Give the samples in a part of a batch, and their side in pixels."""
+    return (len(parts[0]["image"]), parts[0]["image"].shape[-1]) if parts else (1, 0)
 
 
 class _Step:
@@ -161,10 +166,7 @@ class _Step:
         self.means = {}
         accumulate, chunks = self.config.accumulate, self.state.chunks
         for part, batch in enumerate(parts):
-            batch = {k: v.to(self.processes.device, non_blocking=True) for k, v in batch.items()}
-            if self.config.augment_on == "device":
-                batch = augment(batch, self._generator(part, _COLORS))
-            batch |= self._guidance(batch, part)
+            batch = self._prepared(batch, part)
             pieces = list(_split(batch, chunks))
             for number, piece in enumerate(pieces):
                 self.stop.between_parts(accumulate * len(pieces))
@@ -173,6 +175,22 @@ class _Step:
                 share = len(piece["image"]) / (len(batch["image"]) * accumulate)
                 self._pass(piece, share, last)
         return self.means
+
+    def rehearsal(self, batch: Batch, before: _Before) -> None:
+        """Send the largest piece of a batch through and back, and leave no trace."""
+        try:
+            piece = next(_split(self._prepared(batch, 0), self.state.chunks))
+            with local_batch_norm(self.state.network):
+                self._pass(piece, 1.0, last=False)
+        finally:
+            before.undo()
+
+    def _prepared(self, batch: Batch, part: int) -> Batch:
+        """Bring a part to the device, and add what is made there."""
+        batch = {k: v.to(self.processes.device, non_blocking=True) for k, v in batch.items()}
+        if self.config.augment_on == "device":
+            batch = augment(batch, self._generator(part, _COLORS))
+        return batch | self._guidance(batch, part)
 
     def _pass(self, batch: Batch, share: float, last: bool) -> None:
         state, weights = self.state, self.weights
@@ -221,6 +239,14 @@ class _Step:
         """Make a generator on the CPU for one purpose in this step and process."""
         seeds = (self.config.seed, self.state.step, *purpose, self.processes.rank)
         return torch.Generator().manual_seed(hash(seeds) % 2**63)
+
+
+def _rehearse(step: _Step, batch: Batch, before: _Before) -> None:
+    """Agree with the other processes on what goes through at once, before it runs out of memory."""
+    model = step.model.module if isinstance(step.model, DistributedDataParallel) else step.model
+    lone = Stop(never_asked, Processes(0, 1, step.processes.device))
+    alone = _Step(step.state, model, step.config, lone, step.weights)
+    rehearse(step.state, step.processes, *_size_of([batch]), lambda: alone.rehearsal(batch, before))
 
 
 def _split(batch: Batch, chunks: int) -> Iterator[Batch]:
