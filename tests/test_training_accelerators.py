@@ -213,7 +213,7 @@ def test_the_discriminator_computes_in_bfloat16_but_not_in_float16(name, expecte
         adversary.generator_loss(image, alpha),
         adversary.learn(image, alpha, alpha, 1.0),
     ]
-    assert seen == [expected] * 2
+    assert seen == [expected] * 3
     assert [loss.dtype for loss in losses] == [torch.float32] * 2, "losses stay in full precision"
 
 
@@ -278,27 +278,33 @@ def test_on_a_cpu_batches_are_not_made_ahead():
 
 def test_the_discriminator_is_reduced_over_processes_once_a_step():
     adversary = Adversary(load_config("default"), Processes(0, 1, torch.device("cpu")))
-    entered = []
+    reduced = []
 
     class Wrapped(torch.nn.Module):
+        """Notes for every pass whether its gradients are reduced."""
+
         def __init__(self):
             super().__init__()
             self.module = adversary.discriminator
+            self.reduces = True
 
         def forward(self, *inputs):
+            reduced.append(self.reduces)
             return self.module(*inputs)
 
         @contextlib.contextmanager
         def no_sync(self):
-            entered.append(None)
+            self.reduces = False
             yield
+            self.reduces = True
 
     adversary.parallel = Wrapped()
     image, truth = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
     adversary.learn(image, truth, truth, 0.5, reduced=False)
-    assert len(entered) == 1
+    assert reduced == [False, False]
+    reduced.clear()
     adversary.learn(image, truth, truth, 0.5, reduced=True)
-    assert len(entered) == 1
+    assert reduced == [False, True]
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -9,6 +9,7 @@ import torch
 from child_processes import Child
 from training_material import SMALL_ENCODER, log_of
 
+from mattecli.core.training import trainer
 from mattecli.core.training.checkpoint import load_checkpoint
 from mattecli.core.training.config import load_config
 from mattecli.core.training.options import RunOptions, StartOptions
@@ -86,6 +87,28 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_result(data, whole, tmp_path
     for name, value in stored[0]["network"].items():
         assert torch.equal(value, stored[1]["network"][name]), name
     assert stored[0]["best"] == stored[1]["best"]
+
+
+def test_where_steps_are_slow_a_stop_finds_the_last_one_saved(data, whole, tmp_path, monkeypatch):
+    """A large checkpoint takes longer to write than a stop may, so it is written before."""
+    recipe, _, looks = whole
+    asked, saved = StopsAt(looks // 2), []
+    save_run = trainer.save_run
+
+    def save(state, *rest):
+        save_run(state, *rest)
+        saved.append((state.step, asked.looks))
+
+    monkeypatch.setattr(trainer, "save_run", save)
+    run_once(data, recipe, tmp_path / "fast", StopsAt())
+    assert [step for step, _ in saved] == [0, 4]
+    saved.clear()
+    monkeypatch.setattr(trainer, "_SLOW", 0.0)
+    monkeypatch.setattr(trainer, "_SAVING", 0.0)
+    run_once(data, recipe, tmp_path / "slow", asked)
+    steps = [step for step, _ in saved]
+    assert sorted(set(steps)) == list(range(steps[-1] + 1)) and 1 < steps[-1] < 4
+    assert all(looks < asked.number for _, looks in saved), "nothing is written after the stop"
 
 
 def test_a_step_is_looked_into_many_times(whole):

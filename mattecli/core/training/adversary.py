@@ -88,17 +88,17 @@ class Adversary:
         Tensor
             The discriminator's loss, a scalar: mean of those on real and on generated mattes.
         """
-        both = torch.cat([truth, alpha.detach()])
         alone = self.parallel is self.discriminator
-        with contextlib.nullcontext() if reduced or alone else self.parallel.no_sync():
-            with autocast(self.device, self.precision):
-                logits = self.parallel(image.repeat(2, 1, 1, 1), both)
-            real, generated = logits.float().chunk(2)
-            loss = adversarial_loss(real, True, self.objective) + adversarial_loss(
-                generated, False, self.objective
-            )
-            (share * loss / 2).backward()
-        return loss.detach() / 2
+        losses = []
+        # One after the other: less memory at once, and half as long until a stop is obeyed.
+        for matte, real in (truth, True), (alpha.detach(), False):
+            waits = not (alone or (reduced and not real))
+            with self.parallel.no_sync() if waits else contextlib.nullcontext():
+                with autocast(self.device, self.precision):
+                    logits = self.parallel(image, matte)
+                losses.append(adversarial_loss(logits.float(), real, self.objective))
+                (share * losses[-1] / 2).backward()
+        return (losses[0] + losses[1]).detach() / 2
 
     def step(self) -> None:
         """Update the discriminator and reset its gradients."""

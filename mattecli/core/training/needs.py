@@ -60,8 +60,9 @@ def measure_needs(state: TrainingState, config: TrainingConfig, processes: int) 
     if state.adversary:
         discriminator = copy.deepcopy(state.adversary.discriminator)
         more, time_of_one = _pass(discriminator, image, image[:, :1])
-        # Once for the network's loss, and for real and generated mattes.
-        kept, seconds = kept + 3 * more, seconds + 3 * time_of_one
+        # For the network's loss, for real and for generated mattes, of which only the first keeps
+        # what the network does.
+        kept, seconds = kept + more, seconds + 3 * time_of_one
     torch.set_rng_state(random)
 
     side = max(config.sides or [config.crop_size])

@@ -65,15 +65,22 @@ def training_step(
     model.train()
     _freeze_batch_norm(state.network, everywhere=config.freeze_batch_norm)
     before = _Before(state)
-    step = _Step(state, model, config, stop, weights)
+    means = _gradients(_Step(state, model, config, stop, weights), stream, before)
+    _refuse_not_finite(means["total"], state, before, processes)
+    _update(state, config)
+    return means
+
+
+def _gradients(step: _Step, stream: Iterator[Batch], before: _Before) -> dict[str, Tensor]:
+    """Accumulate the gradients of the next batch, in smaller pieces where memory runs out."""
+    state, processes = step.state, step.processes
     parts: list[Batch] = []
     if processes.world > 1:
         parts.append(next(stream))
         _rehearse(step, parts[0], before)
     while True:
         try:
-            means = step.gradients(_remembered(parts, stream, config.accumulate))
-            break
+            return step.gradients(_remembered(parts, stream, step.config.accumulate))
         except Exception as error:
             before.undo()
             if isinstance(error, MatteError) or not is_out_of_memory(error):
@@ -86,10 +93,6 @@ def training_step(
         state.chunks = smaller
         if processes.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    _refuse_not_finite(means["total"], state, before, processes)
-    _update(state, config)
-    return means
 
 
 class _Before:

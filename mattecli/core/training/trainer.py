@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -38,6 +39,8 @@ from mattecli.core.training.stopping import Stop, Stopped, never_asked
 from mattecli.core.training.validation import validate
 
 _PREVIEWS = 4
+# Where a step takes so many seconds each is saved, unless that takes a tenth of the time itself.
+_SLOW, _SAVING = 15.0, 10.0
 
 #: Gives a function that tells whether training is to end, while it is entered.
 Shutdown = AbstractContextManager[Callable[[], bool]]
@@ -129,12 +132,12 @@ def _run_steps(
 ) -> None:
     """Train to the last step, or until a stop is wanted, with logs, validation and checkpoints."""
     config = run.config
+    meter = Meter(state.step, stream)
+    saves = _Saves(run, state, meter)
     if state.step == 0:
         # What the first step spoils can be gone back from, too.
-        _save(run, state)
-    saved = state.step, state.validated
+        saves.write()
     model = _trainable(state.network, config, run.processes)
-    meter = Meter(state.step, stream)
     try:
         with stop.between_operations(*_watched(state, config)):
             _validate(run, state, meter, stop)
@@ -153,16 +156,14 @@ def _run_steps(
                 if last or state.step % config.log_every == 0:
                     _log(run, state, values, lr, meter)
                     bar.set_postfix(loss=rounded(values["total"].item()))
+                # Before a validation, which may take long itself, and after it.
+                saves.write(saves.pay())
                 if last or state.step % config.validate_every == 0:
                     _validate(run, state, meter, stop)
-                if last or state.step % config.checkpoint_every == 0:
-                    with meter.paused():
-                        _save(run, state)
-                    saved = state.step, state.validated
+                saves.write(last or state.step % config.checkpoint_every == 0 or saves.pay())
     except Stopped:
         pass
-    if (state.step, state.validated) != saved:
-        _save(run, state)
+    saves.write()
 
 
 def _watched(state: TrainingState, config: TrainingConfig) -> list[nn.Module]:
@@ -217,7 +218,31 @@ def _validate(run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
             save_weights(state, config, run.out / "best.safetensors")
 
 
-def _save(run: Run, state: TrainingState) -> None:
-    """Write checkpoint and weights, in the one process that writes files."""
-    if run.processes.first:
-        save_run(state, run.config, run.out, run.files)
+class _Saves:
+    """Writes checkpoint and weights, in the one process that writes files."""
+
+    def __init__(self, run: Run, state: TrainingState, meter: Meter) -> None:
+        self.run, self.state, self.meter = run, state, meter
+        # A new run has nothing written.
+        self._written = (state.step or -1), state.validated
+        self._at, self._took = time.monotonic(), 0.0
+
+    def write(self, wanted: bool = True) -> None:
+        """Write what there is now, if that is wanted and not written yet."""
+        now = self.state.step, self.state.validated
+        if not wanted or now == self._written:
+            return
+        began = time.monotonic()
+        if self.run.processes.first:
+            with self.meter.paused():
+                save_run(self.state, self.run.config, self.run.out, self.run.files)
+        self._at, self._written = time.monotonic(), now
+        self._took = self._at - began
+
+    def pay(self) -> bool:
+        """Tell whether steps are so slow that the next stop had better find this one saved.
+
+        A large checkpoint takes longer to write than a stop may.
+        """
+        steps, since = self.state.step - self._written[0], time.monotonic() - self._at
+        return since > max(_SLOW * steps, _SAVING * self._took)
