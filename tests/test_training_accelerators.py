@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
-import subprocess
-import sys
 from unittest import mock
 
 import pytest
 import torch
+from child_processes import Launched
 from training_material import FAST, PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.errors import MatteError
@@ -91,7 +89,7 @@ from mattecli.cli import app
 from mattecli.core.training import step
 loss_values = step.loss_values
 def short(alpha, *rest):
-    if os.environ["RANK"] == "1" and len(alpha) > ROOM:
+    if os.environ["RANK"] == "1" and len(alpha) > 1:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
     return loss_values(alpha, *rest)
 step.loss_values = short
@@ -99,28 +97,13 @@ app.main()
 """
 
 
-def launch(data, recipe, run, program):
-    arguments = ["train", data / "pairs", "--recipe", recipe, "--out", run, "--batch-size=4"]
-    arguments += ["--crop-size=32", "--steps=3", "--loss", "adversarial=0.05", *PLAIN]
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
-            *("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"),
-            *map(str, [program, *arguments]),
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_processes_agree_on_what_goes_through_where_one_is_short_of_memory(data, recipe, tmp_path):
-    program = tmp_path / "short.py"
-    program.write_text(SHORT.replace("ROOM", "1"))
-    launched = launch(data, recipe, tmp_path / "two", program)
-    assert launched.returncode == 0, launched.stderr
-    assert launched.stderr.count("out of memory: parts of a batch go in 2 pieces from now") == 1
-    arguments = ["--steps=3", "--loss", "adversarial=0.05"]
+    arguments = ["--batch-size=4", "--crop-size=32", "--steps=3", "--loss", "adversarial=0.05"]
+    command = ["train", data / "pairs", "--recipe", recipe, "--out", tmp_path / "two"]
+    launched = Launched(SHORT, *command, *arguments, *PLAIN, said=tmp_path / "said")
+    code, said = launched.wait()
+    assert code == 0, said
+    assert said.count("out of memory: parts of a batch go in 2 pieces from now") == 1
     assert train(data, recipe, tmp_path / "one", *arguments)[0] == 0
     for line, other in zip(log_of(tmp_path / "one"), log_of(tmp_path / "two"), strict=True):
         for loss in ("total", "discriminator"):
