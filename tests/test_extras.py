@@ -34,7 +34,7 @@ CASES = {
     "exr": ("OpenEXR", lambda: check_library(".exr")),
     "gcs": ("fsspec", lambda: stores.file_system(located("gs://bucket"))),
     "heic": ("pillow_heif", lambda: opening._factory("HEIF", Path("a.heic"))),
-    "jxl": ("pillow_jxl", lambda: opening._factory("JPEG XL", Path("a.jxl"))),
+    "jxl": (opening._PLUGINS["JPEG XL"][0], lambda: opening._factory("JPEG XL", Path("a.jxl"))),
     "onnx": ("onnx", lambda: exporting._check_export(17, quantizes=False)),
     "psd": ("psd_tools", lambda: check_library(".psd")),
     "raw": ("rawpy", lambda: raw._opened(b"", Path("a.nef")).__enter__()),

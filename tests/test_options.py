@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -45,3 +46,12 @@ def test_old_spellings_work_and_are_not_shown():
 def test_batches_are_for_accelerators():
     assert [RunOptions().batch_size_on(kind) for kind in ("cpu", "cuda", "mps")] == [1, 8, 8]
     assert RunOptions(batch_size=3).batch_size_on("cpu") == 3
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "build-dataset"])
+def test_the_help_has_its_options_in_groups(command):
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "100"}).output
+    panels = re.findall(r"╭─ (.+?) ─+╮", shown)
+    assert len(panels) > 4
+    others = shown.partition("╭─ Options ")[2].partition("╰")[0]
+    assert re.findall(r"(?<=│ )--[\w-]+", others) == ["--help"]

@@ -16,19 +16,18 @@ from mattecli.cli.dataset_options import (
     choose_recipe,
     find_roots,
 )
-from mattecli.cli.dataset_work import check_set, draw_sheet, mine_cutouts, show_plan
+from mattecli.cli.dataset_work import build_set, check_set, draw_sheet, mine_cutouts, show_plan
 from mattecli.cli.option_groups import with_options
-from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 from mattecli.core.inference.run_options import ClusterOptions
 from mattecli.core.objects.paths import located
 from mattecli.core.objects.stores import check_writable
 
 if TYPE_CHECKING:
-    from mattecli.core.dataset.builder import Builder
     from mattecli.core.dataset.material import Material, Roots
-    from mattecli.core.dataset.plan import Sample
-    from mattecli.core.executing.tasks import Executor
+
+_MATERIAL, _SAMPLES, _CUTOUTS = "Material", "Samples", "Cutouts from photos"
+_CHECK, _RUN = "Checks", "Run"
 
 
 @yields_to_what_is_typed(
@@ -51,32 +50,56 @@ def build_dataset(
     ] = None,
     foregrounds: Annotated[
         Path | None,
-        typer.Option(help="Cutouts with an alpha channel, or clean colors for --alphas."),
+        typer.Option(
+            help="Cutouts with an alpha channel, or clean colors for --alphas.",
+            rich_help_panel=_MATERIAL,
+        ),
     ] = None,
     alphas: Annotated[
-        Path | None, typer.Option(help="Mattes of --foregrounds or --photos, matched by name.")
+        Path | None,
+        typer.Option(
+            help="Mattes of --foregrounds or --photos, matched by name.", rich_help_panel=_MATERIAL
+        ),
     ] = None,
     photos: Annotated[
         Path | None,
         typer.Option(
             help="Photos for --alphas that still show their background: the color of the "
-            "subject is estimated first."
+            "subject is estimated first.",
+            rich_help_panel=_MATERIAL,
         ),
     ] = None,
-    backgrounds: Annotated[Path | None, typer.Option(help="Pictures to compose on.")] = None,
+    backgrounds: Annotated[
+        Path | None, typer.Option(help="Pictures to compose on.", rich_help_panel=_MATERIAL)
+    ] = None,
     recipe: Annotated[
-        str, typer.Option(help="composition-1k, distinctions-646, custom, or a .toml file.")
+        str,
+        typer.Option(
+            help="composition-1k, distinctions-646, custom, or a .toml file.",
+            rich_help_panel=_MATERIAL,
+        ),
     ] = "custom",
     raw: Annotated[
         Path | None,
-        typer.Option(help="Where the folders lie that the recipe names (published sets)."),
+        typer.Option(
+            help="Where the folders lie that the recipe names (published sets).",
+            rich_help_panel=_MATERIAL,
+        ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(metavar="SPLIT", help="Build only this split of the recipe.")
+        str | None,
+        typer.Option(
+            metavar="SPLIT", help="Build only this split of the recipe.", rich_help_panel=_SAMPLES
+        ),
     ] = None,
     per_foreground: Annotated[
         int | None,
-        typer.Option(min=1, help="Composites of each foreground.", show_default="the recipe's"),
+        typer.Option(
+            min=1,
+            help="Composites of each foreground.",
+            show_default="the recipe's",
+            rich_help_panel=_SAMPLES,
+        ),
     ] = None,
     splits: Annotated[
         str | None,
@@ -84,6 +107,7 @@ def build_dataset(
             metavar="NAME=SHARE,...",
             help="Divide by foreground (and background), such as train=0.8,val=0.1,test=0.1.",
             show_default="the recipe's",
+            rich_help_panel=_SAMPLES,
         ),
     ] = None,
     placement: Annotated[
@@ -91,6 +115,7 @@ def build_dataset(
         typer.Option(
             help="as-is: the foreground's own frame; scene: other sizes, places and lights.",
             show_default="the recipe's",
+            rich_help_panel=_SAMPLES,
         ),
     ] = None,
     outputs: Annotated[
@@ -99,32 +124,51 @@ def build_dataset(
             metavar="KIND,...",
             help="Folders to write, of image, alpha, fg, bg, trimap.",
             show_default="the recipe's",
+            rich_help_panel=_SAMPLES,
         ),
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Of a channel: 8 or 16.", show_default="the recipe's")
+        int | None,
+        typer.Option(
+            help="Of a channel: 8 or 16.", show_default="the recipe's", rich_help_panel=_SAMPLES
+        ),
     ] = None,
     linear_light: Annotated[
-        bool, typer.Option("--linear-light", help="Compose amounts of light, not sRGB values.")
+        bool,
+        typer.Option(
+            "--linear-light",
+            help="Compose amounts of light, not sRGB values.",
+            rich_help_panel=_SAMPLES,
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same files.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Same seed, same files.", rich_help_panel=_SAMPLES)
+    ] = 0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes.", show_default="one a core")
+        int | None,
+        typer.Option(min=1, help="Processes.", show_default="one a core", rich_help_panel=_RUN),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be made and what it needs.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be made and what it needs.", rich_help_panel=_CHECK
+        ),
     ] = False,
     from_photos: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help="Fill OUT with cutouts (RGBA) instead: those that the network is sure of.",
+            rich_help_panel=_CUTOUTS,
         ),
     ] = None,
     min_agreement: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="With --from-photos: how alike mirrored and smaller views must be."
+            min=0,
+            max=1,
+            help="With --from-photos: how alike mirrored and smaller views must be.",
+            rich_help_panel=_CUTOUTS,
         ),
     ] = 0.9,
     weights: Annotated[
@@ -133,6 +177,7 @@ def build_dataset(
             metavar="NAME|FILE",
             help="With --from-photos: the network.",
             show_default="the bundled one",
+            rich_help_panel=_CUTOUTS,
         ),
     ] = None,
     device: Annotated[
@@ -140,17 +185,28 @@ def build_dataset(
         typer.Option(
             help="What composes, or predicts with --from-photos: auto, cpu, cuda, cuda:N or mps.",
             show_default="cpu, or auto with --from-photos",
+            rich_help_panel=_RUN,
         ),
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Check a set that is there; exit 1 if it is unsound."),
+        typer.Option(
+            metavar="DIR",
+            help="Check a set that is there; exit 1 if it is unsound.",
+            rich_help_panel=_CHECK,
+        ),
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw a contact sheet of the set built or checked."),
+        typer.Option(
+            metavar="FILE",
+            help="Draw a contact sheet of the set built or checked.",
+            rich_help_panel=_CHECK,
+        ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=_RUN)
+    ] = False,
     *,
     cluster: ClusterOptions,
 ) -> None:
@@ -193,7 +249,7 @@ def build_dataset(
         return
     rank, ranks = rank_and_world()
     executor = chosen_executor(cluster, uses_gpu=builder.device != "cpu")
-    _build(builder, samples, workers, rank, ranks, quiet, executor)
+    build_set(builder, samples, workers, rank, ranks, quiet, executor)
     if sheet is not None and rank == 0:
         draw_sheet(out, sheet)
 
@@ -214,37 +270,3 @@ def _device(name: str) -> str:
     from mattecli.core.device import choose_device
 
     return str(choose_device(name))
-
-
-def _build(
-    builder: Builder,
-    samples: list[Sample],
-    workers: int,
-    rank: int,
-    ranks: int,
-    quiet: bool,
-    executor: Executor,
-) -> None:
-    """Build, say what was done, and exit 1 if a sample failed."""
-    from mattecli.core.dataset import manifest
-
-    for name, split in builder.recipe.splits.items():
-        count = len({sample.foregrounds[0] for sample in samples if sample.split == name})
-        if split.foreground_count not in (None, count) and rank == 0:
-            say(
-                f"note: split {name} has {count} foregrounds, "
-                f"the published one {split.foreground_count}"
-            )
-    outcome = builder.build(
-        samples, workers, rank, ranks, quiet=quiet or rank > 0, executor=executor
-    )
-    for line in outcome.failures:
-        say(f"failed: {line}", color="red")
-    mine = f" by rank {rank} of {ranks}" if ranks > 1 else ""
-    typer.echo(
-        f"{outcome.made} made{mine}, {outcome.kept} already there, {len(outcome.failures)} failed"
-    )
-    if outcome.failures:
-        if not (builder.out / manifest.NAME).exists():
-            typer.echo("the manifest is written by a run without failures or ranks", err=True)
-        raise typer.Exit(ExitStatus.FAILURE)

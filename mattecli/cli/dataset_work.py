@@ -1,4 +1,4 @@
-"""What ``matte build-dataset`` does beside building: plan, mine cutouts, check, draw a sheet."""
+"""What ``matte build-dataset`` does once its options are understood."""
 
 from __future__ import annotations
 
@@ -15,6 +15,41 @@ if TYPE_CHECKING:
     from mattecli.core.dataset.builder import Builder
     from mattecli.core.dataset.material import Material
     from mattecli.core.dataset.plan import Sample
+    from mattecli.core.executing.tasks import Executor
+
+
+def build_set(
+    builder: Builder,
+    samples: list[Sample],
+    workers: int,
+    rank: int,
+    ranks: int,
+    quiet: bool,
+    executor: Executor,
+) -> None:
+    """Build, say what was done, and exit 1 if a sample failed."""
+    from mattecli.core.dataset import manifest
+
+    for name, split in builder.recipe.splits.items():
+        count = len({sample.foregrounds[0] for sample in samples if sample.split == name})
+        if split.foreground_count not in (None, count) and rank == 0:
+            say(
+                f"note: split {name} has {count} foregrounds, "
+                f"the published one {split.foreground_count}"
+            )
+    outcome = builder.build(
+        samples, workers, rank, ranks, quiet=quiet or rank > 0, executor=executor
+    )
+    for line in outcome.failures:
+        say(f"failed: {line}", color="red")
+    mine = f" by rank {rank} of {ranks}" if ranks > 1 else ""
+    typer.echo(
+        f"{outcome.made} made{mine}, {outcome.kept} already there, {len(outcome.failures)} failed"
+    )
+    if outcome.failures:
+        if not (builder.out / manifest.NAME).exists():
+            typer.echo("the manifest is written by a run without failures or ranks", err=True)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def show_plan(builder: Builder, material: dict[str, Material], samples: list[Sample]) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LONGEST_REPORT = 100
 
+_SCORING, _RESULTS, _RUN = "Scoring", "Results", "Run"
+
 
 class Region(str, Enum):
     """Pixels that count."""
@@ -72,16 +74,26 @@ def evaluate(
         ),
     ],
     gt: Annotated[
-        Path | None, typer.Option(help="The true mattes; all other folders are methods to compare.")
+        Path | None,
+        typer.Option(
+            help="The true mattes; all other folders are methods to compare.",
+            rich_help_panel=_SCORING,
+        ),
     ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            metavar="NAME|FILE", help="Predict the mattes of the photos in PRED with these."
+            metavar="NAME|FILE",
+            help="Predict the mattes of the photos in PRED with these.",
+            rich_help_panel=_RUN,
         ),
     ] = None,
     trimap: Annotated[
-        Path | None, typer.Option(help="Trimaps: score only their unknown pixels, 128 or label 1.")
+        Path | None,
+        typer.Option(
+            help="Trimaps: score only their unknown pixels, 128 or label 1.",
+            rich_help_panel=_SCORING,
+        ),
     ] = None,
     region: Annotated[
         Region | None,
@@ -89,31 +101,45 @@ def evaluate(
             help="Pixels that count: all, the trimap's unknown ones, or those near soft pixels "
             "and edges of the truth. By default unknown with --trimap, otherwise whole.",
             show_default=False,
+            rich_help_panel=_SCORING,
         ),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write all figures as JSON.", rich_help_panel=_RESULTS
+        ),
     ] = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write a line an image as CSV.")
+        Path | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write a line an image as CSV.", rich_help_panel=_RESULTS
+        ),
     ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help="Write index.html with distributions, a sortable table, worst and best images.",
+            rich_help_panel=_RESULTS,
         ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="The photos, to be shown on the page.")
+        Path | None,
+        typer.Option(help="The photos, to be shown on the page.", rich_help_panel=_RESULTS),
     ] = None,
     examples: Annotated[
-        int, typer.Option(min=0, help="Worst and best images on the page, each.")
+        int,
+        typer.Option(
+            min=0, help="Worst and best images on the page, each.", rich_help_panel=_RESULTS
+        ),
     ] = 6,
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes on this machine; by default one a core for many images."
+            min=1,
+            help="Processes on this machine; by default one a core for many images.",
+            rich_help_panel=_RUN,
         ),
     ] = None,
     device: Annotated[
@@ -122,12 +148,15 @@ def evaluate(
             help="Where the network runs, and on CUDA all errors but Conn: auto, cpu, cuda, "
             "cuda:N, mps. By default auto with --weights, otherwise cpu.",
             show_default=False,
+            rich_help_panel=_RUN,
         ),
     ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option(
-            "--allow-missing", help="Exit with 0 although files are missing, unusable or extra."
+            "--allow-missing",
+            help="Exit with 0 although files are missing, unusable or extra.",
+            rich_help_panel=_SCORING,
         ),
     ] = False,
     *,

@@ -220,7 +220,7 @@ def _factory(kind: str, source: Path | bytes) -> Any:
     module, name = _PLUGINS[kind]
     if kind in _EXTRAS:
         what, extra = _EXTRAS[kind]
-        with needs_extra(f"{name_of(source)}, a {what} picture,", extra):
+        with needs_extra(f"{name_of(source)} is a {what} picture and", extra):
             return getattr(importlib.import_module(module), name)
     try:
         return getattr(importlib.import_module(module), name)

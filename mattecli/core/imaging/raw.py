@@ -62,7 +62,7 @@ def _size_of(raw: Any) -> tuple[int, int]:
 
 @contextmanager
 def _opened(data: bytes, source: Path | bytes) -> Iterator[Any]:
-    with needs_extra(f"{name_of(source)}, a camera's raw file,", "raw"):
+    with needs_extra(f"{name_of(source)} is a camera's raw file and", "raw"):
         import rawpy
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
