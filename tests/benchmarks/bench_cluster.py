@@ -195,13 +195,15 @@ def score(truth: Path, found: Path, folder: Path) -> None:
         subprocess.run(
             [sys.executable, "-m", "mattecli", "evaluate", *arguments],
             check=True,
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
         )
         seconds = time.perf_counter() - start
         figures.append(file.read_bytes())
         images = len(json.loads(figures[-1])["images"])
         print(f"evaluate, {name}: {images} scored in {seconds:.0f} s", flush=True)
-    assert figures[0] == figures[1]
+    pairs = zip(*(figure.splitlines() for figure in figures), strict=True)
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    assert not differing, differing[:3]
 
 
 def ratio(photos: int, long_side: int, rounds: int) -> None:
