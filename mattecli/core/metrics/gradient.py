@@ -48,6 +48,9 @@ def gradient_error(
     Parameters and errors are those of `sad`.
     """
     p, t = comparable(prediction, truth)
+    if np.array_equal(p, t):
+        # Filters round differently by where in memory a matte lies, which would be left here.
+        return 0.0
     mask = mask_of(region, p)
     stretch_p, stretch_t = stretch(p), stretch(t)
     height = p.shape[0]
