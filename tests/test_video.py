@@ -255,7 +255,7 @@ def test_what_does_not_go_together(tmp_path, monkeypatch):
         (["out.mp4"], "cannot hold transparency"),
         (["out.avi"], ".mov, .webm, .mp4"),
         (["out.png"], ".mov, .webm, .mp4"),
-        (["-"], ".mov, .webm, .mp4"),
+        (["-", "--format", "png"], ".mov, .webm, .mp4"),
         (["out.mov", "--crop"], "--crop"),
         (["out.mov", "--save", "alpha", "--save", "cutout"], "folder"),
         (["out.mov", "--format", "png"], "contradicts"),

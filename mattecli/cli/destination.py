@@ -66,8 +66,13 @@ def result_suffix(out: str, image_format: Format | None, into_folder: bool) -> s
     return suffix
 
 
-def clip_suffix(out: str, image_format: Format | None) -> str:
+def clip_suffix(out: str, image_format: Format | None, *, bare: bool = False) -> str:
     """Choose what a clip becomes: another clip if OUT is one by its name, else pictures.
+
+    Parameters
+    ----------
+    bare : bool
+        Whether frames on standard output have no header, as those on standard input.
 
     Raises
     ------
@@ -76,10 +81,13 @@ def clip_suffix(out: str, image_format: Format | None) -> str:
     """
     from mattecli.core.imaging.animations import written_as
     from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.clip_pipe_writing import NUT, RAW
     from mattecli.core.imaging.frame_folders import is_numbered
 
     path = Path(out)
     suffix = path.suffix.lower()
+    if out == "-" and image_format is None:
+        return RAW if bare else NUT
     if is_numbered(out):
         return result_suffix(out, image_format, into_folder=False)
     if path.is_dir() or out.endswith("/") or not (suffix or out == "-"):
@@ -88,7 +96,7 @@ def clip_suffix(out: str, image_format: Format | None) -> str:
     if suffix not in CONTAINERS and moving is None:
         raise typer.BadParameter(
             f"a clip becomes a {', '.join(CONTAINERS)}, .gif, .apng or .webp file, or pictures in "
-            f"a folder, whose name may end in /, not {out}"
+            f"a folder, whose name may end in /, or frames on standard output (-), not {out}"
         )
     if image_format:
         raise typer.BadParameter(f"--format {image_format} contradicts {out}")

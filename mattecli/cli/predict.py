@@ -205,4 +205,5 @@ def _usage_of(
         clips.crf,
         clips.bitrate,
         clips.clip_format,
+        clips.raw,
     )

@@ -24,12 +24,7 @@ def check_usage(
         If options contradict one another, or a format cannot hold what it shall.
     """
     from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.animations import FORMATS
-    from mattecli.core.imaging.clip_codecs import CONTAINERS
-    from mattecli.core.imaging.layered import check_library
-    from mattecli.core.imaging.writing import LAYERED, check_format
-    from mattecli.core.inference.specifying import encoding_of
-    from mattecli.core.matting.outputs import TRANSPARENT
+    from mattecli.core.imaging.writing import check_format
 
     kinds = options.kinds
     if ("composite" in kinds) != (options.background is not None):
@@ -38,20 +33,57 @@ def check_usage(
         raise typer.BadParameter("several kinds need a folder for results")
     if options.name is not None and not into_folder:
         raise typer.BadParameter("--name is for results in a folder")
-    transparent = bool(TRANSPARENT.intersection(kinds))
     try:
-        if suffix in CONTAINERS:
-            encoding_of(options, clips).check(suffix, transparent=transparent)
-        elif suffix in FORMATS:
-            if options.bits != 8:
-                raise MatteError("animations and files of several pages have 8 bits")
-        else:
-            check_format(suffix, options.bits, transparent=transparent, layered=True)
-            check_library(suffix)
-            if suffix in LAYERED and not {"cutout", "composite"}.issuperset(kinds):
-                raise MatteError(f"'{suffix}' files hold cutouts and composites, with their layers")
+        _check_suffix(options, clips, suffix)
         if preview is not None:
             check_format(preview.suffix.lower(), 8, transparent=False)
+    except MatteError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _check_suffix(options: OutputOptions, clips: ClipOptions, suffix: str) -> None:
+    """Raise `MatteError` if a format cannot hold what it shall."""
+    from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.animations import FORMATS
+    from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.clip_pipe_writing import PIPES
+    from mattecli.core.imaging.layered import check_library
+    from mattecli.core.imaging.writing import LAYERED, check_format
+    from mattecli.core.inference.specifying import encoding_of
+    from mattecli.core.matting.outputs import TRANSPARENT
+
+    kinds = options.kinds
+    transparent = bool(TRANSPARENT.intersection(kinds))
+    if suffix in CONTAINERS:
+        encoding_of(options, clips).check(suffix, transparent=transparent)
+    elif suffix in FORMATS:
+        if options.bits != 8:
+            raise MatteError("animations and files of several pages have 8 bits")
+    elif suffix not in PIPES:
+        check_format(suffix, options.bits, transparent=transparent, layered=True)
+        check_library(suffix)
+        if suffix in LAYERED and not {"cutout", "composite"}.issuperset(kinds):
+            raise MatteError(f"'{suffix}' files hold cutouts and composites, with their layers")
+
+
+def is_piped_clip(sources: list[str], raw: str | None) -> bool:
+    """Tell whether the input is frames that come through standard input.
+
+    Raises
+    ------
+    typer.BadParameter
+        If what is said of them is not understood, or the input is another.
+    """
+    from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.clip_pipes import RawFrames, standard_input_is_clip
+
+    is_piped = sources == ["-"]
+    if raw is None:
+        return is_piped and standard_input_is_clip()
+    if not is_piped:
+        raise typer.BadParameter("--raw is for frames that come through standard input, from -")
+    try:
+        return bool(RawFrames.parse(raw))
     except MatteError as error:
         raise typer.BadParameter(str(error)) from None
 

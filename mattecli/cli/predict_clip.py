@@ -32,7 +32,7 @@ def predict_clip(job: Job, task: ClipTask, prediction: PredictOptions) -> None:
 
     run = task.run
     silent = run.quiet or run.json_log
-    into_file = task.settings.suffix in CONTAINERS or task.settings.suffix in FORMATS
+    into_file = task.settings.suffix in (*CONTAINERS, *FORMATS)
     with Report(run.report, sys.stderr if run.json_log else None) as log:
         if into_file and not run.overwrite and (skipped := skip_finished([job])[1]):
             log.add(skipped[0])

@@ -48,6 +48,7 @@ class TaskMaker:
     def of_clips(self, made: Made, usage: Usage, jobs: list[Job]) -> ClipsOfRun | None:
         """Say what is done with each clip; None if there is none."""
         from mattecli.core.imaging.animations import PAGED_TIFF
+        from mattecli.core.imaging.clip_pipes import RawFrames
         from mattecli.core.imaging.clip_range import Range
         from mattecli.core.inference.clip_task import ClipTask
         from mattecli.core.matting.backdrops import moves
@@ -64,6 +65,7 @@ class TaskMaker:
             self.run,
             Range.parse(self.clips.start, self.clips.end),
             self.clips.fps,
+            RawFrames.parse(self.clips.raw) if self.clips.raw else None,
             smoothed=self.inputs.smooth and related,
             guided=self.clips.temporal_guidance and related,
             backdrop=located(text) if moving and text else None,

@@ -16,6 +16,7 @@ from mattecli.cli.predict_checks import (
     check_review,
     check_source,
     check_usage,
+    is_piped_clip,
 )
 from mattecli.core.inference.clip_options import ClipContainer, ClipOptions, Codec
 from mattecli.core.inference.options import Align, Format, FrameOptions, Kind, OutputOptions
@@ -47,21 +48,27 @@ def _takes_folder(sources: list[str], out: str, from_list: Path | None) -> bool:
 
 
 def _place_of(
-    sources: list[str], out: str, from_list: Path | None, image_format: Format | None
+    sources: list[str],
+    out: str,
+    from_list: Path | None,
+    image_format: Format | None,
+    raw: str | None,
 ) -> Usage:
     """Tell by IN, OUT and --format alone what is made of a clip or photos, and where."""
     from mattecli.core.imaging.animations import FORMATS, moving_format
     from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.clip_pipe_writing import PIPES
     from mattecli.core.imaging.clips import is_clip
     from mattecli.core.imaging.frame_folders import is_numbered
 
     alone = len(sources) == 1 and from_list is None
     moving = moving_format(sources[0], out) if alone else None
-    if moving is not None or (alone and (is_clip(sources[0]) or is_numbered(sources[0]))):
-        suffix = moving or clip_suffix(out, image_format)
+    piped = is_piped_clip(sources, raw) and from_list is None
+    if moving or piped or (alone and (is_clip(sources[0]) or is_numbered(sources[0]))):
+        suffix = moving or clip_suffix(out, image_format, bare=raw is not None)
         if moving and image_format:
             raise typer.BadParameter(f"--format {image_format} contradicts {out}")
-        return Usage(True, suffix, suffix not in CONTAINERS and suffix not in FORMATS)
+        return Usage(True, suffix, suffix not in (*CONTAINERS, *FORMATS, *PIPES))
     into_folder = _takes_folder(sources, out, from_list)
     return Usage(False, result_suffix(out, image_format, into_folder), into_folder)
 
@@ -103,6 +110,7 @@ def usage_of(
     crf: int | None,
     bitrate: str | None,
     clip_format: ClipContainer | None,
+    raw: str | None,
 ) -> Usage:
     """Understand what is wanted, or refuse at once what could only fail later.
 
@@ -114,7 +122,7 @@ def usage_of(
     if null and from_list is None:
         raise typer.BadParameter("-0 says how --from-list is to be read")
     sources = list(sources or ())
-    usage = _place_of(sources, out, from_list, image_format)
+    usage = _place_of(sources, out, from_list, image_format, raw)
     of_clip, suffix, into_folder = usage
     kinds = [Kind(kind) for kind in save]
     output = OutputOptions(

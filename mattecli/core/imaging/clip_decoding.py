@@ -40,10 +40,10 @@ class Decoding:
         If the file is no clip, or has more than `max_pixels` a frame.
     """
 
-    def __init__(self, av: Any, path: Path, max_pixels: int) -> None:
+    def __init__(self, av: Any, path: Path, max_pixels: int, container: Any = None) -> None:
         self._av, self._path, self._max_pixels = av, path, max_pixels
         self.lost = self._count = 0
-        self.container = open_clip(av, path, max_pixels)
+        self.container = container or open_clip(av, path, max_pixels)
         try:
             self.stream, self.note = video_of(av, self.container, path)
             self._check_size(self.stream)

@@ -124,11 +124,8 @@ class ClipReader:
         self._av, self.path = av, path
         self.problems: list[str] = []
         self.notes: list[str] = []
-        probe = Decoding(av, path, max_pixels)
-        with closing(probe):
-            first = probe.first()
-            self.colors = colors_of(first, path)
-        self._decoding = Decoding(av, path, max_pixels)
+        self._decoding, first = self._open(max_pixels)
+        self.colors = colors_of(first, path)
         self._container = self._decoding.container
         self._stream = stream = self._decoding.stream
         rates = (stream.average_rate, stream.guessed_rate)
@@ -144,6 +141,13 @@ class ClipReader:
             self.problems.append("there is no decoder for its sound")
         self.metadata: dict[str, str] = dict(self._container.metadata)
         self._note(self._decoding.note, self._turning.lost)
+
+    def _open(self, max_pixels: int) -> tuple[Decoding, Any]:
+        """Open the file, and decode its first frame beforehand."""
+        probe = Decoding(self._av, self.path, max_pixels)
+        with closing(probe):
+            first = probe.first()
+        return Decoding(self._av, self.path, max_pixels), first
 
     def frames(self, take_audio: Callable[[Packet], None] | None = None) -> Iterator[Frame]:
         """Decode frame after frame, once; packets of sound are given to `take_audio` on the way.

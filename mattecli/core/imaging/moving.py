@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from mattecli.core.imaging.animations import AnimationReader
 from mattecli.core.imaging.clip_colors import Colors
+from mattecli.core.imaging.clip_pipes import PipedReader, RawFrames
 from mattecli.core.imaging.clip_range import ClipPart, Range
 from mattecli.core.imaging.clips import ClipReader, Frame, is_clip
 from mattecli.core.imaging.frame_folders import FrameFolder, is_numbered
@@ -43,8 +44,11 @@ def open_frames(
     max_pixels: int = MAX_PIXELS,
     part: Range | None = None,
     rate: float | None = None,
+    raw: RawFrames | None = None,
 ) -> Iterator[MovingPicture]:
     """Open a clip, an animated picture, or numbered pictures such as ``frames/%06d.png``.
+
+    ``-`` is a stream of frames on standard input.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def open_frames(
         The part that is wanted; all of it by default.
     rate : float, optional
         Frames a second of numbered pictures.
+    raw : RawFrames, optional
+        What frames on standard input are that have no header.
 
     Raises
     ------
@@ -59,7 +65,9 @@ def open_frames(
         If it cannot be read.
     """
     opened: Any
-    if is_clip(path):
+    if str(path) == "-":
+        opened = PipedReader(raw, max_pixels)
+    elif is_clip(path):
         opened = ClipReader(path, max_pixels)
     elif is_numbered(path):
         opened = FrameFolder(path, max_pixels, rate)

@@ -32,6 +32,12 @@ class ClipOptions:
         max=1000,
         show_default="25",
     )
+    raw: str | None = option(
+        None,
+        "What frames on standard input are that have no header.",
+        panel=_CLIPS,
+        metavar="WxH@FPS[:PIXELS]",
+    )
     temporal_guidance: bool = option(
         True,
         "Tell the network the matte of the frame before, carried along the motion.",

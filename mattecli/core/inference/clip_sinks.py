@@ -15,6 +15,7 @@ from mattecli.core.imaging.animations import FORMATS, AnimationWriter
 from mattecli.core.imaging.clip_codecs import CONTAINERS
 from mattecli.core.imaging.clip_colors import STANDARD
 from mattecli.core.imaging.clip_groups import GroupStore
+from mattecli.core.imaging.clip_pipe_writing import PIPES, PipeWriter
 from mattecli.core.imaging.clip_writing import ClipWriter
 from mattecli.core.imaging.clips import Frame
 from mattecli.core.imaging.frame_folders import is_numbered, numbered
@@ -128,7 +129,7 @@ Sink: TypeAlias = "IntoClips | IntoPictures"
 @contextmanager
 def open_sink(job: Job, clip: MovingPicture, settings: Settings, overwrite: bool) -> Iterator[Sink]:
     """Open what a clip becomes; files are there once the block has ended well."""
-    into_clips = settings.suffix in CONTAINERS or settings.suffix in FORMATS
+    into_clips = settings.suffix in (*CONTAINERS, *FORMATS, *PIPES)
     if beyond := clip.colors.beyond_srgb:
         kept = "are kept without tone mapping" if into_clips else "are taken for sRGB and look dull"
         clip.notes.append(f"its colors ({beyond}) {kept}")
@@ -138,7 +139,8 @@ def open_sink(job: Job, clip: MovingPicture, settings: Settings, overwrite: bool
     with ExitStack() as stack:
         tracks: list[_Track] = []
         for kind, path in job.outputs.items():
-            temporary = stack.enter_context(whole_file(path))
+            is_piped = settings.suffix in PIPES
+            temporary = path if is_piped else stack.enter_context(whole_file(path))
             suffix = settings.suffix if len(job.outputs) == 1 else path.suffix
             writer = _writer(temporary, suffix, kind, clip, settings, silent=bool(tracks))
             tracks.append(_Track(kind, stack.enter_context(writer)))
@@ -147,7 +149,10 @@ def open_sink(job: Job, clip: MovingPicture, settings: Settings, overwrite: bool
 
 def _writer(
     path: Path, suffix: str, kind: str, clip: MovingPicture, settings: Settings, *, silent: bool
-) -> ClipWriter | AnimationWriter:
+) -> ClipWriter | AnimationWriter | PipeWriter:
+    if settings.suffix in PIPES:
+        channels = 1 if kind in GREY else 4 if kind in TRANSPARENT else 3
+        return PipeWriter(settings.suffix, clip, channels=channels, bits=settings.outputs.bits)
     if suffix in FORMATS:
         return AnimationWriter(path, suffix, clip, settings.quality)
     return ClipWriter(

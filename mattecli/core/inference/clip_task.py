@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from mattecli.core.imaging.clip_pipes import RawFrames
 from mattecli.core.imaging.clip_range import Range
 from mattecli.core.imaging.frame_folders import files_of, is_numbered
 from mattecli.core.imaging.moving import open_frames
@@ -45,6 +46,8 @@ class ClipTask:
         Which part of each is cut.
     rate : float, optional
         Frames a second of numbered pictures.
+    raw : RawFrames, optional
+        What frames on standard input are that have no header.
     smoothed, guided : bool
         See `ClipWay`.
     backdrop : Path, optional
@@ -60,6 +63,7 @@ class ClipTask:
     run: RunOptions
     part: Range = Range()  # noqa: RUF009
     rate: float | None = None
+    raw: RawFrames | None = None
     smoothed: bool = True
     guided: bool = False
     backdrop: Path | None = None
@@ -95,7 +99,7 @@ class ClipTask:
         started = time.perf_counter()
         with (
             open_frames(
-                Path(str(job.source)), self.settings.max_pixels, self.part, self.rate
+                Path(str(job.source)), self.settings.max_pixels, self.part, self.rate, self.raw
             ) as clip,
             self._behind() as backdrop,
             group_store(job, clip, self.settings, self.run, self._said(job)) as store,

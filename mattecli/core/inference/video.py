@@ -16,6 +16,7 @@ from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.animations import FORMATS
 from mattecli.core.imaging.clip_codecs import CONTAINERS
 from mattecli.core.imaging.clip_groups import GROUP, GroupStore
+from mattecli.core.imaging.clip_pipe_writing import PIPES
 from mattecli.core.imaging.clips import Frame
 from mattecli.core.imaging.frame_folders import is_numbered
 from mattecli.core.imaging.moving import MovingPicture
@@ -71,9 +72,9 @@ def clip_job(source: Path, out: Path, kinds: tuple[str, ...], suffix: str) -> Jo
     MatteError
         If the clip would be overwritten by its own result.
     """
-    if out.resolve() == source.resolve():
+    if str(out) != "-" and out.resolve() == source.resolve():
         raise MatteError(f"{out} would overwrite the clip: choose another place for output")
-    if suffix in CONTAINERS or suffix in FORMATS:
+    if suffix in (*CONTAINERS, *FORMATS, *PIPES):
         return Job(source, {kinds[0]: out})
     if is_numbered(out):
         if len(kinds) == 1:
