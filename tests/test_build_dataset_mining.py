@@ -96,7 +96,7 @@ def test_confidence_by_hand():
     assert found.certainty == pytest.approx(1 - 1 / 2.5)
     assert found.agreement == pytest.approx(2.0 / 3.0, abs=1e-4)
     assert measure([np.zeros((2, 2), np.float32)] * 2).area == 0
-    assert Limits().objection(measure([np.ones((2, 2), np.float32)])) == "area"
+    assert Limits().rejection_reason(measure([np.ones((2, 2), np.float32)])) == "area"
 
 
 def test_other_material_does_not_go_with_mining(tmp_path):

@@ -44,7 +44,7 @@ def test_a_second_signal_gives_up_what_is_under_way():
         address = re.search(r"http://127\.0\.0\.1:\d+/", process.stderr.readline())[0]
         url = f"{address}v1/alpha?refine=best"
         answer = client.submit(requests.post, url, data=encode(noise, ".png"))
-        while "matte_in_the_works 1.0" not in requests.get(f"{address}v1/metrics").text:
+        while "matte_requests_in_progress 1.0" not in requests.get(f"{address}v1/metrics").text:
             assert not answer.done()
         process.send_signal(signal.SIGINT)
         # What comes within a second of the first one counts as the same.

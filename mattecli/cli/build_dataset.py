@@ -130,7 +130,7 @@ def build_dataset(
     bits: Annotated[
         int | None,
         typer.Option(
-            help="Of a channel: 8 or 16.", show_default="the recipe's", rich_help_panel=_SAMPLES
+            help="Bits per channel: 8 or 16.", show_default="the recipe's", rich_help_panel=_SAMPLES
         ),
     ] = None,
     linear_light: Annotated[
@@ -183,7 +183,7 @@ def build_dataset(
     device: Annotated[
         str | None,
         typer.Option(
-            help="What composes, or predicts with --from-photos: auto, cpu, cuda, cuda:N or mps.",
+            help="Device that composes, or with --from-photos predicts: auto, cpu, cuda[:N], mps.",
             show_default="cpu, or auto with --from-photos",
             rich_help_panel=_RUN,
         ),

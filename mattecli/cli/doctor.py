@@ -42,4 +42,4 @@ def _look_at_defaults(context: typer.Context) -> Iterator[Finding]:
     try:
         read_defaults(context.find_root())  # type: ignore[arg-type]
     except (MatteError, typer.BadParameter) as error:
-        yield Finding("defaults", str(error), False, "mend that line, or take it out")
+        yield Finding("defaults", str(error), False, "correct that line, or take it out")

@@ -118,7 +118,7 @@ def train(
         float | None,
         typer.Option(
             min=0,
-            help="Instead of steps: times that as many samples are seen as there are files.",
+            help="Instead of steps: passes over as many samples as there are files.",
             show_default="recipe's",
             rich_help_panel=_COURSE,
         ),

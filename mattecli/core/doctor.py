@@ -45,7 +45,7 @@ _EXTRAS = {
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; `fix` is the line that would mend or add it."""
+    """One thing that was looked at; `fix` is the line that would fix or add it."""
 
     name: str
     state: str
@@ -157,11 +157,11 @@ def _look_at_weights() -> Iterator[Finding]:
     from mattecli.core.runtime.named_weights import is_sound, list_weights
 
     for weights in list_weights().values():
-        mend = "pip install --force-reinstall mattecli" if weights.bundled else "matte weights add"
+        fix = "pip install --force-reinstall mattecli" if weights.bundled else "matte weights add"
         if is_sound(weights):
             yield Finding(f"weights {weights.name}", str(weights.path))
         else:
-            yield Finding(f"weights {weights.name}", f"{weights.path} is damaged", False, mend)
+            yield Finding(f"weights {weights.name}", f"{weights.path} is damaged", False, fix)
 
 
 def _try_out() -> Finding:

@@ -62,7 +62,7 @@ class Limits:
     min_certainty: float = 0.6
     min_agreement: float = 0.9
 
-    def objection(self, found: Confidence) -> str | None:
+    def rejection_reason(self, found: Confidence) -> str | None:
         """Say why a matte is not kept, or nothing."""
         if not self.min_area <= found.area <= self.max_area:
             return "area"
@@ -119,8 +119,8 @@ def mine_foregrounds(
                 photo = read_color(path)
                 mattes = [look(photo) for look in looks]
                 confidence = measure(mattes)
-                objection = limits.objection(confidence)
-                if objection is None:
+                rejection_reason = limits.rejection_reason(confidence)
+                if rejection_reason is None:
                     cutout = render_outputs(photo, mattes[0], OutputSpec(crop=0.02))["cutout"]
                     write_whole(out / f"{name}.png", encode(cutout, ".png"))
             except OutputUnusable:
@@ -128,7 +128,7 @@ def mine_foregrounds(
             except MatteError as error:
                 mined.failures.append(f"{name}: {error}")
                 continue
-            mined.kept += objection is None
-            mined.rejected += objection is not None
-            notes.add({"photo": name, **asdict(confidence), "rejected for": objection})
+            mined.kept += rejection_reason is None
+            mined.rejected += rejection_reason is not None
+            notes.add({"photo": name, **asdict(confidence), "rejected for": rejection_reason})
     return mined

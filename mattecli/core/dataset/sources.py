@@ -138,12 +138,12 @@ def _read_pairs(image: Path, alpha: Path) -> list[tuple[Path, Path]]:
     for stem in images:
         whole = _NUMBER.sub("", stem)
         mine[stem] = stem if stem in mattes or whole in images else whole
-    lonely = [images[stem] for stem, matte in mine.items() if matte not in mattes]
-    lonely += [mattes[stem] for stem in mattes.keys() - set(mine.values())]
-    if lonely:
+    unpaired = [images[stem] for stem, matte in mine.items() if matte not in mattes]
+    unpaired += [mattes[stem] for stem in mattes.keys() - set(mine.values())]
+    if unpaired:
         raise MatteError(
-            f"{len(lonely)} file(s) in {image} and {alpha} have no partner of the same name, "
-            f"first: {_first(sorted(lonely))}"
+            f"{len(unpaired)} file(s) in {image} and {alpha} have no partner of the same name, "
+            f"first: {_first(sorted(unpaired))}"
         )
     return [(path, mattes[mine[stem]]) for stem, path in images.items()]
 

@@ -166,7 +166,7 @@ def _prepare(task: Task) -> None:
 
 
 def _end_with_parent() -> None:
-    """Do not wait for work for ever when the parent was killed."""
+    """Do not wait for work forever when the parent was killed."""
     if parent := multiprocessing.parent_process():
         parent.join()
     os._exit(1)

@@ -78,7 +78,7 @@ class AnimationReader:
 problems, notes
         As those of `ClipReader`; times are in milliseconds.
     loop : int or None
-        How often it plays, 0 for ever; None where it does not say.
+        How often it plays, 0 forever; None where it does not say.
     """
 
     def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:

@@ -184,7 +184,7 @@ def _file(source: Path | bytes, most: int) -> BinaryIO:
     if isinstance(source, ObjectPath):
         return io.BytesIO(read_object(source, most))
     try:
-        # Asked before opening: a pipe that nobody writes to would wait for ever.
+        # Asked before opening: a pipe that nobody writes to would wait forever.
         if not stat.S_ISREG(os.stat(source).st_mode):
             raise MatteError(f"cannot read {source}: it is no regular file")
         return Path(source).open("rb")

@@ -14,7 +14,7 @@ from mattecli.core.matting.placing import resize
 _BOX_MARGIN = 0.1
 # Radius of points for the network, and the room it is left around boxes, as shares of the long
 # side; it was trained on such.
-_POINT_RADIUS, _ROOM = 0.015, 0.02
+_POINT_RADIUS, _BOX_BORDER = 0.015, 0.02
 # What the network changes by more than this may be an answer to marks.
 _CHANGED = 0.1
 # Changes are joined across gaps of a pixel, and fade in and out over these.
@@ -45,7 +45,7 @@ def known_map(hints: Hints, shape: tuple[int, int]) -> np.ndarray | None:
     known = np.zeros((2, *shape), np.float32)
     if hints.guide is not None:
         known[0] = 2 * resize(hints.guide, *shape) - 1
-    known[1][hints.outside(shape, _ROOM)] = -1
+    known[1][hints.outside(shape, _BOX_BORDER)] = -1
     return known
 
 
@@ -53,7 +53,7 @@ def marked_map(hints: Hints, alpha: np.ndarray) -> np.ndarray:
     """Draw points and strokes beside an earlier matte of shape (h, w), as guidance."""
     subject, background = hints.marks(alpha.shape, _POINT_RADIUS)
     marks = subject.astype(np.float32) - background
-    marks[hints.outside(alpha.shape, _ROOM)] = -1
+    marks[hints.outside(alpha.shape, _BOX_BORDER)] = -1
     return np.stack([2 * alpha - 1, marks])
 
 

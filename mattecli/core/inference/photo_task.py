@@ -124,7 +124,7 @@ class PhotoEngine:
             for outcome in outcomes:
                 self._waiting.pop(outcome.job).set_result(outcome)
         except Exception as error:
-            # Whoever waits for a photo shall not wait for ever.
+            # Whoever waits for a photo shall not wait forever.
             self._broken = error
             self._queue.close()
             for waiting in list(self._waiting.values()):

@@ -28,8 +28,8 @@ class RunOptions:
     )
     overwrite: bool = option(
         True,
-        "Do photos again whose results are there, or leave them out: so goes on what was "
-        "interrupted.",
+        "Do photos again whose results are there, or skip them, which continues an interrupted "
+        "run.",
         panel=RUN_PANEL,
         flags=("--overwrite/--skip-existing", " /--resume"),
     )

@@ -16,7 +16,7 @@ def watch(find_jobs: Callable[[], list[Job]], stopped: Callable[[], bool]) -> It
     """Give the jobs whose photos have come or changed, as soon as nobody writes to them any more.
 
     A photo is whole once it is not empty and its size and time are those of the look before. One
-    that was copied with a longer pause fails as it is, and is given again when it has changed.
+    that was copied with a longer pause fails as it is, and is dispatched again when it has changed.
 
     Parameters
     ----------
@@ -26,19 +26,19 @@ def watch(find_jobs: Callable[[], list[Job]], stopped: Callable[[], bool]) -> It
         Asked before each look; once true, the watch ends.
     """
     before: dict[str, tuple[int, int] | None] = {}
-    given: dict[str, tuple[int, int] | None] = {}
+    dispatched: dict[str, tuple[int, int] | None] = {}
     while not stopped():
         jobs = find_jobs()
         now = {job.name: _state(Path(job.name)) for job in jobs}
-        ripe = [
+        stable = [
             job
             for job in jobs
-            if now[job.name] and now[job.name] == before.get(job.name) != given.get(job.name)
+            if now[job.name] and now[job.name] == before.get(job.name) != dispatched.get(job.name)
         ]
-        given |= {job.name: now[job.name] for job in ripe}
+        dispatched |= {job.name: now[job.name] for job in stable}
         before = now
-        if ripe:
-            yield ripe
+        if stable:
+            yield stable
         time.sleep(INTERVAL)
 
 

@@ -112,7 +112,7 @@ def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         levels.append((_halve(image), _halve(alpha)))
 
     image, alpha = levels.pop()
-    image, alpha = _unit(image), _snapped(alpha)
+    image, alpha = _unit(image), _clamped_extremes(alpha)
     ones = np.ones((*alpha.shape, 1), np.float32)
     foreground, background = (_mean_color(image, weight) * ones for weight in (alpha, 1 - alpha))
     relax(foreground, background, image, alpha, np.ones(alpha.shape, np.uint8), _COARSEST_SWEEPS)
@@ -128,7 +128,7 @@ def _multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
             foreground, background = _unmix(image, alpha, *coarse, 2)
             continue
         # Rounding leaves means of many ones just below 1.
-        alpha = _snapped(alpha)
+        alpha = _clamped_extremes(alpha)
         foreground, background = (
             np.ascontiguousarray(_double(colors)[: alpha.shape[0], : alpha.shape[1]])
             for colors in (foreground, background)
@@ -157,7 +157,7 @@ def _unmix(
     """
     results = [np.empty_like(image) for _ in range(wanted)]
     for block in blocks(alpha.shape, *_BLOCK):
-        a = _snapped(alpha[block])
+        a = _clamped_extremes(alpha[block])
         if wanted == 1 and a.min() == 1:
             results[0][block] = image[block]
             continue
@@ -189,7 +189,7 @@ def _stored(colors: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return colors if colors.dtype == dtype else to_bits(colors, 8 * dtype.itemsize)
 
 
-def _snapped(alpha: np.ndarray) -> np.ndarray:
+def _clamped_extremes(alpha: np.ndarray) -> np.ndarray:
     alpha = alpha.copy()
     alpha[alpha < _NEARLY] = 0
     alpha[alpha > 1 - _NEARLY] = 1

@@ -1,4 +1,4 @@
-"""How many requests may be in the works at once, and when to come again."""
+"""How many requests may be in progress at once, and when to come again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RECENT = 32
 
 
 class Place:
-    """A place among the requests in the works, until the block ends or the work that it is for."""
+    """A place among the requests in progress, until the block ends or the work that it is for."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
@@ -48,7 +48,7 @@ class Admission:
 
     @property
     def taken(self) -> int:
-        """Requests in the works."""
+        """Requests in progress."""
         return self._taken
 
     def enter(self) -> Place:
@@ -65,7 +65,7 @@ class Admission:
                 return Place(self)
         raise Refusal(
             429,
-            f"{self._places} requests are in the works already: try again later",
+            f"{self._places} requests are in progress already: try again later",
             {"Retry-After": str(self._wait())},
         )
 

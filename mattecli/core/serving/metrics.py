@@ -23,11 +23,11 @@ class Metrics:
 
     Parameters
     ----------
-    in_the_works : callable
-        Gives the number of requests in the works.
+    in_progress : callable
+        Gives the number of requests in progress.
     """
 
-    def __init__(self, in_the_works: Callable[[], int]) -> None:
+    def __init__(self, in_progress: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = Counter(
@@ -40,8 +40,10 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        waiting = Gauge("matte_in_the_works", "Requests in the works.", registry=self._registry)
-        waiting.set_function(in_the_works)
+        waiting = Gauge(
+            "matte_requests_in_progress", "Requests in progress.", registry=self._registry
+        )
+        waiting.set_function(in_progress)
 
     def text(self) -> bytes:
         """Give all numbers."""

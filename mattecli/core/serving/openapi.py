@@ -22,7 +22,7 @@ _MEANINGS = {
     413: "The body is too long, or the photo has too many pixels.",
     415: "The body is no picture.",
     422: "The picture is damaged, or its format cannot hold the result.",
-    429: "Too many requests are in the works: come again in Retry-After seconds.",
+    429: "Too many requests are in progress: come again in Retry-After seconds.",
     503: "The server is being stopped.",
     504: "The photo was not done in time.",
 }

@@ -47,7 +47,7 @@ class ServeOptions:
     max_megapixels: float = option(100, "Refuse larger photos.", panel=_LIMITS, min=0)
     queue: int = option(
         32,
-        "Requests that may be in the works; the next one is told to come again later (429).",
+        "Requests in progress at most; further ones are told to come back later (429).",
         panel=_LIMITS,
         min=1,
     )

@@ -71,7 +71,7 @@ def serve(
     started: Callable[[Listening], None],
     stopped: Callable[[], bool],
 ) -> None:
-    """Serve until `stopped`; requests that are in the works then are still answered.
+    """Serve until `stopped`; requests that are in progress then are still answered.
 
     Parameters
     ----------

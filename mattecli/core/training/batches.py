@@ -158,7 +158,7 @@ def batches(
         worker_init_fn=_leave_signals_to_the_run,
     )
     # Samples are the parallelism, in threads or in worker processes. To be set before those are
-    # forked: OpenCV's threads do not come along, and they would wait for them for ever.
+    # forked: OpenCV's threads do not come along, and they would wait for them forever.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

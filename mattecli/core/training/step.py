@@ -117,7 +117,7 @@ class _Before:
 def _refuse_not_finite(
     total: Tensor, state: TrainingState, before: _Before, processes: Processes
 ) -> None:
-    # All processes must come to the same answer, or the others would wait for ever.
+    # All processes must come to the same answer, or the others would wait forever.
     if processes.total([float(not torch.isfinite(total))])[0]:
         before.undo()
         raise not_finite("the loss", state.step + 1)
@@ -135,7 +135,7 @@ def _halved(state: TrainingState, parts: list[Batch], processes: Processes) -> i
     """Give the number of chunks to try next, since memory did not suffice."""
     size, side = _size_of(parts)
     if processes.world > 1:
-        # The others are waiting for this one's gradients by now, and would for ever.
+        # The others are waiting for this one's gradients by now, and would forever.
         raise MatteError(
             f"out of memory in process {processes.rank} with {size} samples at {side} px: "
             "double --accumulate, or choose a smaller --batch-size or --crop-size"

@@ -37,7 +37,7 @@ class Stop:
         self.processes = processes
 
     def agreed(self) -> bool:
-        """Tell whether any process was asked; all must call it, or the others wait for ever."""
+        """Tell whether any process was asked; all must call it, or the others wait forever."""
         return bool(self.processes.total([float(self.asked())])[0])
 
     def between_parts(self, parts: int) -> None:

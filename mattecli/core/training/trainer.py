@@ -202,18 +202,18 @@ def _validate(run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
         return
     previews = _PREVIEWS if config.tensorboard and run.processes.first else 0
     with meter.paused():
-        judged = validate(state.average.network, run.validation_sources, stop, previews=previews)
-    for reason in judged.reasons:
+        validated = validate(state.average.network, run.validation_sources, stop, previews=previews)
+    for reason in validated.reasons:
         run.say_once(f"left out of the validation: {reason}")
     state.validated = state.step
-    metrics = {f"val_{name}": value for name, value in judged.metrics.items()}
-    if judged.skipped:
-        metrics["val_skipped"] = judged.skipped
-    sad = judged.metrics.get("sad", math.inf)
+    metrics = {f"val_{name}": value for name, value in validated.metrics.items()}
+    if validated.skipped:
+        metrics["val_skipped"] = validated.skipped
+    sad = validated.metrics.get("sad", math.inf)
     better, state.best = sad < state.best, min(state.best, sad)
     if run.log:
         run.log.write(state.step, metrics)
-        run.log.show(state.step, judged.rows)
+        run.log.show(state.step, validated.rows)
         if better:
             save_weights(state, config, run.out / "best.safetensors")
 

@@ -20,13 +20,13 @@ from mattecli.core.training.stopping import Stop, Stopped
 
 
 @dataclass
-class Judged:
+class Validation:
     """What a validation found.
 
     Attributes
     ----------
     metrics : dict
-        ``sad`` in thousands of pixels, and ``mse``; empty if no photo could be judged.
+        ``sad`` in thousands of pixels, and ``mse``; empty if no photo could be validated.
     skipped : int
         Photos that could not be read, over all processes.
     reasons : list of str
@@ -41,7 +41,9 @@ class Judged:
     rows: list[np.ndarray] = field(default_factory=list)
 
 
-def validate(network: nn.Module, pairs: list[Source], stop: Stop, *, previews: int = 0) -> Judged:
+def validate(
+    network: nn.Module, pairs: list[Source], stop: Stop, *, previews: int = 0
+) -> Validation:
     """Mean SAD and MSE over whole images at the photos' own size, shared out over processes.
 
     Mattes are enlarged to the photo's size, not refined, so the values are those of
@@ -56,7 +58,7 @@ def validate(network: nn.Module, pairs: list[Source], stop: Stop, *, previews: i
     model = TorchModel(network, processes.device)
     # Sources of pairs have a matte for every image.
     files = [(image, truth) for source in pairs for image, truth in source.files if truth]
-    judged = Judged()
+    validated = Validation()
     sums = [0.0, 0.0, 0.0, 0.0]
     for image, truth in files[processes.rank :: processes.world]:
         if stop.asked():
@@ -67,17 +69,17 @@ def validate(network: nn.Module, pairs: list[Source], stop: Stop, *, previews: i
             check_size(image, color, truth, matte)
         # Decoders, a disk, a file that is gone by now: none of it may end a run of days.
         except Exception as error:
-            judged.reasons.append(reason_of(error, image))
+            validated.reasons.append(reason_of(error, image))
             continue
         (alpha,) = model.infer([model.prepare(color)])
         alpha = resize(alpha, *matte.shape)
         sums = [sums[0] + sad(alpha, matte), sums[1] + mse(alpha, matte), sums[2] + 1, 0.0]
-        if len(judged.rows) < previews:
-            judged.rows.append(preview_row(color, alpha))
+        if len(validated.rows) < previews:
+            validated.rows.append(preview_row(color, alpha))
     sums = processes.total(sums)
     if sums[3]:
         raise Stopped
-    judged.skipped = len(files) - round(sums[2])
+    validated.skipped = len(files) - round(sums[2])
     if sums[2]:
-        judged.metrics = {"sad": sums[0] / sums[2], "mse": sums[1] / sums[2]}
-    return judged
+        validated.metrics = {"sad": sums[0] / sums[2], "mse": sums[1] / sums[2]}
+    return validated
