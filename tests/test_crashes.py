@@ -89,12 +89,14 @@ def test_a_run_goes_on_past_a_photo_that_ends_its_process(tmp_path, monkeypatch)
         write_image(photos / f"{name}.png", picture)
     (photos / "b.jpg").write_bytes(CRASHES)
     # As a process leaves it that died with three photos under way.
-    noted(out, "dies", "first", *(str(photos / name) for name in ("a.png", "b.jpg", "c.png")))
+    names = ("a.png", "b.jpg", "c.png", "removed.png")
+    noted(out, "dies", "first", *(str(photos / name) for name in names))
     options = ("--size", 64, "--single-pass", "--report", report, "--resume")
     for count in ("3 empty, 1 failed", "3 skipped, 1 failed"):
         told = predict(photos, out, *options, code=1)
         assert count in told and "b.jpg: its process ended, twice" in told
         assert {path.name for path in out.glob("[!.]*")} == {"a.png", "c.png", "d.png"}
+        assert b"removed.png" not in next(out.glob(".*")).read_bytes()
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert len(lines) == 4 and [line["status"] for line in lines].count("failed") == 1
     # Once it is a photo, it is cut, and no suspect any more.

@@ -41,11 +41,17 @@ class PhotoTask:
             yield from predict_all([items], self.settings, self.options, self.run, stopped=stopped)
             return
         underway = Underway(self.out)
+        lost: set[str] = set()
         with underway.noting():
             for outcome in self._noted(items, stopped, underway):
-                if not outcome.is_lost:
+                if outcome.is_lost:
+                    lost.add(outcome.job.name)
+                else:
                     underway.end(outcome.job.name)
                 yield outcome
+            if not stopped():
+                # Others are done already, or do not belong to this run.
+                underway.end_all_but(lost)
 
     def _noted(
         self, items: Iterable[Job], stopped: Callable[[], bool], underway: Underway

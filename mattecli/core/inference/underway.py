@@ -84,6 +84,11 @@ class Underway:
                 self._write(slot, b"")
             self._suspects.discard(name)
 
+    def end_all_but(self, names: set[str]) -> None:
+        """Note that of the suspects only these still are any."""
+        for name in self._suspects - names:
+            self.end(name)
+
     def _write(self, slot: int, name: bytes) -> None:
         if self._file is not None:
             with contextlib.suppress(OSError):
