@@ -1,4 +1,4 @@
-"""Mutated pictures and masks through everything that reads them: ``python fuzz_images.py [N]``.
+"""Mutated pictures, masks and trimaps through all that reads them: ``python fuzz_images.py [N]``.
 
 No input may end in anything but a result or a `MatteError` of one line that names the file, print
 to standard error from a decoder, or take longer than `LIMIT` seconds. Some go through ``matte
@@ -33,6 +33,8 @@ from mattecli.core.imaging.reading import (
     read_picture,
     to_srgb,
 )
+from mattecli.core.imaging.strokes import read_strokes
+from mattecli.core.imaging.trimaps import read_trimap
 
 LIMIT = 20.0
 MAX_PIXELS = 4_000_000
@@ -75,6 +77,14 @@ def seeds(rng: np.random.Generator) -> dict[str, bytes]:
         "white": disc * 255,
     }.items():
         add(f"mask-{name}.png", Image.fromarray(values), "PNG")
+    ring = disc + (np.hypot(y - 24, x - 32) < 12).astype(np.uint8)
+    levels = Image.fromarray(np.array([0, 128, 255], np.uint8)[ring])
+    add("trimap.png", levels, "PNG")
+    add("trimap.jpg", levels, "JPEG", quality=80)
+    add("trimap-labels.png", Image.fromarray(ring), "PNG")
+    layer = np.zeros((48, 64, 4), np.uint8)
+    layer[20:24, 10:50] = (255, 0, 0, 255)
+    add("strokes.png", Image.fromarray(layer), "PNG")
     add("mask-int.tif", Image.fromarray(disc.astype(np.int32)), "TIFF")
     add("mask-float.tif", Image.fromarray(disc.astype(np.float32)), "TIFF")
     palette = Image.fromarray(disc, "P")
@@ -155,6 +165,8 @@ READERS: dict[str, Callable] = {
     "bytes": lambda path: read_picture(path.read_bytes(), MAX_PIXELS),
     "mask": read_mask,
     "prediction": lambda path: read_mask(path, lenient=True),
+    "trimap": lambda path: read_trimap(path, MAX_PIXELS),
+    "strokes": lambda path: read_strokes(path, MAX_PIXELS),
     "color": read_color,
     "size": image_size,
     "alpha": has_alpha,
