@@ -10,7 +10,10 @@ import pytest
 from clip_material import RATE, flash, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.exr import read_exr
 from mattecli.core.imaging.reading import read_picture
+from mattecli.core.imaging.writing import write_image
 from mattecli.core.runtime import loading
 
 RED, ORANGE = (255, 0, 0), (200, 60, 40)
@@ -253,3 +256,23 @@ def test_interlaced_frames_are_noticed(tmp_path):
     )
     result = matte(clip, tmp_path / "out.mov")
     assert result.exit_code == 0 and "interlaced frames, cut without" in result.output
+
+
+def test_numbered_exr_pictures_are_read_as_they_were_written(tmp_path):
+    rgba = np.zeros((20, 30, 4), np.uint16)
+    rgba[..., 0], rgba[..., 1], rgba[..., 3] = 60000, 20000, 65535
+    rgba[:, 20:] = 0
+    rgba[:, 10:20, 3] = 30000
+    for number in range(3):
+        write_image(tmp_path / "in" / f"{number:03}.exr", rgba)
+    picture = read_exr(tmp_path / "in" / "000.exr")
+    assert picture.color.dtype == np.uint16
+    seen = rgba[..., 3] > 0
+    assert np.abs(picture.color.astype(int) - rgba[..., :3])[seen].max() < 60
+    assert np.abs(picture.alpha.astype(int) - rgba[..., 3]).max() < 40
+    result = matte(tmp_path / "in" / "%03d.exr", tmp_path / "out" / "%03d.exr")
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "out").glob("*.exr"))) == 3
+    (tmp_path / "in" / "000.exr").write_bytes(b"no picture")
+    result = matte(tmp_path / "in" / "%03d.exr", tmp_path / "again" / "%03d.png")
+    assert isinstance(result.exception, MatteError) and "000.exr" in str(result.exception)

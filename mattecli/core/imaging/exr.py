@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from mattecli.core.errors import MatteError
 from mattecli.core.extras import needs_extra
-from mattecli.core.imaging.colors import srgb_to_linear
-from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
+from mattecli.core.imaging.opening import check_pixels
+from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_bits, to_unit
 
 
 def encode_exr(array: np.ndarray) -> bytes:
@@ -47,6 +49,42 @@ def encode_exr(array: np.ndarray) -> bytes:
         return path.read_bytes()
 
 
+def read_exr(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read linear light as sRGB in 16 bits; light beyond 1 becomes white.
+
+    Parameters
+    ----------
+    path : Path
+        With the channels RGB, RGBA or Y; colors are premultiplied, as the format has them.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read, has other channels or too many pixels, or OpenEXR is missing.
+    """
+    openexr = import_openexr()
+    try:
+        low, high = openexr.File(str(path), header_only=True).header()["dataWindow"]
+        width, height = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
+        check_pixels(path, (width, height), max_pixels)
+        with openexr.File(str(path)) as file:
+            channels = {name: channel.pixels for name, channel in file.channels().items()}
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise MatteError(f"cannot read {path}: {error}") from None
+    planes = next((channels[name] for name in ("RGBA", "RGB", "Y") if name in channels), None)
+    if planes is None:
+        raise MatteError(f"{path} has channels {', '.join(channels)}, and no RGB, RGBA or Y")
+    planes = np.nan_to_num(planes.astype(np.float32), posinf=1, neginf=0)
+    if planes.ndim == 2:
+        planes = np.repeat(planes[..., None], 3, axis=2)
+    light, alpha = planes[..., :3], None
+    if planes.shape[2] == 4:
+        opacity = np.clip(planes[..., 3:], 0, 1)
+        light = light / np.maximum(opacity, 1e-6)
+        alpha = to_bits(opacity[..., 0], 16)
+    return Picture(to_bits(linear_to_srgb(np.clip(light, 0, 1)), 16), alpha)
+
+
 def import_openexr() -> Any:
     """Import OpenEXR.
 
@@ -55,6 +93,6 @@ def import_openexr() -> Any:
     MatteError
         If it is not installed.
     """
-    with needs_extra("writing '.exr' files", "exr"):
+    with needs_extra("'.exr' files", "exr"):
         import OpenEXR
     return OpenEXR
