@@ -16,6 +16,7 @@ from mattecli.core.imaging.clip_colors import EXACT, Colors
 from mattecli.core.imaging.clip_opening import reason
 from mattecli.core.imaging.clip_sound import Sound
 from mattecli.core.imaging.clips import Frame, import_av
+from mattecli.core.imaging.scheduling import leave_real_time
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -184,6 +185,8 @@ class ClipWriter:
             if self._encoder is None:
                 self._encoder = self._next_encoder()
             self._pass_on(self._encoder.encode(frame))
+        if self._codec.encoder == "libsvtav1":
+            leave_real_time()
 
     def end_group(self) -> None:
         """End a group of frames: what follows it can be decoded without it."""
