@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-# Tests that start other processes share the cores with them, as do pytest-xdist's own. Libraries
-# read this when they are imported, so it stands before all that imports one.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+# Tests that start other processes share the cores with them, as do pytest-xdist's own: with two
+# threads each these wait for one another eight times as long as they compute. They inherit what the
+# first process has set. Libraries read this when they are imported, so it stands before all that
+# imports one.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+else:
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from training_material import make_data
 
