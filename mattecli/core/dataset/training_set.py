@@ -15,7 +15,7 @@ from mattecli.core.dataset.fine_structure import cut_openwork, grow_hair
 from mattecli.core.dataset.glass import turn_to_glass
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source
-from mattecli.core.imaging.pixels import to_unit
+from mattecli.core.imaging.pixels import to_bits, to_unit
 from mattecli.core.matting.compositing import composite
 
 
@@ -53,7 +53,9 @@ class TrainingSet(Dataset):
     Items are dictionaries of tensors: ``image`` 3xSxS float32 in [0, 1], ``alpha`` 1xSxS in [0, 1],
     ``known`` 1xSxS, 1.0 where that alpha is right and 0.0 where nobody knows,
     ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
-    image = alpha * foreground + (1 - alpha) * background is known, else 0.0.
+    image = alpha * foreground + (1 - alpha) * background is known, else 0.0. Without
+    `varies_colors` all but the last are uint8, 255 for 1.0, and the ``image`` of what is composed
+    is left to the device.
 
     S is one of `sizes`, drawn once for `batch_group_size` samples in a row, which are a batch.
     With `crops`, pairs are cut at their own size: see :func:`augmentation.square_crop`.
@@ -61,7 +63,8 @@ class TrainingSet(Dataset):
     Attributes
     ----------
     varies_colors : bool
-        Whether colors, sharpness and noise vary here; else that is left to the device.
+        Whether colors, sharpness and noise vary here; else that is left to the device, which bytes
+        reach with a quarter of the traffic.
     """
 
     def __init__(
@@ -130,21 +133,27 @@ class TrainingSet(Dataset):
         self, sample: np.ndarray, size: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         side = int(rng.choice(self.crops))
-        unit = augmentation.square_crop(sample, side, size, rng).astype(np.float32) / 255
-        image, alpha, known = unit[..., :3], unit[..., 3], unit[..., 4]
-        return _item(image, alpha, image, image, composed=False, known=known)
+        return self._pair(augmentation.square_crop(sample, side, size, rng))
 
     def _photo(self, sample: np.ndarray, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
         sample = augmentation.random_crop(sample, size, rng)
-        unit = sample.astype(np.float32) / 255
-        image = self._degrade(self._jitter(unit[..., :3], rng), rng)
-        return _item(image, unit[..., 3], image, image, composed=False, known=unit[..., 4])
+        if not self.varies_colors:
+            return self._pair(sample)
+        image = self._degrade(self._jitter(to_unit(sample[..., :3]), rng), rng)
+        return self._pair(sample, image)
+
+    def _pair(self, sample: np.ndarray, image: np.ndarray | None = None) -> dict[str, Tensor]:
+        """Make an item of a photo, HxWx5 uint8, perhaps with other colors."""
+        image = sample[..., :3] if image is None else image
+        # A mask that was resized: what is not white has a part that is unknown.
+        known = np.where(sample[..., 4] > 252, np.uint8(255), np.uint8(0))
+        return self._item(image, sample[..., 3], image, image, composed=False, known=known)
 
     def _empty(self, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
         background = self._background(size, rng)
         image = self._degrade(background, rng)
         alpha = np.zeros((size, size), np.float32)
-        return _item(image, alpha, background, background, composed=False)
+        return self._item(image, alpha, background, background, composed=False)
 
     def _composed(
         self, cutout: np.ndarray, size: int, rng: np.random.Generator
@@ -167,10 +176,12 @@ class TrainingSet(Dataset):
             # Two subjects are one foreground: its alpha is the union, its color their own mixture.
             own, alpha = alpha, alpha + (1 - alpha) * behind
             foreground = composite(own / np.maximum(alpha, 1e-6), foreground, color)
+        if not self.varies_colors:
+            return self._item(background, alpha, foreground, background, composed=True)
         image = composite(alpha, foreground, background).astype(np.float32, copy=False)
         np.clip(image, 0, 1, out=image)
         degraded = self._degrade(image, rng)
-        return _item(degraded, alpha, foreground, background, composed=degraded is image)
+        return self._item(degraded, alpha, foreground, background, composed=degraded is image)
 
     def _jitter(
         self, image: np.ndarray, rng: np.random.Generator, strength: float = 1.0
@@ -179,6 +190,33 @@ class TrainingSet(Dataset):
 
     def _degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return augmentation.degrade(image, rng) if self.varies_colors else image
+
+    def _item(
+        self,
+        image: np.ndarray,
+        alpha: np.ndarray,
+        foreground: np.ndarray,
+        background: np.ndarray,
+        *,
+        composed: bool,
+        known: np.ndarray | None = None,
+    ) -> dict[str, Tensor]:
+        known = np.full(alpha.shape, 255, np.uint8) if known is None else known
+        planes = {"image": image, "alpha": alpha, "known": known}
+        planes |= {"foreground": foreground, "background": background}
+        # Layers that are the same array stay the same tensor.
+        tensors = {id(plane): self._tensor(plane) for plane in planes.values()}
+        item = {name: tensors[id(plane)] for name, plane in planes.items()}
+        return item | {"composed": torch.tensor(float(composed))}
+
+    def _tensor(self, plane: np.ndarray) -> Tensor:
+        """Turn HxW[xC], in bytes or from 0 to 1, to a CxHxW view whose channels stay last."""
+        if self.varies_colors:
+            plane = to_unit(plane) if plane.dtype == np.uint8 else plane.astype(np.float32)
+        else:
+            plane = plane if plane.dtype == np.uint8 else to_bits(plane, 8)
+        plane = plane[..., None] if plane.ndim == 2 else plane
+        return torch.from_numpy(np.ascontiguousarray(plane)).permute(2, 0, 1)
 
     def _any_cutout(self, rng: np.random.Generator) -> np.ndarray:
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
@@ -219,28 +257,3 @@ def _trim(rgba: np.ndarray) -> np.ndarray:
         return rgba
     top, left = max(0, rows[0] - 1), max(0, columns[0] - 1)
     return rgba[top : rows[-1] + 2, left : columns[-1] + 2]
-
-
-def _item(
-    image: np.ndarray,
-    alpha: np.ndarray,
-    foreground: np.ndarray,
-    background: np.ndarray,
-    *,
-    composed: bool,
-    known: np.ndarray | None = None,
-) -> dict[str, Tensor]:
-    def tensor(array: np.ndarray) -> Tensor:
-        # Channels stay last in memory, as networks want them; only the view is turned.
-        array = array[..., None] if array.ndim == 2 else array
-        return torch.from_numpy(np.ascontiguousarray(array, np.float32)).permute(2, 0, 1)
-
-    return {
-        "image": tensor(image),
-        "alpha": tensor(alpha),
-        # A mask that was resized: what is not white has a part that is unknown.
-        "known": tensor(np.ones_like(alpha) if known is None else known > 0.99),
-        "foreground": tensor(foreground),
-        "background": tensor(background),
-        "composed": torch.tensor(float(composed)),
-    }

@@ -88,7 +88,7 @@ class TrainingConfig:
         Width of the discriminator's first layer, 64 in pix2pix; a light network can do with less.
     augment_on : "host" or "device"
         Where colors, sharpness and noise are varied: with the samples, or for whole batches where
-        the network runs, for cores too few to feed a fast GPU. There is no JPEG on a device.
+        the network runs, for cores too few to feed a fast GPU.
     compile : bool
         Run the network through ``torch.compile``.
     tensorboard : bool

@@ -2,8 +2,8 @@
 
 The counterpart of :mod:`mattecli.core.dataset.augmentation` for cores too few to feed a fast GPU:
 they decode and place, which is geometry, and this is done where the network runs. The draws are
-other ones, their distributions the same, except that there is no JPEG here, and that a second
-subject varies together with the first.
+other ones, their distributions the same, except that a second subject varies together with the
+first.
 """
 
 from __future__ import annotations
@@ -15,9 +15,18 @@ from torch.nn import functional
 from mattecli.core.matting.compositing import composite
 
 # As in `mattecli.core.dataset.augmentation`: shares of samples, and ranges.
-_GREY, _DIM, _SOFT, _NOISY, _GAMMA = 0.12, 0.08, 0.15, 0.25, 0.3
+_GREY, _DIM, _SOFT, _NOISY, _JPEG, _GAMMA = 0.12, 0.08, 0.15, 0.25, 0.3, 0.3
+_QUALITIES = (35, 95)
 # Layers of composites vary less, as both of them do.
 _LAYER_STRENGTH = 0.6
+
+# JPEG (ITU-T T.81): quantization of Annex K, and the conversion of JFIF from RGB.
+_LUMA = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56
+14 17 22 29 51 87 80 62 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92
+49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99"""
+_CHROMA = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99
+47 66 99 99 99 99 99 99""" + 32 * " 99"
+_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
 def augment(batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -79,9 +88,9 @@ def _jitter(image: Tensor, strength: float, generator: torch.Generator) -> Tenso
 
 
 def _degrade(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Grey, dim, soften and add noise now and then; also tell by sample whether anything was."""
-    grey, dim, soft, noisy = (
-        _happens(share, image, generator) for share in (_GREY, _DIM, _SOFT, _NOISY)
+    """Grey, dim, soften, add noise, JPEG now and then; also tell by sample whether anything was."""
+    grey, dim, soft, noisy, packed = (
+        _happens(share, image, generator) for share in (_GREY, _DIM, _SOFT, _NOISY, _JPEG)
     )
     image = torch.where(grey, image.mean(dim=1, keepdim=True), image)
     power, light = (
@@ -97,7 +106,40 @@ def _degrade(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]
         image.shape, device=image.device, generator=torch.Generator(image.device).manual_seed(seed)
     )
     image = torch.where(noisy, (image + sigma * noise).clamp(0, 1), image)
-    return image, (grey | dim | soft | noisy).view(-1)
+    quality = _draw(len(image), *_QUALITIES, image, generator)
+    image = torch.where(packed, _jpeg(image, quality), image)
+    return image, (grey | dim | soft | noisy | packed).view(-1)
+
+
+def _jpeg(image: Tensor, quality: Tensor) -> Tensor:
+    """Put Bx3xHxW in [0, 1] through JPEG's losses at each sample's quality, Bx1x1x1.
+
+    Colors are halved (4:2:0) and quantized in blocks, with libjpeg's meaning of quality. H and W
+    are multiples of 16, as all sizes of training are.
+    """
+    to_ycc = image.new_tensor(_YCC)
+    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality) / 100
+    ycc = torch.einsum("ij,bjhw->bihw", to_ycc, 255 * image)
+    light = _quantize(ycc[:, :1] - 128, _LUMA, scale) + 128
+    halved = _quantize(functional.avg_pool2d(ycc[:, 1:], 2), _CHROMA, scale)
+    color = functional.interpolate(halved, scale_factor=2.0, mode="bilinear", align_corners=False)
+    rgb = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_ycc), torch.cat([light, color], 1))
+    return (rgb / 255).clamp(0, 1)
+
+
+def _quantize(planes: Tensor, table: str, scale: Tensor) -> Tensor:
+    """Round the cosine transforms of the 8x8 blocks of BxCxHxW to multiples of a table."""
+    count, channels, height, width = planes.shape
+    at = torch.arange(8, device=planes.device, dtype=planes.dtype)
+    basis = torch.cos((2 * at + 1) * at[:, None] * (torch.pi / 16)) / 2
+    basis[0] /= 2**0.5
+    steps = planes.new_tensor([float(step) for step in table.split()]).view(1, 1, 1, 8, 1, 8)
+    steps = (steps * scale[..., None, None]).round().clamp(1, 255)
+    blocks = planes.reshape(count, channels, height // 8, 8, width // 8, 8)
+    waves = torch.einsum("ij,bchjwk,lk->bchiwl", basis, blocks, basis)
+    waves = (waves / steps).round() * steps
+    blocks = torch.einsum("ij,bchiwl,lk->bchjwk", basis, waves, basis)
+    return blocks.reshape(planes.shape)
 
 
 def _blur(image: Tensor, sigma: Tensor) -> Tensor:

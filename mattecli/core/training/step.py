@@ -191,6 +191,7 @@ class _Step:
     def _prepared(self, batch: Batch, part: int) -> Batch:
         """Bring a part to the device, and add what is made there."""
         batch = {k: v.to(self.processes.device, non_blocking=True) for k, v in batch.items()}
+        batch = {k: v / 255 if v.dtype == torch.uint8 else v for k, v in batch.items()}
         if self.config.augment_on == "device":
             batch = augment(batch, self._generator(part, _COLORS))
         return batch | self._guidance(batch, part)
