@@ -17,8 +17,9 @@ from mattecli.core.network.config import MULTIPLE
 # Shares among the samples that are guided: the network's own alpha of a coarser pass, a spoiled
 # truth, hints alone, and hints over a spoiled alpha; the rest are hints over a coarse one.
 _COARSE, _SPOILED, _HINTS, _HINTS_OVER_SPOILED = 0.45, 0.15, 0.1, 0.1
-# Sizes of the coarse pass, as shares of the sample's.
-_COARSE_SIZES = (0.4, 0.7)
+# Sizes of the coarse pass, as shares of the sample's, and what they are multiples of on a GPU, where
+# all samples go through it: cuDNN compiles kernels for every shape of a batch, seconds each.
+_COARSE_SIZES, _COARSE_STEP = (0.4, 0.7), 4 * MULTIPLE
 # Where less than this share of a picture is wrong, points may stand anywhere.
 _SMALLEST_MISTAKE = 0.002
 # Of so many random places of a region, a point takes the one that is farthest from its border.
@@ -61,14 +62,21 @@ def simulate_guidance(
     over_coarse = ~over_spoiled & (kind >= first_hint + _HINTS)
     from_coarse = guided & ((kind < _COARSE) | over_coarse)
     if from_coarse.any():
-        index = from_coarse.nonzero()[:, 0].to(image.device)
         low, high = _COARSE_SIZES
         scale = low + (high - low) * float(torch.rand((), generator=generator))
-        size = tuple(max(1, round(side * scale / MULTIPLE)) * MULTIPLE for side in (height, width))
+        index = from_coarse.nonzero()[:, 0].to(image.device)
+        few_shapes = image.device.type == "cuda"
+        step = _COARSE_STEP if few_shapes else MULTIPLE
+        size = tuple(max(1, round(side * scale / step)) * step for side in (height, width))
         reduced = functional.interpolate(
-            image[index], size=size, mode="bilinear", antialias=True, align_corners=False
+            image if few_shapes else image[index],
+            size=size,
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
         )
-        guidance[index, :1] = 2 * resize(coarse(reduced).float(), (height, width)) - 1
+        found = resize(coarse(reduced).float(), (height, width))
+        guidance[index, :1] = 2 * (found[index] if few_shapes else found) - 1
     for number in range(count):
         if not guided[number]:
             continue
