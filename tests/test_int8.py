@@ -137,3 +137,18 @@ def test_a_network_that_int8_does_not_suit(tmp_path, monkeypatch):
     with pytest.raises(MatteError, match="int8 does not suit this network"):
         export(network.eval(), tmp_path / "m.onnx", photos=[EXAMPLES / "cat.jpg"])
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_a_network_before_training_has_equal_biases_that_are_corrected_apart(tmp_path):
+    """The exporter makes one constant of those that are equal."""
+    small = network_config("matte", encoder=SMALL_ENCODER, pyramid_channels=16, predict_size=128)
+    torch.manual_seed(0)
+    network = build_network(small).eval()
+    done = export(network, tmp_path / "m.onnx", photos=[EXAMPLES / "cat.jpg"])
+    assert done.int8_difference < 0.01
+    model = load_model(tmp_path / "m.onnx", device="cpu")
+    assert np.isfinite(model.infer([model.prepare(PHOTOS[0])])[0]).all()
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    biases = [node.input[2] for node in graph.node if node.op_type == "Conv" and node.input[2:]]
+    corrected = [name for name in biases if "corrected" in name]
+    assert len(corrected) > 20 and len(set(corrected)) == len(corrected)

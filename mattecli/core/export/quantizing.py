@@ -134,7 +134,7 @@ def _correct_biases(model: onnx.ModelProto, float_model: OnnxModel, photos: list
     import onnx
     from onnx import numpy_helper
 
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants = _constants(model)
     convolutions = [
         node
         for node in model.graph.node
@@ -165,9 +165,23 @@ def _correct_biases(model: onnx.ModelProto, float_model: OnnxModel, photos: list
         average = totals[node.input[0]] / count
         inputs = average if error.shape[1] == len(average) else average[:, None]
         shift = (error * inputs).sum(axis=1)
-        constants[node.input[2]].CopyFrom(
-            numpy_helper.from_array((bias + shift).astype(bias.dtype), node.input[2])
-        )
+        # Its own, as the exporter gives layers with equal biases a common one.
+        node.input[1] = constants[node.input[1]].name
+        node.input[2] = f"{node.name}.corrected_bias"
+        corrected = numpy_helper.from_array((bias + shift).astype(bias.dtype), node.input[2])
+        model.graph.initializer.append(corrected)
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """Give the constants of a graph by all of their names.
+
+    Of equal ones, as before training, the exporter keeps the first and hands it on by ``Identity``.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Identity" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
+    return constants
 
 
 def _inputs(model: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarray]]:
