@@ -11,7 +11,6 @@ from clip_material import RATE, flash, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.exr import read_exr
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.runtime import loading
@@ -265,7 +264,7 @@ def test_numbered_exr_pictures_are_read_as_they_were_written(tmp_path):
     rgba[:, 10:20, 3] = 30000
     for number in range(3):
         write_image(tmp_path / "in" / f"{number:03}.exr", rgba)
-    picture = read_exr(tmp_path / "in" / "000.exr")
+    picture = read_picture(tmp_path / "in" / "000.exr")
     assert picture.color.dtype == np.uint16
     seen = rgba[..., 3] > 0
     assert np.abs(picture.color.astype(int) - rgba[..., :3])[seen].max() < 60

@@ -17,6 +17,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.imaging.layered import encode_layers
+from mattecli.core.imaging.writing import encode
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.network.config import NetworkConfig
 from mattecli.core.runtime.torch_model import TorchModel
@@ -58,6 +60,16 @@ def heic(path: Path) -> None:
 def jpeg_xl(path: Path) -> None:
     pytest.importorskip("pillow_jxl")
     path.write_bytes(encoded("JXL"))
+
+
+def open_exr(path: Path, end: int | None = None) -> None:
+    pytest.importorskip("OpenEXR")
+    path.write_bytes(encode(np.asarray(photo()), ".exr")[:end])
+
+
+def open_raster(path: Path) -> None:
+    layer = np.asarray(photo())
+    path.write_bytes(encode_layers(".ora", layer, layer, np.ones((48, 64), np.float32), layer))
 
 
 def done_before(path: Path) -> None:
@@ -117,6 +129,8 @@ INPUTS: dict[str, tuple[str, bytes | Callable[[Path], object]]] = {
     "MPO": (".mpo", frames("MPO")),
     "HEIC": (".heic", heic),
     "JPEG XL": (".jxl", jpeg_xl),
+    "OpenEXR": (".exr", open_exr),
+    "OpenRaster": (".ora", open_raster),
     "animated GIF": (".gif", frames("GIF")),
     "animated WebP": (".webp", frames("WEBP")),
     "animated PNG": (".png", frames("PNG")),
@@ -132,6 +146,7 @@ INPUTS: dict[str, tuple[str, bytes | Callable[[Path], object]]] = {
     "truncated JPEG": (".jpg", encoded("JPEG")[:-300]),
     "truncated PNG": (".png", encoded("PNG")[:-30]),
     "truncated WebP": (".webp", encoded("WEBP")[:-60]),
+    "truncated OpenEXR": (".exr", lambda path: open_exr(path, -300)),
     "truncated TIFF": (".tif", encoded("TIFF")[:-3000]),
     "JPEG of zeros": (".jpg", bytes(5000)),
     "zip archive named .jpg": (".jpg", unreadable_archive()),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
-from mattecli.core.imaging.opening import check_pixels
-from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_bits, to_unit
+from mattecli.core.imaging.opening import check_pixels, name_of
+from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_16_bit, to_bits, to_unit
+
+# x and y of red, green, blue and white.
+_REC709 = ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06), (0.3127, 0.329))
 
 
 def encode_exr(array: np.ndarray) -> bytes:
@@ -49,43 +52,117 @@ def encode_exr(array: np.ndarray) -> bytes:
         return path.read_bytes()
 
 
-def read_exr(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_exr(
+    file: BinaryIO, source: Path | bytes, max_pixels: int = MAX_PIXELS, *, as_numbers: bool = False
+) -> Picture:
     """Read linear light as sRGB in 16 bits; light beyond 1 becomes white.
+
+    The picture is the display window of the first part, as programs show it: what the file does not
+    hold of it is black, and transparent where there is alpha.
 
     Parameters
     ----------
-    path : Path
-        With the channels RGB, RGBA or Y; colors are premultiplied, as the format has them.
+    file : BinaryIO
+        With the channels R, G and B or Y, and perhaps A, by which colors are multiplied.
+    as_numbers : bool
+        Take color as numbers, of which 1 is white, and not as light; alone A will do, too.
 
     Raises
     ------
     MatteError
-        If it cannot be read, has other channels or too many pixels, or OpenEXR is missing.
+        If it is damaged, of another kind or too large, or OpenEXR is missing.
     """
-    openexr = import_openexr()
-    try:
-        low, high = openexr.File(str(path), header_only=True).header()["dataWindow"]
-        width, height = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
-        check_pixels(path, (width, height), max_pixels)
-        with openexr.File(str(path)) as file:
-            channels = {name: channel.pixels for name, channel in file.channels().items()}
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise MatteError(f"cannot read {path}: {error}") from None
-    planes = next((channels[name] for name in ("RGBA", "RGB", "Y") if name in channels), None)
-    if planes is None:
-        raise MatteError(f"{path} has channels {', '.join(channels)}, and no RGB, RGBA or Y")
-    planes = np.nan_to_num(planes.astype(np.float32), posinf=1, neginf=0)
-    if planes.ndim == 2:
-        planes = np.repeat(planes[..., None], 3, axis=2)
-    light, alpha = planes[..., :3], None
-    if planes.shape[2] == 4:
-        opacity = np.clip(planes[..., 3:], 0, 1)
-        light = light / np.maximum(opacity, 1e-6)
-        alpha = to_bits(opacity[..., 0], 16)
-    return Picture(to_bits(linear_to_srgb(np.clip(light, 0, 1)), 16), alpha)
+    opened = _opened(file, source)
+    header = opened.header()
+    check_pixels(source, _size(header["displayWindow"]), max_pixels)
+    names = _color_channels(header, source, as_numbers=as_numbers)
+    _check(header, source, max_pixels)
+    planes = {
+        name: _in_frame(_plane(opened, name, header), header)
+        for name in {*names, "A"} & {*header["channels"]}
+    }
+    alpha = np.clip(planes["A"], 0, 1) if "A" in planes else None
+    color = np.dstack([planes[name] for name in names] * (3 // len(names)))
+    opacity = None if alpha is None else to_bits(alpha, 16)
+    if as_numbers:
+        return Picture(to_16_bit(color), None if names == ["A"] else opacity)
+    if alpha is not None:
+        color /= np.maximum(alpha, 1e-6)[..., None]
+    return Picture(to_bits(linear_to_srgb(np.clip(color, 0, 1)), 16), opacity)
 
 
-def import_openexr() -> Any:
+def exr_size(file: BinaryIO, source: Path | bytes) -> tuple[int, int]:
+    """Read (width, height) of the frame from the header."""
+    return _size(_opened(file, source).header()["displayWindow"])
+
+
+def exr_has_alpha(file: BinaryIO, source: Path | bytes) -> bool:
+    """Tell from the header whether there is an alpha channel."""
+    return "A" in _opened(file, source).header()["channels"]
+
+
+def _opened(file: BinaryIO, source: Path | bytes) -> Any:
+    openexr = import_openexr(f"{name_of(source)} is an OpenEXR picture and")
+    file.seek(0)
+    # Not its `File`, which reads all channels, and prints on standard output what is damaged.
+    return openexr.InputFile(file)
+
+
+def _color_channels(header: dict[str, Any], source: Path | bytes, *, as_numbers: bool) -> list[str]:
+    """Name the channels that are read as color."""
+    held = list(header["channels"])
+    chroma = {"RY", "BY"} & {*held}
+    for names in (["R", "G", "B"], ["Y"], *([["A"]] if as_numbers else [])):
+        if {*names} <= {*held} and not chroma:
+            return names
+    raise MatteError(
+        f"{name_of(source)} has the channels {', '.join(held[:8])}, and no R, G and B or Y: save "
+        "it with these in its first layer"
+    )
+
+
+def _check(header: dict[str, Any], source: Path | bytes, max_pixels: int) -> None:
+    """Refuse what would be read wrong, or take too much memory."""
+    name = name_of(source)
+    channels = header["channels"].values()
+    if any((channel.xSampling, channel.ySampling) != (1, 1) for channel in channels):
+        raise MatteError(f"{name} holds channels of less than its size: save it with whole ones")
+    colors = header.get("chromaticities")
+    points = (colors.red, colors.green, colors.blue, colors.white) if colors else ()
+    if not np.allclose([(point.x, point.y) for point in points] or _REC709, _REC709, atol=0.002):
+        raise MatteError(f"{name} has other primaries than sRGB: convert it to linear sRGB first")
+    check_pixels(source, _size(header["dataWindow"]), max_pixels)
+
+
+def _plane(opened: Any, name: str, header: dict[str, Any]) -> np.ndarray:
+    import Imath
+
+    pixels = opened.channel(name, Imath.PixelType(Imath.PixelType.FLOAT))
+    width, height = _size(header["dataWindow"])
+    return np.frombuffer(pixels, np.float32).reshape(height, width)
+
+
+def _size(window: Any) -> tuple[int, int]:
+    """Give (width, height) of a window, whose last pixel counts."""
+    return window.max.x - window.min.x + 1, window.max.y - window.min.y + 1
+
+
+def _in_frame(plane: np.ndarray, header: dict[str, Any]) -> np.ndarray:
+    """Put what a file holds of a channel where it is in the frame, as float32."""
+    plane = np.nan_to_num(plane, posinf=1, neginf=0)
+    frame, held = header["displayWindow"], header["dataWindow"]
+    width, height = _size(frame)
+    left, top = held.min.x - frame.min.x, held.min.y - frame.min.y
+    if (left, top, *plane.shape) == (0, 0, height, width):
+        return plane
+    placed = np.zeros((height, width), np.float32)
+    shown = plane[max(0, -top) : max(0, height - top), max(0, -left) : max(0, width - left)]
+    top, left = max(0, top), max(0, left)
+    placed[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+    return placed
+
+
+def import_openexr(what: str = "'.exr' files") -> Any:
     """Import OpenEXR.
 
     Raises
@@ -93,6 +170,6 @@ def import_openexr() -> Any:
     MatteError
         If it is not installed.
     """
-    with needs_extra("'.exr' files", "exr"):
+    with needs_extra(what, "exr"):
         import OpenEXR
     return OpenEXR

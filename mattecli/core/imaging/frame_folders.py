@@ -12,7 +12,6 @@ from typing import Any
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_colors import STANDARD
 from mattecli.core.imaging.clips import Frame
-from mattecli.core.imaging.exr import read_exr
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
 
@@ -102,8 +101,6 @@ notes
 
     def _picture(self, number: int) -> Picture:
         path = numbered(self.path, number)
-        if path.suffix.lower() == ".exr":
-            return read_exr(path, self._max_pixels)
         return to_srgb(read_picture(path, self._max_pixels))
 
     def __enter__(self) -> FrameFolder:

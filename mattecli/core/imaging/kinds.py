@@ -8,7 +8,7 @@ import struct
 #: or are seldom looked after.
 KINDS = (
     *("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF"),
-    *("AVIF", "HEIF", "JPEG XL", "JPEG 2000", "PSD", "TGA", "PPM"),
+    *("AVIF", "HEIF", "JPEG XL", "JPEG 2000", "PSD", "TGA", "PPM", "OpenEXR", "OpenRaster"),
 )
 #: Suffixes of cameras' raw files, most of which start as a TIFF does.
 RAW_SUFFIXES = frozenset(
@@ -33,7 +33,7 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp"}
     | {".dib", ".gif", ".avif", ".avifs", ".heic", ".heif", ".hif", ".heics", ".heifs"}
     | {".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".tga", ".icb", ".vda", ".vst"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jxl", ".psd"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jxl", ".psd", ".exr", ".ora"}
     | RAW_SUFFIXES
 )
 #: Bytes from the start of a file that `kind_of` needs.
@@ -54,6 +54,7 @@ _MAGIC = (
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"8BPS\0\x01", "PSD"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"v/1\x01", "OpenEXR"),
 )
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"}
@@ -70,6 +71,9 @@ def kind_of(start: bytes) -> str | None:
         return "WebP"
     if start[4:8] == b"ftyp":
         return _kind_of_container(start)
+    # Of this archive the first file says what it is.
+    if start[:4] == b"PK\3\4" and start[30:54] == b"mimetypeimage/openraster":
+        return "OpenRaster"
     # The number of a portable map ends in white space or a comment.
     if start[:1] == b"P" and start[1:2] in b"123456fF" and start[2:3] in b" \t\r\n#" and start[2:3]:
         return "PPM"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -12,10 +13,13 @@ from PIL import Image
 
 from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.exr import import_openexr
-from mattecli.core.imaging.pixels import to_8_bit, to_bits
+from mattecli.core.imaging.opening import opened
+from mattecli.core.imaging.pixels import to_8_bit, to_bits, to_unit
 from mattecli.core.imaging.writing import encode
 
 _THUMBNAIL = 256
+# Names of the layers.
+_BEHIND, _SUBJECT = "Photo", "Subject"
 
 
 def encode_layers(
@@ -46,6 +50,19 @@ def encode_layers(
     return write(behind, subject, to_bits(alpha, 8), merged)
 
 
+def is_layered_psd(path: Path) -> bool:
+    """Tell whether a file is a PSD of the layers that `encode_layers` writes.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read, or psd-tools is not installed.
+    """
+    # Pillow passes over layers that have a mask.
+    with opened(path) as file:
+        return [layer.name for layer in _psd_tools().PSDImage.open(file)] == [_BEHIND, _SUBJECT]
+
+
 def check_library(suffix: str) -> None:
     """Raise `MatteError` if what writes files of this suffix is not installed."""
     if suffix == ".psd":
@@ -57,7 +74,7 @@ def check_library(suffix: str) -> None:
 def _ora(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:
     """Follow the OpenRaster specification, version 0.0.3."""
     height, width = alpha.shape
-    layers = {"Subject": np.dstack([subject, alpha]), "Photo": behind}
+    layers = {_SUBJECT: np.dstack([subject, alpha]), _BEHIND: behind}
     lines = [
         "<?xml version='1.0' encoding='UTF-8'?>",
         f'<image version="0.0.3" w="{width}" h="{height}"><stack>',
@@ -83,9 +100,13 @@ def _ora(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.
 
 def _psd(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:
     psd_tools = _psd_tools()
+    if merged.shape[2] == 4:
+        # Of a cutout: with what is behind it, as all layers are seen.
+        share = to_unit(alpha)[..., None]
+        merged = np.rint(subject * share + behind * (1 - share)).astype(np.uint8)
     file = psd_tools.PSDImage.frompil(Image.fromarray(merged[..., :3]))
-    file.create_pixel_layer(Image.fromarray(behind), name="Photo")
-    layer = file.create_pixel_layer(Image.fromarray(subject), name="Subject")
+    file.create_pixel_layer(Image.fromarray(behind), name=_BEHIND)
+    layer = file.create_pixel_layer(Image.fromarray(subject), name=_SUBJECT)
     layer.create_mask(Image.fromarray(alpha))
     buffer = io.BytesIO()
     file.save(buffer)

@@ -25,8 +25,8 @@ from mattecli.core.imaging.reading import (
     decoded,
     is_grey,
     matte_of,
+    picture_beside_pillow,
     picture_of,
-    tiff_picture,
     unsigned,
 )
 
@@ -50,7 +50,7 @@ def read_mask(source: Path | bytes, lenient: bool = False) -> Mask:
         As `read_picture`.
     """
     with opened(source) as file, quiet_decoders():
-        if picture := tiff_picture(file, source, MAX_PIXELS):
+        if picture := picture_beside_pillow(file, source, MAX_PIXELS, as_numbers=True):
             return mask_of_picture(picture, lenient)
         with open_image(file, source, MAX_PIXELS) as image:
             check_pixels(source, image.size, MAX_PIXELS)

@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import stat
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,6 +56,8 @@ _PLUGINS = {
 _EXTRAS = {"HEIF": ("HEIC", "heic"), "JPEG XL": ("JPEG XL", "jxl")}
 # Of a PSD: whether it holds what its layers look like together.
 _VERSION_INFO = 1057
+# Of an OpenRaster file: what its layers look like together.
+_MERGED = "mergedimage.png"
 
 
 class NamedBytes(bytes):
@@ -85,7 +88,8 @@ def name_of(source: Path | bytes) -> str:
 def opened(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[BinaryIO]:
     """Open a file for reading, from its start, unless it is larger than any such picture.
 
-    Whatever a decoder throws at a damaged file in the block becomes one line that names the file.
+    Of an OpenRaster file this is the PNG in it of all layers together. Whatever a decoder throws at
+    a damaged file in the block becomes one line that names the file.
 
     Raises
     ------
@@ -99,7 +103,9 @@ def opened(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Binar
             raise MatteError(f"{name_of(source)} is empty")
         if size > max_bytes(max_pixels):
             raise too_large(name_of(source), size, max_pixels)
-        yield file
+        is_archive = kind_of(file.read(START)) == "OpenRaster"
+        file.seek(0)
+        yield _merged_picture(file, source, max_pixels) if is_archive else file
 
 
 def open_image(file: BinaryIO, source: Path | bytes, max_pixels: int | None = None) -> Image.Image:
@@ -124,6 +130,8 @@ def open_image(file: BinaryIO, source: Path | bytes, max_pixels: int | None = No
         raise MatteError(
             f"{name_of(source)} is not a picture that can be read: it is none of {', '.join(KINDS)}"
         )
+    if kind not in _PLUGINS:
+        raise MatteError(f"{name_of(source)} is an {kind} file, which cannot be read here")
     if kind == "TIFF" and (channels := planes.channel_count(file)) > _MOST_CHANNELS:
         raise MatteError(f"{name_of(source)} is a TIFF of {channels} channels, which is unusual")
     if kind == "WebP" and max_pixels and (size := canvas_size(start)):
@@ -142,6 +150,20 @@ def open_image(file: BinaryIO, source: Path | bytes, max_pixels: int | None = No
             "'Maximize compatibility', or as PNG"
         )
     return image
+
+
+def _merged_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> BinaryIO:
+    """Take the PNG of all layers together out of an OpenRaster file."""
+    with zipfile.ZipFile(file) as archive:
+        try:
+            size = archive.getinfo(_MERGED).file_size
+        except KeyError:
+            raise MatteError(
+                f"{name_of(source)} was saved without a merged picture ({_MERGED}): save it as PNG"
+            ) from None
+        if size > max_bytes(max_pixels):
+            raise too_large(name_of(source), size, max_pixels)
+        return io.BytesIO(archive.read(_MERGED))
 
 
 def _is_merged(image: Any) -> bool:

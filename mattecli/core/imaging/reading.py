@@ -18,6 +18,7 @@ from mattecli.core.imaging.deep_color import (
     has_float_color,
     is_deep_color,
 )
+from mattecli.core.imaging.exr import exr_has_alpha, exr_size, read_exr
 from mattecli.core.imaging.frames import frames_note, pages_note
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
 from mattecli.core.imaging.kinds import START, kind_of
@@ -37,11 +38,18 @@ from mattecli.core.imaging.raw import is_raw, raw_size, read_raw
 from mattecli.core.imaging.resolution import resolution, resolution_of_tags
 
 
-def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(
+    source: Path | bytes, max_pixels: int = MAX_PIXELS, *, as_numbers: bool = False
+) -> Picture:
     """Decode any picture: orientation applied, grey and palette and CMYK turned into RGB.
 
     16-bit files stay 16-bit; float and 32-bit files become 16-bit. Of an animation or a
     multi-page file the first frame counts, and `Picture.notes` says so.
+
+    Parameters
+    ----------
+    as_numbers : bool
+        Take what a file of linear light holds as it is, as mattes and trimaps are no light.
 
     Raises
     ------
@@ -53,7 +61,7 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         if is_raw(source, file.read(START)):
             file.seek(0)
             return read_raw(file.read(), source, max_pixels)
-        if picture := tiff_picture(file, source, max_pixels):
+        if picture := picture_beside_pillow(file, source, max_pixels, as_numbers=as_numbers):
             return picture
         with open_image(file, source, max_pixels) as image:
             check_pixels(source, image.size, max_pixels)
@@ -81,7 +89,7 @@ def read_alpha(path: Path) -> np.ndarray:
     -------
     ndarray of shape (H, W), uint8 or uint16
     """
-    return matte_of(read_picture(path))
+    return matte_of(read_picture(path, as_numbers=True))
 
 
 def matte_of(picture: Picture) -> np.ndarray:
@@ -122,6 +130,8 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
         if is_raw(source, file.read(START)):
             file.seek(0)
             return raw_size(file.read(), source)
+        if _is_exr(file):
+            return exr_size(file, source)
         tags = planes.read_tags(file)
         if tags is not None and _is_ours(tags):
             return planes.size_of(tags)
@@ -137,8 +147,11 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
 
 def has_alpha(path: Path) -> bool:
     """Tell whether a picture has an alpha channel or a transparent color, without decoding it."""
-    with opened(path) as file, open_image(file, path) as image:
-        return has_alpha_channel(image)
+    with opened(path) as file:
+        if _is_exr(file):
+            return exr_has_alpha(file, path)
+        with open_image(file, path) as image:
+            return has_alpha_channel(image)
 
 
 def _is_ours(tags: planes.Tags) -> bool:
@@ -146,8 +159,17 @@ def _is_ours(tags: planes.Tags) -> bool:
     return planes.has_deep_planes(tags) or has_float_color(tags)
 
 
-def tiff_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> Picture | None:
-    """Decode the kinds of TIFF that Pillow cannot; None of any other file."""
+def _is_exr(file: BinaryIO) -> bool:
+    file.seek(0)
+    return kind_of(file.read(START)) == "OpenEXR"
+
+
+def picture_beside_pillow(
+    file: BinaryIO, source: Path | bytes, max_pixels: int, *, as_numbers: bool
+) -> Picture | None:
+    """Decode OpenEXR, and the kinds of TIFF that Pillow cannot; None of any other file."""
+    if _is_exr(file):
+        return read_exr(file, source, max_pixels, as_numbers=as_numbers)
     tags = planes.read_tags(file)
     if tags is None or not _is_ours(tags):
         return None

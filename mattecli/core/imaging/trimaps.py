@@ -35,7 +35,7 @@ def read_trimap(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     MatteError
         As `read_picture` does, or if the file cannot be understood as a trimap.
     """
-    return trimap_of(read_picture(path, max_pixels), str(path))
+    return trimap_of(read_picture(path, max_pixels, as_numbers=True), str(path))
 
 
 def trimap_of(picture: Picture, name: str = "the trimap") -> np.ndarray:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging.clips import is_clip, is_clip_file
+from mattecli.core.imaging.layered import is_layered_psd
 from mattecli.core.imaging.reading import has_alpha
 from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results
 from mattecli.core.objects.paths import ObjectPath, located
@@ -179,6 +180,8 @@ def check_is_no_photo(out: Path) -> None:
     """
     try:
         is_photo = out.is_file() and not has_alpha(out)
+        if is_photo and out.suffix.lower() == ".psd":
+            is_photo = not is_layered_psd(out)
     except MatteError:
         return
     if is_photo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -100,8 +101,11 @@ def check_transparent(cutout: Picture, name: object = "the cutout") -> None:
     """Raise `MatteError` if a picture has no alpha channel; it may be opaque everywhere."""
     if cutout.alpha is None:
         hint = ""
-        if str(name).lower().endswith((".webp", ".avif")):
+        suffix = Path(str(name)).suffix.lower()
+        if suffix in (".webp", ".avif"):
             hint = ", or save it as PNG if it is a cutout that happens to be opaque everywhere"
+        if suffix == ".psd":
+            hint = ", or save it as PNG, as layers and masks of a PSD are not read"
         raise MatteError(
             f"{name} has no transparency: cut its subject out with 'matte predict'{hint}"
         )
