@@ -205,7 +205,13 @@ def build_dataset(
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=_RUN)
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Print errors only, no progress, summary or warnings.",
+            rich_help_panel=_RUN,
+        ),
     ] = False,
     *,
     cluster: ClusterOptions,
@@ -241,7 +247,7 @@ def build_dataset(
     )
     roots = find_roots(chosen, recipe, raw, foregrounds, alphas, photos, backgrounds)
     material = gather(chosen, roots)
-    _say_how_masks_are_read(material, roots)
+    _say_how_masks_are_read(material, roots, quiet=quiet)
     samples = plan(chosen, material, seed)
     builder = Builder(chosen, roots, seed, out, _device(device or "cpu"))
     if dry_run:
@@ -254,14 +260,15 @@ def build_dataset(
         draw_sheet(out, sheet)
 
 
-def _say_how_masks_are_read(material: dict[str, Material], roots: Roots) -> None:
+def _say_how_masks_are_read(material: dict[str, Material], roots: Roots, *, quiet: bool) -> None:
     from mattecli.core.dataset.material import resolve
     from mattecli.core.imaging.mask_notes import look_at_masks
 
     foregrounds = [item for part in material.values() for item in part.foregrounds]
     masks = {resolve(item.alpha, roots) for item in foregrounds if item.alpha is not None}
     for line in look_at_masks(sorted(masks)):
-        say(f"note: {line}")
+        if not quiet:
+            say(f"note: {line}")
 
 
 def _device(name: str) -> str:

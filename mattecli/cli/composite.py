@@ -222,7 +222,8 @@ def composite(
         ),
     ] = True,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")
+        bool,
+        typer.Option("--quiet", "-q", help="Print errors only, no progress, summary or warnings."),
     ] = False,
     *,
     cluster: ClusterOptions,
@@ -266,7 +267,7 @@ def composite(
         task = CompositeTask(layout, suffix, quality)
         for composed in chosen_executor(cluster).run(task, jobs):
             bar.update()
-            for note in composed.notes:
+            for note in () if quiet else composed.notes:
                 bar.write(in_one_line(f"matte: warning: {note}"), file=sys.stderr)
             if composed.error:
                 failed += 1

@@ -32,7 +32,7 @@ def build_set(
 
     for name, split in builder.recipe.splits.items():
         count = len({sample.foregrounds[0] for sample in samples if sample.split == name})
-        if split.foreground_count not in (None, count) and rank == 0:
+        if split.foreground_count not in (None, count) and rank == 0 and not quiet:
             say(
                 f"note: split {name} has {count} foregrounds, "
                 f"the published one {split.foreground_count}"
@@ -43,9 +43,9 @@ def build_set(
     for line in outcome.failures:
         say(f"failed: {line}", color="red")
     mine = f" by rank {rank} of {ranks}" if ranks > 1 else ""
-    typer.echo(
-        f"{outcome.made} made{mine}, {outcome.kept} already there, {len(outcome.failures)} failed"
-    )
+    if not quiet:
+        failed = f"{len(outcome.failures)} failed"
+        typer.echo(f"{outcome.made} made{mine}, {outcome.kept} already there, {failed}")
     if outcome.failures:
         if not (builder.out / manifest.NAME).exists():
             typer.echo("the manifest is written by a run without failures or ranks", err=True)
@@ -92,10 +92,11 @@ def mine_cutouts(
     mined = mine_foregrounds(photos, out, looks, Limits(min_agreement=min_agreement), quiet)
     for line in mined.failures:
         say(f"failed: {line}", color="red")
-    typer.echo(
-        f"{mined.kept} cutouts kept, {mined.rejected} rejected, {mined.seen_before} seen before, "
-        f"{len(mined.failures)} failed"
-    )
+    if not quiet:
+        typer.echo(
+            f"{mined.kept} cutouts kept, {mined.rejected} rejected, {mined.seen_before} seen "
+            f"before, {len(mined.failures)} failed"
+        )
     if mined.failures:
         raise typer.Exit(ExitStatus.FAILURE)
 
@@ -110,10 +111,12 @@ def check_set(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None
     report = check_dataset(root, workers, quiet)
     counts = ", ".join(f"{count} {cell(split)}" for split, count in sorted(report.splits.items()))
     console = Console()
-    console.print(f"{report.samples} samples ({counts})")
-    if report.findings:
+    if not quiet:
+        console.print(f"{report.samples} samples ({counts})")
+    findings = [finding for finding in report.findings if finding.is_error or not quiet]
+    if findings:
         table = Table("finding", "kind", "samples", "such as")
-        for finding in report.findings:
+        for finding in findings:
             kind = "[red]error" if finding.is_error else "[yellow]warning"
             table.add_row(
                 finding.what, kind, str(len(finding.names)), cell(", ".join(finding.names[:2]))
@@ -123,7 +126,8 @@ def check_set(root: Path, sheet: Path | None, workers: int, quiet: bool) -> None
         draw_sheet(root, sheet)
     if not report.is_sound:
         raise typer.Exit(ExitStatus.FAILURE)
-    console.print("no errors")
+    if not quiet:
+        console.print("no errors")
 
 
 def draw_sheet(root: Path, sheet: Path) -> None:

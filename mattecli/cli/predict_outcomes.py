@@ -24,7 +24,7 @@ class OutcomeNotes:
     silent : bool
         Whether to print nothing at all.
     quiet : bool
-        Whether to print failures and warnings only.
+        Whether to print failures only.
 
     Attributes
     ----------
@@ -63,9 +63,10 @@ class OutcomeNotes:
             self._say(f"matte: {outcome.reason}")
         if outcome.status == "failed" or self.price_per_hour is not None:
             self._bar.set_postfix_str(self._beside(), refresh=outcome.status == "failed")
-        if outcome.status == "empty" and not self._quiet:
+        is_talkative = not (self._silent or self._quiet)
+        if outcome.status == "empty" and is_talkative:
             self._say(f"matte: {outcome.job.name}: {outcome.reason}")
-        for warning in () if self._silent else outcome.warnings:
+        for warning in outcome.warnings if is_talkative else ():
             self._say(f"matte: warning: {outcome.job.name}: {warning}")
         if outcome.preview is not None and len(self.rows) < MOST_ROWS:
             self.rows.append(outcome.preview)

@@ -66,7 +66,7 @@ def predict_photos(
         progress(quiet=silent) as bar,
         graceful_shutdown() as stopped,
     ):
-        notes = OutcomeNotes(log, bar, review, silent=run.json_log, quiet=silent)
+        notes = OutcomeNotes(log, bar, review, silent=run.json_log, quiet=run.quiet)
         notes.price_per_hour = run.price_per_hour
         if rescan:
             rounds = watch(_finder(rescan, run), stopped)

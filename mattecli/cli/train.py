@@ -258,7 +258,7 @@ def train(
         start = replace(start, start_from=find_weights(start.start_from))
     first = rank_and_world()[0] == 0
     if first:
-        say_how_masks_are_read([*config.data, *config.validation])
+        say_how_masks_are_read([*config.data, *config.validation], quiet=run.quiet)
     shutdown = GracefulShutdown()
     weights = run_training(config, out, start=start, options=run, shutdown=shutdown)
     if shutdown.number:

@@ -56,15 +56,22 @@ def check_options(
         )
 
 
-def say_how_masks_are_read(folders: list[str]) -> None:
-    """Look at some masks before anything is trained on them, as a run takes days."""
+def say_how_masks_are_read(folders: list[str], *, quiet: bool) -> None:
+    """Look at some masks before anything is trained on them, as a run takes days.
+
+    Raises
+    ------
+    MaskError
+        If one of them is no mask, also where nothing is to be said of the others.
+    """
     from mattecli.core.dataset.sources import find_sources
     from mattecli.core.imaging.mask_notes import look_at_masks
 
     for folder in folders:
         files = [file for source in find_sources(folder) for file in source.files]
         for line in look_at_masks([alpha for _, alpha in files if alpha is not None]):
-            say(f"note: {line}")
+            if not quiet:
+                say(f"note: {line}")
 
 
 def check_backgrounds(folders: list[Path]) -> None:

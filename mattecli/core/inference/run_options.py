@@ -68,7 +68,10 @@ class RunOptions:
         flags=("--json-log",),
     )
     quiet: bool = option(
-        False, "Print nothing but what went wrong.", panel=RUN_PANEL, flags=("--quiet", "-q")
+        False,
+        "Print errors only, no progress, summary or warnings.",
+        panel=RUN_PANEL,
+        flags=("--quiet", "-q"),
     )
 
     def batch_size_on(self, device_type: str) -> int:

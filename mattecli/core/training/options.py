@@ -65,7 +65,11 @@ class RunOptions:
         "Continue the run in OUT; its settings need not be repeated.",
         flags=("--resume",),
     )
-    quiet: bool = option(False, "Show no progress.", flags=("--quiet", "-q"))
+    quiet: bool = option(
+        False,
+        "Show no progress and no notes beforehand; what goes wrong is told.",
+        flags=("--quiet", "-q"),
+    )
     cache: Path | None = option(
         None,
         "Folder for decoded samples, which several runs may share.",

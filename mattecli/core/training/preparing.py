@@ -87,7 +87,7 @@ def prepare(run: Run, start: StartOptions, *, quiet: bool, resume: bool) -> Trai
     if processes.first:
         check_room(state, run.out)
         on_cpu = processes.device.type == "cpu"
-        if on_cpu and (note := note_of_needs(state, config, processes.world)):
+        if on_cpu and not quiet and (note := note_of_needs(state, config, processes.world)):
             run.say(note)
     return state
 
