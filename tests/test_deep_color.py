@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image, ImageCms
 
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
 from mattecli.core.imaging.pixels import Picture
-from mattecli.core.imaging.reading import read_picture, to_srgb
+from mattecli.core.imaging.reading import has_alpha, image_size, read_picture, to_srgb
 from mattecli.core.imaging.writing import encode, write_image
 
 
@@ -81,6 +82,59 @@ def test_premultiplied_planes_become_straight():
     half = np.concatenate([np.full((4, 5, 3), 16384, np.uint16), alpha], axis=2)
     picture = read_picture(planar(half, "<", 4, 16, extra=1))
     assert np.abs(picture.color.astype(int) - 32768).max() <= 1
+
+
+def interleaved(array: np.ndarray, extra: int, orientation: int = 1) -> bytes:
+    """A TIFF of floats, channel beside channel."""
+    height, width, channels = array.shape
+    tags = {256: (3, (width,)), 257: (3, (height,)), 258: (3, (32,) * channels), 259: (3, (1,))}
+    tags |= {262: (3, (2,)), 274: (3, (orientation,)), 277: (3, (channels,)), 278: (3, (height,))}
+    tags |= {338: (3, (extra,)), 339: (3, (3,) * channels)}
+    return tiff(tags, [array.astype("<f4").tobytes()], "<")
+
+
+def test_premultiplied_floats_become_straight():
+    half = np.dstack([np.full((4, 5, 3), 0.25), np.full((4, 5), 0.5)])
+    for extra, color in ((1, 32768), (2, 16384)):
+        picture = read_picture(interleaved(half, extra))
+        assert np.abs(picture.color.astype(int) - color).max() <= 1
+        assert np.abs(picture.alpha.astype(int) - 32768).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["planes", "floats"])
+def test_headers_say_what_decoding_gives(tmp_path, kind):
+    """Alpha keeps a cutout from being taken for a photo, and a photo from being replaced."""
+    unit = DEEP / np.float32(65535)
+    for name, extra, count in (("cut", 2, 4), ("photo", None, 3)):
+        data = planar(DEEP[..., :count], "<", 4, 16, extra=extra)
+        if kind == "floats":
+            data = interleaved(unit[..., :count], extra or 0, orientation=6)
+        (tmp_path / name).write_bytes(data)
+        picture = read_picture(tmp_path / name)
+        assert has_alpha(tmp_path / name) == (picture.alpha is not None) == (name == "cut")
+        assert image_size(tmp_path / name) == picture.color.shape[1::-1]
+
+
+def test_a_transparent_grey_of_16_bits():
+    grey = np.arange(20, dtype=np.uint16).reshape(4, 5) * 3000
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG", transparency=9000)
+    data = buffer.getvalue()
+    if b"tRNS" not in data:
+        chunk = b"tRNS" + struct.pack(">H", 9000)
+        chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        data = data[:33] + chunk + data[33:]
+    picture = read_picture(data)
+    np.testing.assert_array_equal(picture.alpha, np.where(grey == 9000, 0, 65535))
+    np.testing.assert_array_equal(picture.color[..., 0], grey)
+
+
+def test_premultiplied_greys_become_straight():
+    stored = np.dstack([np.full((4, 5), 50), np.full((4, 5), 100)]).astype(np.uint8)
+    tags = {256: (3, (5,)), 257: (3, (4,)), 258: (3, (8, 8)), 259: (3, (1,)), 262: (3, (1,))}
+    tags |= {277: (3, (2,)), 278: (3, (4,)), 338: (3, (1,))}
+    picture = read_picture(tiff(tags, [stored.tobytes()], "<"))
+    assert np.abs(picture.color.astype(int) - 127).max() <= 1 and (picture.alpha == 100).all()
 
 
 def test_planes_of_floats_and_long_integers():

@@ -59,6 +59,7 @@ UNDERSTOOD = {
     ),
     "8 in 16 bits": (stored(TRUTH.astype(np.uint16)), "8-bit values in 16 bits"),
     "12 in 16 bits": (stored(TRUTH.astype(np.uint16) // 255 * 4095), "12-bit values in 16 bits"),
+    "15 in 16 bits": (stored(TRUTH.astype(np.uint16) // 255 * 32767), "15-bit values in 16 bits"),
     "palette 1": (stored(palette(ONE)), "index 1 is taken as opaque"),
     "palette 7, grey": (stored(palette(ONE * 7)), "index 7 is taken as opaque"),
     "palette 15": (stored(palette(ONE * 15)), "index 15 is taken as opaque"),

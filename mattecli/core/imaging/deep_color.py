@@ -59,7 +59,7 @@ def has_float_color(tags: planes.Tags) -> bool:
     return len(tags.get(258, ())) >= 3 and tags.get(339, (1,))[0] == 3
 
 
-def decode_float_color(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
+def decode_float_color(data: bytes, tags: planes.Tags) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode what `has_float_color`, channel beside channel.
 
     Returns
@@ -75,7 +75,17 @@ def decode_float_color(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 3 or array.shape[2] not in (3, 4):
         raise MatteError("a TIFF with such float channels cannot be read")
-    return _color_and_alpha(array)
+    color, alpha = _color_and_alpha(array)
+    if alpha is not None and planes.alpha_kind(tags) == planes.PREMULTIPLIED:
+        color = _straight(color, alpha)
+    return color, alpha
+
+
+def holds_alpha(tags: planes.Tags) -> bool:
+    """Tell whether `decode_planes` or `decode_float_color` will give alpha."""
+    if planes.has_deep_planes(tags):
+        return planes.photometric(tags) != planes.CMYK and planes.alpha_kind(tags) != 0
+    return len(tags.get(258, ())) == 4
 
 
 def decode_planes(data: bytes, tags: planes.Tags) -> tuple[np.ndarray, np.ndarray | None]:

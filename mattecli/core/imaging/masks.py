@@ -57,7 +57,7 @@ def from_values(values: np.ndarray, lenient: bool = False) -> Mask:
         return Mask(values)
     if top == 1:
         return Mask(values * values.dtype.type(full), _ONES)
-    if full == 65535 and top in (255, 1023, 4095):
+    if full == 65535 and top in (255, 1023, 4095, 32767):
         bits = top.bit_length()
         scaled = (values.astype(np.uint32) * full // top).astype(np.uint16)
         return Mask(scaled, f"holds {bits}-bit values in 16 bits: {top} is taken as opaque")

@@ -16,6 +16,7 @@ from PIL import TiffImagePlugin
 from mattecli.core.errors import MatteError
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
+_ORIENTATION = 274
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS = 273, 277, 278, 279
 _PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 284, 317, 322, 323
 _TILE_OFFSETS, _TILE_COUNTS, _EXTRA, _FORMAT = 324, 325, 338, 339
@@ -43,8 +44,9 @@ def read_tags(file: Any) -> Tags | None:
 
 
 def size_of(tags: Tags) -> tuple[int, int]:
-    """Give (width, height)."""
-    return int(tags[_WIDTH]), int(tags[_HEIGHT])
+    """Give (width, height) after orientation."""
+    width, height = int(tags[_WIDTH]), int(tags[_HEIGHT])
+    return (height, width) if 5 <= int(tags.get(_ORIENTATION, 1)) <= 8 else (width, height)
 
 
 def count_pages(file: Any, tags: Tags) -> int:

@@ -16,6 +16,7 @@ from mattecli.core.imaging.deep_color import (
     decode_float_color,
     decode_planes,
     has_float_color,
+    holds_alpha,
     is_deep_color,
 )
 from mattecli.core.imaging.exr import exr_has_alpha, exr_size, read_exr
@@ -150,6 +151,9 @@ def has_alpha(path: Path) -> bool:
     with opened(path) as file:
         if _is_exr(file):
             return exr_has_alpha(file, path)
+        tags = planes.read_tags(file)
+        if tags is not None and _is_ours(tags):
+            return holds_alpha(tags)
         with open_image(file, path) as image:
             return has_alpha_channel(image)
 
@@ -176,7 +180,11 @@ def picture_beside_pillow(
     check_pixels(source, planes.size_of(tags), max_pixels)
     file.seek(0)
     data = file.read()
-    arrays = decode_planes(data, tags) if planes.has_deep_planes(tags) else decode_float_color(data)
+    arrays = (
+        decode_planes(data, tags)
+        if planes.has_deep_planes(tags)
+        else decode_float_color(data, tags)
+    )
     note = pages_note(planes.count_pages(file, tags))
     icc, dpi = rgb_profile(tags.get(34675)), resolution_of_tags(tags)
     return Picture(*arrays, icc, None, dpi, (note,) if note else ())
@@ -216,7 +224,11 @@ def picture_of(image: Image.Image) -> Picture:
         grey = upright(to_16_bit(unsigned(image)), turned)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
             grey = 65535 - grey  # white is zero, which Pillow heeds in 8 bits only
-        return Picture(np.repeat(grey[..., None], 3, axis=2), None, None, exif, dpi)
+        clear = image.info.get("transparency")
+        alpha = np.where(grey == clear, 0, 65535).astype(np.uint16) if clear is not None else None
+        return Picture(np.repeat(grey[..., None], 3, axis=2), alpha, None, exif, dpi)
+    if image.mode == "La":  # premultiplied, of which RGB cannot be made
+        image = image.convert("LA")
     if image.mode in ("CMYK", "LAB"):
         image, icc = print_to_srgb(image, icc), None
     if image.mode == "L" and not image.has_transparency_data:
