@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.colors import srgb_to_linear
 from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.pixels import to_8_bit
+from mattecli.core.imaging.quiet import without_lines
 from mattecli.core.imaging.reading import has_alpha, image_size, read_alpha, read_picture
 from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.imaging.walking import find_images
@@ -222,3 +224,16 @@ def test_layered_files_without_a_merged_picture_or_with_a_huge_one(tmp_path):
         read_picture(tmp_path / "none.ora")
     with pytest.raises(MatteError, match=r"huge\.ora is 100 MB, more than"):
         read_picture(tmp_path / "huge.ora", max_pixels=10**6)
+
+
+def test_the_librarys_own_words_of_a_damaged_file_are_left_out(tmp_path, capfd):
+    """They would tear a log of JSON; what others write meanwhile stays."""
+    pytest.importorskip("OpenEXR")
+    data = encode(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8), ".exr")
+    (tmp_path / "cut.exr").write_bytes(data[: len(data) // 2])
+    with without_lines(b"<Python Stream>"), pytest.raises(MatteError, match=r"cut\.exr"):
+        os.write(2, b"of another thread\n")
+        read_picture(tmp_path / "cut.exr")
+    os.write(2, b"afterwards\n")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "of another thread\nafterwards\n")

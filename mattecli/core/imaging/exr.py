@@ -13,6 +13,7 @@ from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
 from mattecli.core.imaging.opening import check_pixels, name_of
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_16_bit, to_bits, to_unit
+from mattecli.core.imaging.quiet import without_lines
 
 # x and y of red, green, blue and white.
 _REC709 = ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06), (0.3127, 0.329))
@@ -77,10 +78,11 @@ def read_exr(
     check_pixels(source, _size(header["displayWindow"]), max_pixels)
     names = _color_channels(header, source, as_numbers=as_numbers)
     _check(header, source, max_pixels)
-    planes = {
-        name: _in_frame(_plane(opened, name, header), header)
-        for name in {*names, "A"} & {*header["channels"]}
-    }
+    with without_lines(b"<Python Stream>: (EXR_"):
+        planes = {
+            name: _in_frame(_plane(opened, name, header), header)
+            for name in {*names, "A"} & {*header["channels"]}
+        }
     alpha = np.clip(planes["A"], 0, 1) if "A" in planes else None
     color = np.dstack([planes[name] for name in names] * (3 // len(names)))
     opacity = None if alpha is None else to_bits(alpha, 16)

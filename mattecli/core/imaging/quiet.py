@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import cv2
 from PIL import Image
@@ -39,6 +41,38 @@ def quiet_decoders() -> Iterator[None]:
                 _libtiff_handler(_levels[1])
 
 
+@contextlib.contextmanager
+def without_lines(start: bytes) -> Iterator[None]:
+    """Keep lines that begin so, which a library prints itself, from the process's standard error.
+
+    All else that is written meanwhile, by whatever thread, is passed on when the last one leaves.
+    """
+    global _held, _writers
+    with _lock:
+        if _writers == 0:
+            with contextlib.suppress(OSError):  # there is no standard error
+                _held = (os.dup(2), tempfile.TemporaryFile())  # noqa: SIM115
+                os.dup2(_held[1].fileno(), 2)
+        _writers += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _writers -= 1
+            if _writers == 0 and _held is not None:
+                kept, written = _held
+                _held = None
+                os.dup2(kept, 2)
+                os.close(kept)
+                with written:
+                    written.seek(0)
+                    lines = [line for line in written if not line.startswith(start)]
+                with contextlib.suppress(OSError):
+                    os.write(2, b"".join(lines))
+
+
+_writers = 0
+_held: tuple[int, IO[bytes]] | None = None
 _SILENT = 0
 
 
