@@ -91,8 +91,8 @@ def matte() -> NetworkConfig:
         spatial_attention=True,
         low_level=True,
         sentry=True,
-        predict_size=704,
-        first_pass_size=576,
+        predict_size=640,
+        first_pass_size=512,
     )
 
 
