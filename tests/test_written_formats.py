@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_deep_color import ADOBE, GAMMA, profile
 from test_predict import load_red_is_subject
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ from mattecli.core.imaging.colors import srgb_to_linear
 from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.quiet import without_lines
-from mattecli.core.imaging.reading import has_alpha, image_size, read_alpha, read_picture
+from mattecli.core.imaging.reading import has_alpha, image_size, read_alpha, read_picture, to_srgb
 from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.imaging.walking import find_images
 from mattecli.core.imaging.writing import LAYERED, SUFFIXES, WITH_ALPHA, encode, write_image
@@ -134,6 +135,21 @@ def test_a_composite_of_any_format_is_a_photo_again(photo, tmp_path, suffix):
     picture, truth = read_picture(tmp_path / f"made{suffix}"), read_picture(tmp_path / "truth.png")
     color = picture.color / np.iinfo(picture.color.dtype).max * 255
     assert np.abs(color - truth.color).mean() <= max(0.2, LOSSES.get(suffix, 0))
+
+
+@pytest.mark.parametrize("suffix", [s for s in (*WITH_ALPHA, ".bmp", ".jpg") if s != ".tif"])
+def test_colors_of_a_wide_profile_come_out_right_where_it_is_kept_and_where_not(tmp_path, suffix):
+    """Not every format can say that its colors are not those of sRGB."""
+    pytest.importorskip(PACKAGES.get(suffix, "numpy"))
+    color = np.broadcast_to(np.uint8([200, 120, 90]), (32, 32, 3))
+    path = tmp_path / "wide.png"
+    write_image(path, color, icc=profile(GAMMA, ADOBE, "wide"))
+    out = tmp_path / f"out{suffix}"
+    layers = ["--save", "cutout" if suffix in LAYERED else "foreground"]
+    assert run("predict", path, out, "--keep-metadata", *layers).exit_code == 0
+    picture, truth = to_srgb(read_picture(out)), to_srgb(read_picture(path)).color[16, 16]
+    assert abs(int(truth[0]) - 200) > 10
+    assert np.abs(to_8_bit(picture.color)[16, 16].astype(int) - truth).max() <= 4
 
 
 def test_light_of_other_programs_is_read_in_its_frame(tmp_path):

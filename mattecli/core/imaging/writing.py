@@ -20,6 +20,8 @@ SUFFIXES = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".bmp", ".avif", 
 #: Files with layers, which are made elsewhere.
 LAYERED = (".ora", ".psd")
 WITH_ALPHA = (".png", ".webp", ".tiff", ".tif", ".avif", ".exr", *LAYERED)
+#: Those that can hold a color profile.
+WITH_PROFILE = (".png", ".webp", ".tiff", ".tif", ".jpg", ".jpeg", ".avif")
 SIXTEEN_BIT = (".png", ".tiff", ".tif", ".exr")
 
 
@@ -48,7 +50,8 @@ def encode(
     quality : int, optional
         1 to 100 for JPEG (95 if not given), AVIF (90) and WebP (lossless if not given).
     icc, exif : bytes, optional
-        Profile and metadata to embed; a profile only where there is color.
+        Profile and metadata to embed; a profile only where there is color, and only in files of
+        `WITH_PROFILE`: for others color has to be sRGB.
     dpi : tuple of float, optional
         Dots per inch, horizontal and vertical, which WebP cannot hold.
 

@@ -17,7 +17,7 @@ from mattecli.core.imaging.layered import encode_layers
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.imaging.writing import LAYERED, encode, write_result
+from mattecli.core.imaging.writing import LAYERED, WITH_PROFILE, encode, write_result
 from mattecli.core.inference.assessment import assess
 from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.jobs import Job
@@ -181,9 +181,12 @@ def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predict
 def decode(job: Job, settings: Settings) -> Picture:
     """Read a photo as the rest wants it: no transparency in its colors, and sRGB unless kept."""
     picture = read_picture(_photo_of(job, settings.max_pixels), settings.max_pixels)
-    # Colors meet those of a background in sRGB only.
-    laid = any(part.outputs.background is not None for _, part in settings.parts())
-    if not settings.keep_metadata or laid:
+    # Colors meet those of a background in sRGB only, and some files cannot say what else they are.
+    needs_srgb = any(
+        part.outputs.background is not None or part.suffix not in WITH_PROFILE
+        for _, part in settings.parts()
+    )
+    if not settings.keep_metadata or needs_srgb:
         picture = to_srgb(picture)
     if picture.alpha is not None:
         picture.color = flatten(picture, settings.matte_color)
