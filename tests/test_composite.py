@@ -257,6 +257,21 @@ def test_wrong_usage(cutout, tmp_path, arguments, code):
     assert outputs(tmp_path) == ["x.png"]
 
 
+@pytest.mark.parametrize("pattern", ["{fg}{x}", "{fg.__class__}", "{fg:>99999999999}", "{"])
+def test_patterns_that_are_none(cutout, tmp_path, pattern):
+    write_image(tmp_path / "in/x.png", cutout)
+    result = lay(tmp_path / "in", "white", "-o", tmp_path / "out", "--name", pattern)
+    assert result.exit_code == 1 and "may hold {fg}, {bg} only" in str(result.exception)
+
+
+@pytest.mark.parametrize("pattern", ["../{fg}", "{fg}/../../y", "/{fg}"])
+def test_results_stay_in_their_folder(cutout, tmp_path, pattern):
+    write_image(tmp_path / "in/x.png", cutout)
+    result = lay(tmp_path / "in", "white", "-o", tmp_path / "out", "--name", pattern)
+    assert result.exit_code == 1 and "no file below" in str(result.exception)
+    assert outputs(tmp_path) == ["in/x.png"]
+
+
 def test_without_out_the_result_lies_here_under_both_names(cutout, scene, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "in/cutout.png", cutout)

@@ -114,7 +114,9 @@ def test_a_pattern_with_the_kind_puts_kinds_into_one_folder(here):
     ]
 
 
-@pytest.mark.parametrize("pattern", ["one", "../{stem}", "/tmp/{stem}", "{name}", "{stem.x}", "{"])
+@pytest.mark.parametrize(
+    "pattern", ["one", "../{stem}", "/tmp/{stem}", "{name}", "{stem.x}", "{", "{stem:>9}"]
+)
 def test_patterns_that_are_none(here, pattern):
     result = matte("a", "out", "--name", pattern)
     assert isinstance(result.exception, MatteError) and "pattern" in str(result.exception)

@@ -143,3 +143,9 @@ def test_results_without_a_line_get_one(tmp_path, monkeypatch, report):
     statuses = dict(lines(report))
     assert len(statuses) == len(lines(report)) == 7
     assert sorted(statuses.values()) == ["ok"] * 5 + ["skipped"] * 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, of Linux")
+def test_a_report_for_which_there_is_no_room_is_named():
+    with pytest.raises(OutputUnusable, match="cannot write /dev/full: No space left"):
+        write(Path("/dev/full"), outcome("a"))

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
+from string import Formatter
 
 from mattecli.core.errors import MatteError
 
@@ -62,15 +63,39 @@ def name_outputs(
 
 def _by_pattern(pattern: str, folder: Path, stem: str, kind: str, suffix: str) -> Path:
     place = PurePosixPath(stem)
+    fields = dict(zip(PATTERN_FIELDS, (place.name, suffix, kind), strict=True))
+    name = fill_pattern(pattern, folder, fields, suffix)
+    return with_suffix(folder / place.parent / name, suffix)
+
+
+def fill_pattern(
+    pattern: str, folder: Path, fields: dict[str, str], suffix: str = ""
+) -> PurePosixPath:
+    """Put names into a pattern for the name of a result in `folder`.
+
+    Returns
+    -------
+    PurePosixPath
+        Relative to the folder, and without this suffix.
+
+    Raises
+    ------
+    MatteError
+        If the pattern holds anything but these fields as they are, or leads out of the folder.
+    """
     try:
-        name = pattern.format(stem=place.name, kind=kind, suffix=suffix)
-    except (KeyError, IndexError, ValueError, AttributeError):
-        known = ", ".join(f"{{{field}}}" for field in PATTERN_FIELDS)
-        raise MatteError(f"pattern '{pattern}' may hold {known} only") from None
+        parsed = list(Formatter().parse(pattern))
+    except ValueError:
+        parsed = [("", "", "", None)]
+    # A field may be followed by attributes, widths of gigabytes and the like.
+    if any(field not in (None, *fields) or spec or how for _, field, spec, how in parsed):
+        known = ", ".join(f"{{{field}}}" for field in fields)
+        raise MatteError(f"pattern '{pattern}' may hold {known} only")
+    name = pattern.format_map(fields)
     relative = PurePosixPath(name.removesuffix(suffix))
     if relative.is_absolute() or ".." in relative.parts or not relative.name or "\0" in name:
         raise MatteError(f"pattern '{pattern}' names {name!r}, which is no file below {folder}")
-    return with_suffix(folder / place.parent / relative, suffix)
+    return relative
 
 
 def distinct_stems(images: list[Path], root: Path) -> list[str]:

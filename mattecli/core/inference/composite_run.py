@@ -15,7 +15,7 @@ from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, OutputUnusable, reason_of
 from mattecli.core.executing.tasks import OneByOne
 from mattecli.core.imaging.colors import is_color
-from mattecli.core.imaging.naming import distinct_stems, with_suffix
+from mattecli.core.imaging.naming import distinct_stems, fill_pattern, with_suffix
 from mattecli.core.imaging.opening import name_of
 from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.imaging.pixels import to_bits
@@ -84,11 +84,8 @@ def plan_composites(
     # Background by background, so that each is decoded once.
     for text, background_name in zip(backgrounds, background_names, strict=True):
         for path, cutout_name in zip(cutouts, distinct_stems(cutouts, foreground), strict=True):
-            try:
-                stem = pattern.format(fg=cutout_name, bg=background_name)
-            except (KeyError, IndexError, ValueError):
-                raise MatteError(f"pattern '{pattern}' may hold {{fg}} and {{bg}} only") from None
-            output = with_suffix(out / stem, suffix)
+            fields = {"fg": cutout_name, "bg": background_name}
+            output = with_suffix(out / fill_pattern(pattern, out, fields), suffix)
             if output in jobs:
                 raise MatteError(f"pattern '{pattern}' names several results {output}")
             _check_harmless(output, inputs)

@@ -52,6 +52,7 @@ class PredictOptions:
         "Long side in pixels at which the network sees a photo.",
         panel=NETWORK_PANEL,
         min=32,
+        max=8192,
         show_default="what the weights were trained for",
     )
     two_pass: bool = option(

@@ -85,8 +85,8 @@ class Report:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
             with clear_errors(self._file.name):
+                self._file.close()
                 if self._earlier is not None:
                     self._earlier.close()
 
