@@ -194,7 +194,11 @@ def canvases(work: Path, wall: Path) -> np.ndarray:
 def edges(work: Path) -> np.ndarray:
     """Details of cutouts, and what the options of their edges make of them."""
     fur, cup, rocket = np.s_[40:240, 760:960], np.s_[50:250, 180:380], np.s_[0:200, 312:512]
-    # A network that leaves the coffee out would be seldom, so a trimap says so.
+    # A network that leaves the coffee out would be seldom, or one that takes the model of a rocket,
+    # so trimaps say so.
+    model = work / "model.png"
+    y, x = np.mgrid[:512, :512]
+    write_image(model, np.where(np.hypot(x - 421, (y - 70) / 4) < 14, 255, 128).astype(np.uint8))
     y, x = np.mgrid[:400, :600]
     hole = work / "hole.png"
     write_image(hole, np.where(np.hypot(1.5 * (y - 150), x - 283) < 50, 0, 128).astype(np.uint8))
@@ -206,8 +210,8 @@ def edges(work: Path) -> np.ndarray:
         ("raccoon", fur, ("--feather", 12)),
         ("coffee", cup, ("--trimap", hole)),
         ("coffee", cup, ("--trimap", hole, "--fill-holes")),
-        ("astronaut", rocket, ()),
-        ("astronaut", rocket, ("--drop-islands",)),
+        ("astronaut", rocket, ("--trimap", model)),
+        ("astronaut", rocket, ("--trimap", model, "--drop-islands")),
         ("raccoon", fur, ("--shrink", 6, "--feather", 12)),
     )
     made = []
