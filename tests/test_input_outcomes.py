@@ -67,9 +67,10 @@ def open_exr(path: Path, end: int | None = None) -> None:
     path.write_bytes(encode(np.asarray(photo()), ".exr")[:end])
 
 
-def open_raster(path: Path) -> None:
+def open_raster(path: Path, end: int | None = None) -> None:
     layer = np.asarray(photo())
-    path.write_bytes(encode_layers(".ora", layer, layer, np.ones((48, 64), np.float32), layer))
+    data = encode_layers(".ora", layer, layer, np.ones((48, 64), np.float32), layer)
+    path.write_bytes(data[:end])
 
 
 def done_before(path: Path) -> None:
@@ -147,6 +148,7 @@ INPUTS: dict[str, tuple[str, bytes | Callable[[Path], object]]] = {
     "truncated PNG": (".png", encoded("PNG")[:-30]),
     "truncated WebP": (".webp", encoded("WEBP")[:-60]),
     "truncated OpenEXR": (".exr", lambda path: open_exr(path, -300)),
+    "truncated OpenRaster": (".ora", lambda path: open_raster(path, -300)),
     "truncated TIFF": (".tif", encoded("TIFF")[:-3000]),
     "JPEG of zeros": (".jpg", bytes(5000)),
     "zip archive named .jpg": (".jpg", unreadable_archive()),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,7 +80,7 @@ def read_exr(
     check_pixels(source, _size(header["displayWindow"]), max_pixels)
     names = _color_channels(header, source, as_numbers=as_numbers)
     _check(header, source, max_pixels)
-    with without_lines(b"<Python Stream>: (EXR_"):
+    with _damage(source):
         planes = {
             name: _in_frame(_plane(opened, name, header), header)
             for name in {*names, "A"} & {*header["channels"]}
@@ -107,7 +109,18 @@ def _opened(file: BinaryIO, source: Path | bytes) -> Any:
     openexr = import_openexr(f"{name_of(source)} is an OpenEXR picture and")
     file.seek(0)
     # Not its `File`, which reads all channels, and prints on standard output what is damaged.
-    return openexr.InputFile(file)
+    with _damage(source):
+        return openexr.InputFile(file)
+
+
+@contextlib.contextmanager
+def _damage(source: Path | bytes) -> Iterator[None]:
+    """Say of a damaged file what that means, as the library knows it as a stream only."""
+    try:
+        with without_lines(b"<Python Stream>: (EXR_"):
+            yield
+    except OSError:
+        raise MatteError(f"{name_of(source)}: the picture is damaged or cut off") from None
 
 
 def _color_channels(header: dict[str, Any], source: Path | bytes, *, as_numbers: bool) -> list[str]:

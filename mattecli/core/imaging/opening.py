@@ -154,16 +154,18 @@ def open_image(file: BinaryIO, source: Path | bytes, max_pixels: int | None = No
 
 def _merged_picture(file: BinaryIO, source: Path | bytes, max_pixels: int) -> BinaryIO:
     """Take the PNG of all layers together out of an OpenRaster file."""
-    with zipfile.ZipFile(file) as archive:
-        try:
+    try:
+        with zipfile.ZipFile(file) as archive:
             size = archive.getinfo(_MERGED).file_size
-        except KeyError:
-            raise MatteError(
-                f"{name_of(source)} was saved without a merged picture ({_MERGED}): save it as PNG"
-            ) from None
-        if size > max_bytes(max_pixels):
-            raise too_large(name_of(source), size, max_pixels)
-        return io.BytesIO(archive.read(_MERGED))
+            if size > max_bytes(max_pixels):
+                raise too_large(name_of(source), size, max_pixels)
+            return io.BytesIO(archive.read(_MERGED))
+    except zipfile.BadZipFile:
+        raise MatteError(f"{name_of(source)} is damaged or cut off") from None
+    except KeyError:
+        raise MatteError(
+            f"{name_of(source)} was saved without a merged picture ({_MERGED}): save it as PNG"
+        ) from None
 
 
 def _is_merged(image: Any) -> bool:
