@@ -228,6 +228,29 @@ def test_damaged_and_large_ones_are_refused_by_name(tmp_path):
         read_picture(tmp_path / "large.exr", max_pixels=1000)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"dataWindow\0", b"dataWindov\0"),
+        (b"displayWindow\0box2i\0", b"displayWindow\0box2j\0"),
+        (b"channels\0", b"channelz\0"),
+        (b"lineOrder\0lineOrder\0\1", b"lineOrder\0lineOrder\0\xff"),
+        (b"compression\0compression\0\1", b"compression\0compression\0\0"),
+        (b"v/1\1\2\0", b"v/1\1\2\x08"),
+    ],
+)
+def test_bad_headers_never_reach_the_library(tmp_path, monkeypatch, old, new):
+    """Some of them would end the process."""
+    openexr = pytest.importorskip("OpenEXR")
+    data = encode(np.zeros((6, 8, 3), np.uint8), ".exr")
+    assert data.count(old) == 1
+    monkeypatch.setattr(openexr, "InputFile", None)
+    (tmp_path / "bad.exr").write_bytes(data.replace(old, new))
+    for read in (read_picture, read_mask, image_size, has_alpha):
+        with pytest.raises(MatteError, match=r"bad\.exr"):
+            read(tmp_path / "bad.exr")
+
+
 def test_layered_files_without_a_merged_picture_or_with_a_huge_one(tmp_path):
     for name, size in {"none.ora": 0, "huge.ora": 10**8}.items():
         buffer = io.BytesIO()

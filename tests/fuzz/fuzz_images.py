@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.layered import encode_layers
 from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.reading import (
     has_alpha,
@@ -35,6 +36,7 @@ from mattecli.core.imaging.reading import (
 )
 from mattecli.core.imaging.strokes import read_strokes
 from mattecli.core.imaging.trimaps import read_trimap
+from mattecli.core.imaging.writing import encode
 
 LIMIT = 20.0
 MAX_PIXELS = 4_000_000
@@ -98,6 +100,10 @@ def seeds(rng: np.random.Generator) -> dict[str, bytes]:
     unit = (noise[..., :3] / 65535).astype(np.float32)
     found["float.tif"] = cv2.imencode(".tif", unit)[1].tobytes()
     found["planar.tif"] = planar(noise[..., :3])
+    found["layers.ora"] = encode_layers(".ora", color, color, np.ones((48, 64), np.float32), color)
+    for channels in (1, 3, 4):
+        array = noise[..., 0] if channels == 1 else noise[..., :channels]
+        found[f"light-{channels}.exr"] = encode(array, ".exr")
     return found
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from mattecli.core.errors import MatteError
 from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
+from mattecli.core.imaging.exr_header import ExrHeader, read_header
 from mattecli.core.imaging.opening import check_pixels, name_of
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_16_bit, to_bits, to_unit
 from mattecli.core.imaging.quiet import without_lines
 
 # x and y of red, green, blue and white.
-_REC709 = ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06), (0.3127, 0.329))
+_REC709 = (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
 
 
 def encode_exr(array: np.ndarray) -> bytes:
@@ -75,15 +76,19 @@ def read_exr(
     MatteError
         If it is damaged, of another kind or too large, or OpenEXR is missing.
     """
-    opened = _opened(file, source)
-    header = opened.header()
-    check_pixels(source, _size(header["displayWindow"]), max_pixels)
+    openexr = import_openexr(f"{name_of(source)} is an OpenEXR picture and")
+    header = read_header(file)
+    check_pixels(source, (header.frame.width, header.frame.height), max_pixels)
+    check_pixels(source, (header.held.width, header.held.height), max_pixels)
     names = _color_channels(header, source, as_numbers=as_numbers)
-    _check(header, source, max_pixels)
+    _check(header, source)
+    file.seek(0)
     with _damage(source):
+        # Not its `File`, which reads all channels, and prints on standard output what is damaged.
+        opened = openexr.InputFile(file)
         planes = {
             name: _in_frame(_plane(opened, name, header), header)
-            for name in {*names, "A"} & {*header["channels"]}
+            for name in {*names, "A"} & {*header.channels}
         }
     alpha = np.clip(planes["A"], 0, 1) if "A" in planes else None
     color = np.dstack([planes[name] for name in names] * (3 // len(names)))
@@ -95,22 +100,15 @@ def read_exr(
     return Picture(to_bits(linear_to_srgb(np.clip(color, 0, 1)), 16), opacity)
 
 
-def exr_size(file: BinaryIO, source: Path | bytes) -> tuple[int, int]:
+def exr_size(file: BinaryIO) -> tuple[int, int]:
     """Read (width, height) of the frame from the header."""
-    return _size(_opened(file, source).header()["displayWindow"])
+    frame = read_header(file).frame
+    return frame.width, frame.height
 
 
-def exr_has_alpha(file: BinaryIO, source: Path | bytes) -> bool:
+def exr_has_alpha(file: BinaryIO) -> bool:
     """Tell from the header whether there is an alpha channel."""
-    return "A" in _opened(file, source).header()["channels"]
-
-
-def _opened(file: BinaryIO, source: Path | bytes) -> Any:
-    openexr = import_openexr(f"{name_of(source)} is an OpenEXR picture and")
-    file.seek(0)
-    # Not its `File`, which reads all channels, and prints on standard output what is damaged.
-    with _damage(source):
-        return openexr.InputFile(file)
+    return "A" in read_header(file).channels
 
 
 @contextlib.contextmanager
@@ -123,9 +121,9 @@ def _damage(source: Path | bytes) -> Iterator[None]:
         raise MatteError(f"{name_of(source)}: the picture is damaged or cut off") from None
 
 
-def _color_channels(header: dict[str, Any], source: Path | bytes, *, as_numbers: bool) -> list[str]:
+def _color_channels(header: ExrHeader, source: Path | bytes, *, as_numbers: bool) -> list[str]:
     """Name the channels that are read as color."""
-    held = list(header["channels"])
+    held = list(header.channels)
     chroma = {"RY", "BY"} & {*held}
     for names in (["R", "G", "B"], ["Y"], *([["A"]] if as_numbers else [])):
         if {*names} <= {*held} and not chroma:
@@ -136,42 +134,33 @@ def _color_channels(header: dict[str, Any], source: Path | bytes, *, as_numbers:
     )
 
 
-def _check(header: dict[str, Any], source: Path | bytes, max_pixels: int) -> None:
-    """Refuse what would be read wrong, or take too much memory."""
+def _check(header: ExrHeader, source: Path | bytes) -> None:
+    """Refuse what would be read wrong."""
     name = name_of(source)
-    channels = header["channels"].values()
-    if any((channel.xSampling, channel.ySampling) != (1, 1) for channel in channels):
+    if set(header.channels.values()) != {(1, 1)}:
         raise MatteError(f"{name} holds channels of less than its size: save it with whole ones")
-    colors = header.get("chromaticities")
-    points = (colors.red, colors.green, colors.blue, colors.white) if colors else ()
-    if not np.allclose([(point.x, point.y) for point in points] or _REC709, _REC709, atol=0.002):
+    if not np.allclose(header.primaries or _REC709, _REC709, atol=0.002):
         raise MatteError(f"{name} has other primaries than sRGB: convert it to linear sRGB first")
-    check_pixels(source, _size(header["dataWindow"]), max_pixels)
 
 
-def _plane(opened: Any, name: str, header: dict[str, Any]) -> np.ndarray:
+def _plane(opened: Any, name: str, header: ExrHeader) -> np.ndarray:
     import Imath
 
     pixels = opened.channel(name, Imath.PixelType(Imath.PixelType.FLOAT))
-    width, height = _size(header["dataWindow"])
-    return np.frombuffer(pixels, np.float32).reshape(height, width)
+    return np.frombuffer(pixels, np.float32).reshape(header.held.height, header.held.width)
 
 
-def _size(window: Any) -> tuple[int, int]:
-    """Give (width, height) of a window, whose last pixel counts."""
-    return window.max.x - window.min.x + 1, window.max.y - window.min.y + 1
-
-
-def _in_frame(plane: np.ndarray, header: dict[str, Any]) -> np.ndarray:
+def _in_frame(plane: np.ndarray, header: ExrHeader) -> np.ndarray:
     """Put what a file holds of a channel where it is in the frame, as float32."""
     plane = np.nan_to_num(plane, posinf=1, neginf=0)
-    frame, held = header["displayWindow"], header["dataWindow"]
-    width, height = _size(frame)
-    left, top = held.min.x - frame.min.x, held.min.y - frame.min.y
-    if (left, top, *plane.shape) == (0, 0, height, width):
+    frame, held = header.frame, header.held
+    if frame == held:
         return plane
-    placed = np.zeros((height, width), np.float32)
-    shown = plane[max(0, -top) : max(0, height - top), max(0, -left) : max(0, width - left)]
+    left, top = held.left - frame.left, held.top - frame.top
+    placed = np.zeros((frame.height, frame.width), np.float32)
+    shown = plane[
+        max(0, -top) : max(0, frame.height - top), max(0, -left) : max(0, frame.width - left)
+    ]
     top, left = max(0, top), max(0, left)
     placed[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
     return placed

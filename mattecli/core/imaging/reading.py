@@ -132,7 +132,7 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
             file.seek(0)
             return raw_size(file.read(), source)
         if _is_exr(file):
-            return exr_size(file, source)
+            return exr_size(file)
         tags = planes.read_tags(file)
         if tags is not None and _is_ours(tags):
             return planes.size_of(tags)
@@ -150,7 +150,7 @@ def has_alpha(path: Path) -> bool:
     """Tell whether a picture has an alpha channel or a transparent color, without decoding it."""
     with opened(path) as file:
         if _is_exr(file):
-            return exr_has_alpha(file, path)
+            return exr_has_alpha(file)
         tags = planes.read_tags(file)
         if tags is not None and _is_ours(tags):
             return holds_alpha(tags)
