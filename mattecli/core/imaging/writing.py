@@ -50,8 +50,7 @@ def encode(
     quality : int, optional
         1 to 100 for JPEG (95 if not given), AVIF (90) and WebP (lossless if not given).
     icc, exif : bytes, optional
-        Profile and metadata to embed; a profile only where there is color, and only in files of
-        `WITH_PROFILE`: for others color has to be sRGB.
+        Metadata to embed, and a profile where there is color, in files of `WITH_PROFILE`.
     dpi : tuple of float, optional
         Dots per inch, horizontal and vertical, which WebP cannot hold.
 

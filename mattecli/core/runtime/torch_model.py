@@ -56,8 +56,8 @@ class TorchModel:
 
         from mattecli.core.network.folding import fold_batch_norm
 
-        # With channels last cuDNN compiles kernels for every shape of a batch, 2.4 to 5 s each on an
-        # H100, and photos of a folder have many.
+        # With channels last cuDNN compiles kernels for every shape of a batch, 2.4 to 5 s each on
+        # an H100, and photos of a folder have many.
         last = device.type != "cuda"
         self._layout = torch.channels_last if last else torch.contiguous_format
         self.network = fold_batch_norm(network).to(memory_format=self._layout)

@@ -17,8 +17,8 @@ from mattecli.core.network.config import MULTIPLE
 # Shares among the samples that are guided: the network's own alpha of a coarser pass, a spoiled
 # truth, hints alone, and hints over a spoiled alpha; the rest are hints over a coarse one.
 _COARSE, _SPOILED, _HINTS, _HINTS_OVER_SPOILED = 0.45, 0.15, 0.1, 0.1
-# Sizes of the coarse pass, as shares of the sample's, and what they are multiples of on a GPU, where
-# all samples go through it: cuDNN compiles kernels for every shape of a batch, seconds each.
+# Sizes of the coarse pass, as shares of the sample's, and what they are multiples of on a GPU,
+# where all samples go through it: cuDNN compiles kernels for every shape of a batch, seconds each.
 _COARSE_SIZES, _COARSE_STEP = (0.4, 0.7), 4 * MULTIPLE
 # Where less than this share of a picture is wrong, points may stand anywhere.
 _SMALLEST_MISTAKE = 0.002
@@ -66,15 +66,7 @@ def simulate_guidance(
         scale = low + (high - low) * float(torch.rand((), generator=generator))
         index = from_coarse.nonzero()[:, 0].to(image.device)
         few_shapes = image.device.type == "cuda"
-        step = _COARSE_STEP if few_shapes else MULTIPLE
-        size = tuple(max(1, round(side * scale / step)) * step for side in (height, width))
-        reduced = functional.interpolate(
-            image if few_shapes else image[index],
-            size=size,
-            mode="bilinear",
-            antialias=True,
-            align_corners=False,
-        )
+        reduced = _reduced(image if few_shapes else image[index], scale, few_shapes=few_shapes)
         found = resize(coarse(reduced).float(), (height, width))
         guidance[index, :1] = 2 * (found[index] if few_shapes else found) - 1
     for number in range(count):
@@ -87,6 +79,15 @@ def simulate_guidance(
             drawn = (guidance[number, 0] + 1) / 2 if kind[number] >= first_hint + _HINTS else None
             guidance[number, 1] = _hint(truth, mask, drawn, generator)
     return guidance
+
+
+def _reduced(image: Tensor, scale: float, *, few_shapes: bool) -> Tensor:
+    """Reduce a batch for the coarse pass."""
+    step = _COARSE_STEP if few_shapes else MULTIPLE
+    size = tuple(max(1, round(side * scale / step)) * step for side in image.shape[2:])
+    return functional.interpolate(
+        image, size=size, mode="bilinear", antialias=True, align_corners=False
+    )
 
 
 def _spoil(alpha: Tensor, generator: torch.Generator) -> Tensor:
