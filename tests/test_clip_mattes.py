@@ -151,3 +151,14 @@ def test_hints_that_a_clip_cannot_have(tmp_path):
     result = matte(clip, tmp_path / "out.mov", "--box", "500,0,20,20")
     assert result.exit_code == 1 and "\n" not in str(result.exception)
     assert not (tmp_path / "out.mov").exists()
+
+
+def test_frames_of_large_clips_are_seen_larger_where_they_are_guided():
+    model = Guided()
+    seen, _ = ClipMattes(Predictor(model)).take(frame_of(0))
+    alone, _ = ClipMattes(Predictor(model), guides=False).take(frame_of(0))
+    assert alone.shape[:2] == model.sizing.input_size(HEIGHT, WIDTH)
+    assert seen.shape[:2] == model.sizing.input_size(HEIGHT, WIDTH, 1.25)
+    assert seen.size > alone.size
+    small, _ = ClipMattes(Predictor(model)).take(frame_of(0)[:32, :32])
+    assert small.shape[:2] == (32, 32), "what has a single pass as a photo is not enlarged"

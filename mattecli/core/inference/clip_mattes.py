@@ -15,12 +15,15 @@ from mattecli.core.inference.hinting import within_guide
 from mattecli.core.inference.motion import SmallFrame, match, warp
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.smoothing import FrameMatte
-from mattecli.core.inference.two_pass import blend
+from mattecli.core.inference.two_pass import blend, second_pass_size
 from mattecli.core.matting.blocks import scaled
 from mattecli.core.matting.full_size import obeyed
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.placing import resize
 
+# Guided frames are so many times as large as those that the network sees by themselves: it knows
+# the subject already, and what it takes for its edges is what counts.
+_GUIDED_SCALE = 1.25
 # Pixels whose match weighs less than this are not known from the frame before.
 _KNOWN = 0.5
 # Guidance that the network contradicts in so large a share of the subject is worth nothing.
@@ -91,7 +94,7 @@ class ClipMattes:
             The frame at the network's size.
         matte : float32 ndarray of shape (h, w), in [0, 1]
         """
-        size = self._frames.planner.input_sizes(*image.shape[:2])[0]
+        size = self._size_of(*image.shape[:2])
         seen = self._predictor.model.prepare(image, size)
         small = SmallFrame(seen)
         carried = self._carry(small, size)
@@ -105,6 +108,14 @@ class ClipMattes:
                 matte = _followed(matte, carried)
         self._before = small, matte
         return seen, matte
+
+    def _size_of(self, height: int, width: int) -> tuple[int, int]:
+        """Plan the (height, width) at which the network sees a frame."""
+        sizing = self._predictor.model.sizing
+        second = second_pass_size(sizing, height, width)
+        if not (self._guides and self._predictor.model.takes_guidance and second):
+            return self._frames.planner.input_sizes(height, width)[0]
+        return min(second, sizing.input_size(height, width, _GUIDED_SCALE))
 
     def _carry(self, small: SmallFrame, size: tuple[int, int]) -> _Carried | None:
         """Carry the matte before to this frame; None if there is none of its scene."""
