@@ -72,7 +72,9 @@ def test_wrong_limits_are_refused(arguments):
     assert CliRunner().invoke(app, ["serve", *arguments]).exit_code == 2
 
 
-def test_an_address_that_is_not_here_is_said():
-    result = CliRunner().invoke(app, ["serve", "--host", "192.0.2.1", "--token", "x"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+def test_an_address_that_is_not_here_is_said(host):
+    result = CliRunner().invoke(app, ["serve", "--host", host, "--token", "x"])
     assert result.exit_code == 1
-    assert "cannot listen on 192.0.2.1" in str(result.exception)
+    assert f"cannot listen on {host}" in str(result.exception)
+    assert "choose another one with --host" in str(result.exception)

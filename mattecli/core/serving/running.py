@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import secrets
 import socket
@@ -189,7 +190,10 @@ def _listen(host: str, port: int) -> socket.socket:
             raise
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
+        no_host = isinstance(error, socket.gaierror | UnicodeError)
+        no_host = no_host or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        other = "--host" if no_host else "--port"
         raise MatteError(
-            f"cannot listen on {host} port {port}: {reason}: choose another one with --port"
+            f"cannot listen on {host} port {port}: {reason}: choose another one with {other}"
         ) from None
     return sock
