@@ -155,10 +155,10 @@ def test_hints_that_a_clip_cannot_have(tmp_path):
 
 def test_frames_of_large_clips_are_seen_larger_where_they_are_guided():
     model = Guided()
-    seen, _ = ClipMattes(Predictor(model)).take(frame_of(0))
-    alone, _ = ClipMattes(Predictor(model), guides=False).take(frame_of(0))
-    assert alone.shape[:2] == model.sizing.input_size(HEIGHT, WIDTH)
-    assert seen.shape[:2] == model.sizing.input_size(HEIGHT, WIDTH, 1.25)
-    assert seen.size > alone.size
-    small, _ = ClipMattes(Predictor(model)).take(frame_of(0)[:32, :32])
-    assert small.shape[:2] == (32, 32), "what has a single pass as a photo is not enlarged"
+    model.sizing = Sizing(320, 256, 32, first_pass_size=256)
+    frame = cv2.resize(frame_of(0), (640, 384))
+    seen, _ = ClipMattes(Predictor(model)).take(frame)
+    alone, _ = ClipMattes(Predictor(model), guides=False).take(frame)
+    assert (alone.shape[:2], seen.shape[:2]) == ((192, 320), (224, 384))
+    small, _ = ClipMattes(Predictor(model)).take(frame[:160, :256])
+    assert small.shape[:2] == (160, 256), "what has a single pass as a photo is not enlarged"

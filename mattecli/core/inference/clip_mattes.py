@@ -23,7 +23,7 @@ from mattecli.core.matting.placing import resize
 
 # Guided frames are so many times as large as those that the network sees by themselves: it knows
 # the subject already, and what it takes for its edges is what counts.
-_GUIDED_SCALE = 1.25
+_GUIDED_SCALE = 1.2
 # Pixels whose match weighs less than this are not known from the frame before.
 _KNOWN = 0.5
 # Guidance that the network contradicts in so large a share of the subject is worth nothing.
