@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -199,7 +200,11 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photo, tmp_path, stop
 
     result = matte(tmp_path / "in", out, "--resume")
     assert result.exit_code == 0
-    assert f"{40 - len(finished)} done, {len(finished)} skipped" in result.stderr
+    # Photos that were under way when the process was killed are tried alone, by another process,
+    # which has the bundled network and may find nothing.
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (done|empty|skipped)", result.stderr)}
+    assert counts["done"] + counts.get("empty", 0) == 40 - len(finished)
+    assert counts["skipped"] == len(finished)
 
 
 def test_a_second_ctrl_c_stops_at_once_but_not_one_that_is_the_first_handed_on():
