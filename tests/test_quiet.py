@@ -7,23 +7,12 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from test_predict import load_red_is_subject
-from typer.testing import CliRunner
+from test_decoding_limits import run
+from test_predict import network  # noqa: F401
 
-from mattecli.cli.app import app
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.runtime import loading
 
 RED = np.full((24, 32, 3), (255, 0, 0), np.uint8)
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(autouse=True)
-def network(monkeypatch):
-    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 @pytest.fixture

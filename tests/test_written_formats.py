@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_decoding_limits import run
 from test_deep_color import ADOBE, GAMMA, profile
-from test_predict import load_red_is_subject
-from typer.testing import CliRunner
+from test_predict import network  # noqa: F401
 
-from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.colors import srgb_to_linear
 from mattecli.core.imaging.mask_reading import read_mask
@@ -24,21 +23,11 @@ from mattecli.core.imaging.reading import has_alpha, image_size, read_alpha, rea
 from mattecli.core.imaging.trimaps import read_trimap
 from mattecli.core.imaging.walking import find_images
 from mattecli.core.imaging.writing import LAYERED, SUFFIXES, WITH_ALPHA, encode, write_image
-from mattecli.core.runtime import loading
 
 #: Extras that formats need.
 PACKAGES = {".exr": "OpenEXR", ".psd": "psd_tools"}
 #: Mean difference of pixels, of 255; those that are not here keep every one.
 LOSSES = {".avif": 2, ".jpg": 2, ".jpeg": 2, ".exr": 0.1}
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(autouse=True)
-def network(monkeypatch):
-    monkeypatch.setattr(loading, "load_model", load_red_is_subject)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ class ClipMattes:
         sizing = self._predictor.model.sizing
         second = second_pass_size(sizing, height, width)
         if not (self._guides and self._predictor.model.takes_guidance and second):
-            return self._frames.planner.input_sizes(height, width)[0]
+            return sizing.input_size(height, width)
         return min(second, sizing.input_size(height, width, _GUIDED_SCALE))
 
     def _carry(self, small: SmallFrame, size: tuple[int, int]) -> _Carried | None:

@@ -24,11 +24,10 @@ _LAYER_STRENGTH = 0.6
 _LUMA = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56
 14 17 22 29 51 87 80 62 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92
 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99"""
-_CHROMA = (
-    """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99
+_CHROMA = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99
 47 66 99 99 99 99 99 99"""
-    + 32 * " 99"
-)
+_LUMA_STEPS = tuple(map(float, _LUMA.split()))
+_CHROMA_STEPS = (*map(float, _CHROMA.split()), *32 * (99.0,))
 _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
@@ -82,7 +81,7 @@ def _jitter(image: Tensor, strength: float, generator: torch.Generator) -> Tenso
 
     gain = 1 + draw(0.08, 3 * count).view(count, 3, 1, 1)
     contrast, brightness, saturation = 1 + draw(0.25), draw(0.12), 1 + draw(0.4)
-    luma = image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    luma = image.new_tensor(_YCC[0]).view(1, 3, 1, 1)
     grey = (image * luma).sum(dim=1, keepdim=True)
     image = contrast * gain * (saturation * image + (1 - saturation) * grey)
     image = (image + 0.5 - 0.5 * contrast + brightness).clamp(0, 1)
@@ -120,23 +119,25 @@ def _jpeg(image: Tensor, quality: Tensor) -> Tensor:
     Colors are halved (4:2:0) and quantized in blocks, with libjpeg's meaning of quality. H and W
     are multiples of 16, as all sizes of training are.
     """
-    to_ycc = image.new_tensor(_YCC)
+    matrix = torch.tensor(_YCC)
+    # Inverted on the CPU: a GPU's solver is a library of its own to load, and to wait for.
+    to_ycc, to_rgb = (part.to(image) for part in (matrix, torch.linalg.inv(matrix)))
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality) / 100
     ycc = torch.einsum("ij,bjhw->bihw", to_ycc, 255 * image)
-    light = _quantize(ycc[:, :1] - 128, _LUMA, scale) + 128
-    halved = _quantize(functional.avg_pool2d(ycc[:, 1:], 2), _CHROMA, scale)
+    light = _quantize(ycc[:, :1] - 128, _LUMA_STEPS, scale) + 128
+    halved = _quantize(functional.avg_pool2d(ycc[:, 1:], 2), _CHROMA_STEPS, scale)
     color = functional.interpolate(halved, scale_factor=2.0, mode="bilinear", align_corners=False)
-    rgb = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_ycc), torch.cat([light, color], 1))
+    rgb = torch.einsum("ij,bjhw->bihw", to_rgb, torch.cat([light, color], 1))
     return (rgb / 255).clamp(0, 1)
 
 
-def _quantize(planes: Tensor, table: str, scale: Tensor) -> Tensor:
+def _quantize(planes: Tensor, table: tuple[float, ...], scale: Tensor) -> Tensor:
     """Round the cosine transforms of the 8x8 blocks of BxCxHxW to multiples of a table."""
     count, channels, height, width = planes.shape
     at = torch.arange(8, device=planes.device, dtype=planes.dtype)
     basis = torch.cos((2 * at + 1) * at[:, None] * (torch.pi / 16)) / 2
     basis[0] /= 2**0.5
-    steps = planes.new_tensor([float(step) for step in table.split()]).view(1, 1, 1, 8, 1, 8)
+    steps = planes.new_tensor(table).view(1, 1, 1, 8, 1, 8)
     steps = (steps * scale[..., None, None]).round().clamp(1, 255)
     blocks = planes.reshape(count, channels, height // 8, 8, width // 8, 8)
     waves = torch.einsum("ij,bchjwk,lk->bchiwl", basis, blocks, basis)
