@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 import torch
 from child_processes import Child
+from safetensors import safe_open
 from training_material import SMALL_ENCODER, log_of
 
-from mattecli.core.training import trainer
+from mattecli.core.training import stopping, trainer
 from mattecli.core.training.checkpoint import load_checkpoint
 from mattecli.core.training.config import load_config
 from mattecli.core.training.options import RunOptions, StartOptions
@@ -109,6 +111,49 @@ def test_where_steps_are_slow_a_stop_finds_the_last_one_saved(data, whole, tmp_p
     steps = [step for step, _ in saved]
     assert sorted(set(steps)) == list(range(steps[-1] + 1)) and 1 < steps[-1] < 4
     assert all(looks < asked.number for _, looks in saved), "nothing is written after the stop"
+
+
+def step_of_weights(run):
+    with safe_open(run / "last.safetensors", "np") as file:
+        return json.loads(file.metadata()["provenance"])["step"]
+
+
+# Seconds of work that a stop may cost, as a multiple of what writing took.
+@pytest.mark.parametrize("saving", [0.0, 1e9])
+def test_a_stop_leaves_out_what_takes_longer_to_write_than_it_may(
+    data, whole, tmp_path, monkeypatch, saving
+):
+    recipe, expected, looks = whole
+    run = tmp_path / "run"
+    monkeypatch.setattr(stopping, "PATIENCE", 0.0)
+    monkeypatch.setattr(trainer, "_SAVING", saving)
+    run_once(data, recipe, run, StopsAt(looks // 2))
+    done = max(line["step"] for line in log_of(run))
+    assert done in (1, 2, 3)
+    # Steps are left out only where they are sooner done again.
+    assert load_checkpoint(run / "last/checkpoint.pt")["step"] == (done if saving == 0 else 0)
+    assert step_of_weights(run) == 0
+    monkeypatch.undo()
+    run_once(data, recipe, run, StopsAt(), resume=True)
+    stored = [load_checkpoint(folder / "last/checkpoint.pt") for folder in (expected, run)]
+    for name, value in stored[0]["network"].items():
+        assert torch.equal(value, stored[1]["network"][name]), name
+    assert step_of_weights(run) == 4
+
+
+def test_weights_without_an_average_are_stored_once(data, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(f"ema = 0.0\n{RECIPE}")
+    run_once(data, recipe, tmp_path / "whole", StopsAt())
+    stored = load_checkpoint(tmp_path / "whole/last/checkpoint.pt")
+    for name, value in stored["network"].items():
+        assert stored["average"][name].data_ptr() == value.data_ptr(), name
+    # Apart again once they are loaded.
+    run_once(data, recipe, tmp_path / "run", StopsAt(800))
+    assert 0 < load_checkpoint(tmp_path / "run/last/checkpoint.pt")["step"] < 4
+    run_once(data, recipe, tmp_path / "run", StopsAt(), resume=True)
+    resumed = load_checkpoint(tmp_path / "run/last/checkpoint.pt")
+    assert all(torch.equal(v, resumed["network"][n]) for n, v in stored["network"].items())
 
 
 def test_a_step_is_looked_into_many_times(whole):

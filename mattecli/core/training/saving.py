@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,21 @@ def _steps_in(path: Path) -> int | None:
         return None
 
 
-def save_run(state: TrainingState, config: TrainingConfig, out: Path, files: str) -> None:
+def save_run(
+    state: TrainingState,
+    config: TrainingConfig,
+    out: Path,
+    files: str,
+    weights_too: Callable[[], bool] = lambda: True,
+) -> None:
     """Write the checkpoint and the last weights.
 
     Parameters
     ----------
     files : str
         Fingerprint of the training files, see `resuming.fingerprint`.
+    weights_too : callable
+        Asked once the checkpoint is written: whether there is time for the weights.
 
     Raises
     ------
@@ -60,8 +69,13 @@ def save_run(state: TrainingState, config: TrainingConfig, out: Path, files: str
     if not state.is_finite():
         raise not_finite("a weight", state.step)
     more = {"settings": asdict(config), "files": files}
-    save_checkpoint(checkpoint_of(out), state.state_dict() | more)
-    save_weights(state, config, out / "last.safetensors")
+    stored = state.state_dict() | more
+    if state.average.decay == 0:
+        # They are the same then, and a tensor that comes twice is written once.
+        stored["average"] = stored["network"]
+    save_checkpoint(checkpoint_of(out), stored)
+    if weights_too():
+        save_weights(state, config, out / "last.safetensors")
 
 
 def not_finite(what: str, step: int) -> MatteError:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
 from mattecli.core.training.processes import Processes
+
+#: Seconds from a stop to the end of the process, of which leaving Python takes one.
+PATIENCE, _LEAVING = 5.0, 1.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -33,8 +38,30 @@ class Stop:
     """
 
     def __init__(self, asked: Callable[[], bool], processes: Processes) -> None:
-        self.asked = asked
+        self._asked = asked
+        self._since: float | None = None
         self.processes = processes
+
+    def asked(self) -> bool:
+        """Tell whether this process was asked."""
+        if not self._asked():
+            return False
+        if self._since is None:
+            self._since = time.monotonic()
+        return True
+
+    def seconds_left(self, unasked: float = math.inf) -> float:
+        """Give the time for writing files until the process should be gone; inf if not asked.
+
+        Parameters
+        ----------
+        unasked : float
+            When nobody was asked last, since a stop may have come right after it.
+        """
+        if not self.asked():
+            return math.inf
+        self._since = min(self._since or math.inf, unasked)
+        return self._since + PATIENCE - _LEAVING - time.monotonic()
 
     def agreed(self) -> bool:
         """Tell whether any process was asked; all must call it, or the others wait forever."""

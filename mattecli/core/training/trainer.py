@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ def train(
     ----------
     shutdown : context manager
         Entered before the first step; once the function it gives returns True the run is saved and
-        ends, in the middle of a step if need be, which is then done again by a resumed run.
+        ends, in the middle of a step if need be, which is then done again by a resumed run. What
+        would take longer to write than `PATIENCE` is left out: the weights, and a checkpoint of
+        steps that are sooner done again.
 
     Returns
     -------
@@ -133,7 +136,7 @@ def _run_steps(
     """Train to the last step, or until a stop is wanted, with logs, validation and checkpoints."""
     config = run.config
     meter = Meter(state.step, stream)
-    saves = _Saves(run, state, meter)
+    saves = _Saves(run, state, meter, stop)
     if state.step == 0:
         # What the first step spoils can be gone back from, too.
         saves.write()
@@ -221,23 +224,31 @@ def _validate(run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
 class _Saves:
     """Writes checkpoint and weights, in the one process that writes files."""
 
-    def __init__(self, run: Run, state: TrainingState, meter: Meter) -> None:
-        self.run, self.state, self.meter = run, state, meter
+    def __init__(self, run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
+        self.run, self.state, self.meter, self.stop = run, state, meter, stop
         # A new run has nothing written.
         self._written = (state.step or -1), state.validated
-        self._at, self._took = time.monotonic(), 0.0
+        self._at = time.monotonic()
+        # Seconds that the checkpoint took, and the weights.
+        self._took = [0.0, 0.0]
 
     def write(self, wanted: bool = True) -> None:
-        """Write what there is now, if that is wanted and not written yet."""
+        """Write what there is now, if that is wanted, not written yet, and can be in time."""
         now = self.state.step, self.state.validated
-        if not wanted or now == self._written:
+        if not wanted or now == self._written or self._can_do_without():
             return
-        began = time.monotonic()
         if self.run.processes.first:
             with self.meter.paused():
-                save_run(self.state, self.run.config, self.run.out, self.run.files)
+                began = [time.monotonic()]
+
+                def weights_too() -> bool:
+                    began.append(time.monotonic())
+                    return self.stop.seconds_left(began[0]) > self._took[1]
+
+                save_run(self.state, self.run.config, self.run.out, self.run.files, weights_too)
+                began.append(time.monotonic())
+            self._took = [after - before for before, after in pairwise(began)]
         self._at, self._written = time.monotonic(), now
-        self._took = self._at - began
 
     def pay(self) -> bool:
         """Tell whether steps are so slow that the next stop had better find this one saved.
@@ -245,4 +256,13 @@ class _Saves:
         A large checkpoint takes longer to write than a stop may.
         """
         steps, since = self.state.step - self._written[0], time.monotonic() - self._at
-        return since > max(_SLOW * steps, _SAVING * self._took)
+        return since > max(_SLOW * steps, _SAVING * sum(self._took))
+
+    def _can_do_without(self) -> bool:
+        """Tell whether a stop had better leave the last checkpoint there is.
+
+        Where writing another takes longer than a stop may, and less is lost than `pay` allows.
+        """
+        if self._written[0] < 0 or self.stop.seconds_left() > self._took[0]:
+            return False
+        return time.monotonic() - self._at < _SAVING * sum(self._took)
