@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from mattecli.core.errors import MatteError
 from mattecli.core.export.padding import fold_padding, with_constant_padding
-from mattecli.core.export.quantizing import OLDEST_OPSET, quantize
+from mattecli.core.export.quantizing import OLDEST_OPSET, fused, quantize
 from mattecli.core.extras import needs_extra
 from mattecli.core.network.building import build_network
 from mattecli.core.network.config import GUIDANCE_CHANNELS, MULTIPLE, NetworkConfig
 from mattecli.core.runtime.int8 import SOURCE_KEY
-from mattecli.core.runtime.named_weights import digest
+from mattecli.core.runtime.named_weights import INT8_SUFFIX, digest
 from mattecli.core.runtime.onnx_model import GUIDANCE_INPUT
 from mattecli.core.runtime.preprocessing import METADATA_KEY, PRESETS, PreprocessingSpec
 from mattecli.core.runtime.session import open_session
@@ -90,8 +90,8 @@ def export(
         Quantize to int8; the photos calibrate the ranges of values (see `quantize`).
     weights : Path, optional
         The file that the network is from: what is written with `photos` then stands for it where
-        `load_int8` looks, and has a second input for guidance if the network takes any. Other files
-        have one input, and no guidance.
+        `load_int8` looks (for onnxruntime only, see `fused`), and has a second input for guidance
+        if the network takes any. Other files have one input, and no guidance.
 
     Raises
     ------
@@ -120,9 +120,10 @@ def export(
             f"{path} is not written: its mattes are up to {difference:.2g} away from PyTorch's"
         )
     data, int8_difference = quantize(data, photos) if photos else (data, None)
+    if photos and weights and path.name.endswith(INT8_SUFFIX):
+        data = fused(data)
     write_whole(path, data)
-    count = sum(len(batch) for batch in pictures)
-    return Exported(len(data), difference, count, int8_difference)
+    return Exported(len(data), difference, sum(map(len, pictures)), int8_difference)
 
 
 def _check_export(opset: int, *, quantizes: bool) -> None:

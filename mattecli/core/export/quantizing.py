@@ -20,7 +20,8 @@ from mattecli.core.imaging.reading import read_color
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.two_pass import PassPlanner, infer_batch
 from mattecli.core.runtime.onnx_model import OnnxModel
-from mattecli.core.runtime.onnxruntime_loading import load_onnxruntime
+from mattecli.core.runtime.onnxruntime_loading import FATAL_ONLY, load_onnxruntime
+from mattecli.core.runtime.providers import CPU
 from mattecli.core.runtime.session import open_session
 
 if TYPE_CHECKING:
@@ -75,6 +76,30 @@ def quantize(model: bytes, photos: list[Path]) -> tuple[bytes, float]:
                 "the float32 ones on average"
             )
         return after.read_bytes(), difference
+
+
+def fused(model: bytes) -> bytes:
+    """Do what onnxruntime would do at every start: put together what runs together on a CPU.
+
+    Its results stay the same bit by bit, a session takes less than half the time to make, and other
+    runtimes cannot read the file. What depends on the processor is left for the start.
+    """
+    import onnx
+
+    onnxruntime = load_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL_ONLY
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "fused.onnx")
+        onnxruntime.InferenceSession(model, options, providers=[CPU])
+        made = onnx.load(options.optimized_model_filepath)
+    # It lists all that it knows, and others may know less.
+    used = {node.domain for node in made.graph.node}
+    for entry in list(made.opset_import):
+        if entry.domain not in used:
+            made.opset_import.remove(entry)
+    return made.SerializeToString()
 
 
 def _quantize_file(float_model: OnnxModel, target: Path, photos: list[Path]) -> None:
