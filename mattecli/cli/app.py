@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mattecli.cli import (
-    build_dataset,
-    composite,
-    doctor,
-    evaluate,
-    export,
-    predict,
-    serve,
-    train,
-    weights,
-)
-from mattecli.cli.commands import Command, Group
+from mattecli.cli.commands import Group
 from mattecli.cli.defaults import DEFAULTS_ERROR, read_defaults
+from mattecli.cli.lazy_commands import LazyCommands
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import prepare_streams, say
 from mattecli.core.errors import MatteError, reason_of
 from mattecli.version import __version__
 
 _PICTURES, _NETWORKS, _PROGRAM = "Pictures", "Networks", "This program"
+_PANELS = {
+    "predict": _PICTURES,
+    "composite": _PICTURES,
+    "serve": _PICTURES,
+    "train": _NETWORKS,
+    "build-dataset": _NETWORKS,
+    "evaluate": _NETWORKS,
+    "export": _NETWORKS,
+    "weights": _NETWORKS,
+    "doctor": _PROGRAM,
+}
+
+
+class _Program(Group):
+    """The program with its commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = LazyCommands(_PANELS)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the commands."""
+        return list(self.commands)
+
 
 app = typer.Typer(
     name="matte",
-    cls=Group,
+    cls=_Program,
     help="Cut hair, fur, glass and lace out of photos: alpha mattes and cutouts without a trimap.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -62,17 +78,6 @@ def _options(
             context.meta[DEFAULTS_ERROR] = error
 
 
-app.command("predict", cls=Command, rich_help_panel=_PICTURES)(predict.predict)
-app.command("composite", cls=Command, rich_help_panel=_PICTURES)(composite.composite)
-app.command("serve", cls=Command, rich_help_panel=_PICTURES)(serve.serve)
-app.command("train", cls=Command, rich_help_panel=_NETWORKS)(train.train)
-app.command("build-dataset", cls=Command, rich_help_panel=_NETWORKS)(build_dataset.build_dataset)
-app.command("evaluate", cls=Command, rich_help_panel=_NETWORKS)(evaluate.evaluate)
-app.command("export", cls=Command, rich_help_panel=_NETWORKS)(export.export)
-app.add_typer(weights.app, name="weights", rich_help_panel=_NETWORKS)
-app.command("doctor", cls=Command, rich_help_panel=_PROGRAM)(doctor.doctor)
-
-
 def _silence_pillow() -> None:
     """Keep Pillow's warnings of odd metadata from the terminal, here and in worker processes.
 
@@ -98,6 +103,8 @@ def main() -> None:
     """Run the command line and exit with an `ExitStatus`."""
     prepare_streams()
     _silence_pillow()
+    # Python would look for garbage once more at its end, a second long where PyTorch was loaded.
+    atexit.register(gc.freeze)
     try:
         app()
     except MatteError as error:

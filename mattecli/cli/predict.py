@@ -85,8 +85,6 @@ def predict(
     A folder is searched recursively and its tree is kept. A photo that cannot be cut is reported,
     the others are done, and the exit code is 1. Under torchrun every process takes its share.
     """
-    from mattecli.core.inference.hint_planning import plan_hints
-
     made = made_of(output, frame, edges)
     usages = [_usage_of(sources, out, each, inputs, clips, run) for each in made]
     _check_values(made, usages[0], run)
@@ -95,6 +93,9 @@ def predict(
         cluster, unfit="cuts photos of files and stores, without --watch" if is_alone else ""
     )
     with_clips = takes_clips(made, inputs) and usages[0].into_folder
+    if not (is_alone or cluster.cluster):
+        _preload(sources or [], out, prediction, run)
+    from mattecli.core.inference.hint_planning import plan_hints
 
     def plan() -> Planned:
         return plan_photos(
@@ -131,6 +132,17 @@ def predict(
         rescan=(lambda: plan().photos) if inputs.watch else None,
         review=_review(sources or [], run),
     )
+
+
+def _preload(sources: list[str], out: str, prediction: PredictOptions, run: RunOptions) -> None:
+    """Begin to load the network where a single photo is going to be cut."""
+    if run.dry_run or len(sources) != 1 or is_object(sources[0]) or not Path(sources[0]).is_file():
+        return
+    # What is there already may be left as it is.
+    if run.overwrite or is_object(out) or not Path(out).exists():
+        from mattecli.core.inference.preloading import preload
+
+        preload(prediction)
 
 
 def _review(sources: list[str], run: RunOptions) -> Review | None:

@@ -122,7 +122,7 @@ class ClipsOfRun:
 
 
 def _load(prediction: PredictOptions) -> Predictor:
-    from mattecli.core.inference.run import load_predictor
+    from mattecli.core.inference.preloading import load_predictor
 
     return load_predictor(prediction)
 

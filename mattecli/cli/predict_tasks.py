@@ -47,14 +47,14 @@ class TaskMaker:
 
     def of_clips(self, made: Made, usage: Usage, jobs: list[Job]) -> ClipsOfRun | None:
         """Say what is done with each clip; None if there is none."""
+        if not jobs:
+            return None
         from mattecli.core.imaging.animations import PAGED_TIFF
         from mattecli.core.imaging.clip_pipes import RawFrames
         from mattecli.core.imaging.clip_range import Range
         from mattecli.core.inference.clip_task import ClipTask
         from mattecli.core.matting.backdrops import moves
 
-        if not jobs:
-            return None
         suffix = usage.suffix if usage.of_clip else next(iter(jobs[0].outputs.values())).suffix
         # Pages have nothing to do with one another.
         related = suffix != PAGED_TIFF

@@ -63,12 +63,12 @@ def is_cpu(name: str) -> bool:
     MatteError
         As `choose_device`.
     """
-    if name == "cpu" or (name == "auto" and not _may_have_gpu()):
+    if name == "cpu" or (name == "auto" and not may_have_gpu()):
         return True
     return choose_device(name).type == "cpu"
 
 
-def _may_have_gpu() -> bool:
+def may_have_gpu() -> bool:
     """Tell whether there is a driver that torch could find a GPU by, and torch."""
     if importlib.util.find_spec("torch") is None:
         return False

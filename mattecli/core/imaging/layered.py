@@ -6,7 +6,6 @@ import io
 import zipfile
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from PIL import Image
@@ -73,6 +72,9 @@ def check_library(suffix: str) -> None:
 
 def _ora(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:
     """Follow the OpenRaster specification, version 0.0.3."""
+    # It brings a whole client of http along.
+    from xml.sax.saxutils import quoteattr
+
     height, width = alpha.shape
     layers = {_SUBJECT: np.dstack([subject, alpha]), _BEHIND: behind}
     lines = [

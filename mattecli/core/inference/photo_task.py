@@ -13,7 +13,8 @@ from mattecli.core.executing.processes import alone
 from mattecli.core.inference.jobs import Job, JobQueue
 from mattecli.core.inference.options import PredictOptions
 from mattecli.core.inference.pipeline import run_pipeline
-from mattecli.core.inference.run import Settings, load_predictor, predict_all, steps_of
+from mattecli.core.inference.preloading import load_predictor
+from mattecli.core.inference.run import Settings, predict_all, steps_of
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.inference.steps import Outcome
 from mattecli.core.inference.underway import Underway

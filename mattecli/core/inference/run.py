@@ -24,7 +24,7 @@ from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.options import OutputOptions, PredictOptions
 from mattecli.core.inference.photo_hints import RunHints
 from mattecli.core.inference.pipeline import run_pipeline
-from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.preloading import load_predictor
 from mattecli.core.inference.preview import preview_row
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.inference.steps import Item, Outcome, Steps
@@ -163,18 +163,6 @@ def steps_of(settings: Settings, begins: Callable[[Job], None] = lambda job: Non
         begin,
         lambda item: finish(item, settings),
         lambda job, picture: hints_for(job, picture, settings),
-    )
-
-
-def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predictor:
-    """Load the model that the options ask for."""
-    return Predictor.load(
-        options.weights,
-        options.device,
-        options.precision,
-        options.size,
-        two_pass=options.two_pass,
-        max_concurrency=max_concurrency,
     )
 
 

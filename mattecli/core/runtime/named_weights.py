@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, not_found, suggest
-from mattecli.core.runtime.downloading import download, parse_address
 from mattecli.core.runtime.weights_index import INDEX, Record, read_index, write_index
 from mattecli.core.storage import clear_errors, whole_file, write_whole
 
@@ -129,6 +128,9 @@ def add_weights(
         If the file cannot be had, is no weights file or not the right one, or the name is taken;
         the cache is then as it was.
     """
+    # A client of http takes long to import, and cutting a photo needs none.
+    from mattecli.core.runtime.downloading import download, parse_address
+
     address = parse_address(source)
     remote = address is not None
     file = Path(unquote(address.path) if address else source)

@@ -17,7 +17,7 @@ import uvicorn
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.inference.options import PredictOptions
-from mattecli.core.inference.run import load_predictor
+from mattecli.core.inference.preloading import load_predictor
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.serving.application import make_application
 from mattecli.core.serving.cutter import Cutter

@@ -1,0 +1,73 @@
+"""Loading the network beside what else a process does before its first photo.
+
+What is imported, listed and decoded by then takes about as long as loading does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from mattecli.core.device import may_have_gpu
+
+if TYPE_CHECKING:
+    from mattecli.core.inference.options import PredictOptions
+    from mattecli.core.inference.predictor import Predictor
+
+# What was begun last, and nobody has asked for yet.
+_begun: dict[tuple[PredictOptions, int], Future[Predictor]] = {}
+
+
+def preload(options: PredictOptions) -> None:
+    """Begin to load in a thread what `load_predictor` will be asked for, for a single photo.
+
+    Only the bundled network on the CPU: what PyTorch imports would get in the way of what the
+    caller imports.
+    """
+    _begun.clear()
+    on_cpu = options.device == "cpu" or (options.device == "auto" and not may_have_gpu())
+    if not on_cpu or options.weights is not None or not importlib.util.find_spec("onnxruntime"):
+        return
+    # Modules that two threads import at a time may be seen half done, so these come first.
+    from mattecli.core.inference import predictor  # noqa: F401
+    from mattecli.core.runtime import bundled_graph, int8, onnxruntime_loading  # noqa: F401
+
+    onnxruntime_loading.load_onnxruntime()
+    future: Future[Predictor] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(_load(options, 1))
+        # Whoever asks for it gets it.
+        except BaseException as error:
+            future.set_exception(error)
+
+    _begun[options, 1] = future
+    threading.Thread(target=work, name="preload").start()
+
+
+def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predictor:
+    """Load the model that the options ask for, or wait for it if `preload` has begun.
+
+    Raises
+    ------
+    MatteError
+        See `load_model`.
+    """
+    future = _begun.pop((options, max_concurrency), None)
+    return future.result() if future else _load(options, max_concurrency)
+
+
+def _load(options: PredictOptions, max_concurrency: int) -> Predictor:
+    from mattecli.core.inference.predictor import Predictor
+
+    return Predictor.load(
+        options.weights,
+        options.device,
+        options.precision,
+        options.size,
+        two_pass=options.two_pass,
+        max_concurrency=max_concurrency,
+    )
