@@ -13,8 +13,8 @@ from mattecli.cli.interruption import GracefulShutdown
 from mattecli.cli.option_groups import with_options
 from mattecli.cli.streams import say
 from mattecli.cli.train_checks import (
-    check_backgrounds,
     check_options,
+    checked_backgrounds,
     parse_loss,
     say_how_masks_are_read,
 )
@@ -25,6 +25,7 @@ from mattecli.core.training.options import (
     NETWORK_PANEL,
     RunOptions,
     StartOptions,
+    TeachingOptions,
 )
 
 _DEFAULTS = load_config("default")
@@ -44,7 +45,7 @@ def _switch(name: str, text: str) -> typer.models.OptionInfo:
 
 
 @yields_to_what_is_typed(check_options)
-@with_options(start=StartOptions, run=RunOptions)
+@with_options(start=StartOptions, teaching=TeachingOptions, run=RunOptions)
 def train(
     data: Annotated[
         list[str] | None,
@@ -56,6 +57,7 @@ def train(
     ] = None,
     *,
     start: StartOptions,
+    teaching: TeachingOptions,
     run: RunOptions,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the run: log, checkpoint, weights.")
@@ -227,12 +229,12 @@ def train(
         "spatial_attention": spatial_attention,
         "low_level": low_level,
     }
-    check_backgrounds(backgrounds or [])
     config = load_config(
         recipe,
         data=data,
+        **{name: found for name, found in vars(teaching).items() if found},
         validation=val,
-        backgrounds=[str(folder) for folder in backgrounds] if backgrounds else None,
+        backgrounds=checked_backgrounds(backgrounds or []),
         network={key: value for key, value in settings.items() if value is not None},
         steps=steps,
         epochs=0 if steps else epochs,

@@ -74,8 +74,8 @@ def say_how_masks_are_read(folders: list[str], *, quiet: bool) -> None:
                 say(f"note: {line}")
 
 
-def check_backgrounds(folders: list[Path]) -> None:
-    """Refuse folders of backgrounds that are not there.
+def checked_backgrounds(folders: list[Path]) -> list[str] | None:
+    """Give folders of backgrounds that are there as a recipe names them; None if there are none.
 
     Raises
     ------
@@ -84,3 +84,4 @@ def check_backgrounds(folders: list[Path]) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise MatteError(f"{folder}: no such folder of backgrounds")
+    return [str(folder) for folder in folders] or None

@@ -94,7 +94,7 @@ def _trouble(look: _Look) -> str | None:
             if look.kind == "backgrounds":
                 return header_trouble(look.image)
             return header_trouble(look.image, look.alpha, cutout=look.kind == "cutouts")
-        if look.kind == "backgrounds":
+        if look.kind in ("backgrounds", "photos"):
             cache.background(look.image)
         elif look.kind == "cutouts":
             cache.cutout(look.image, look.alpha)

@@ -34,7 +34,8 @@ class Source:
 
     Attributes
     ----------
-    kind : "pairs", "cutouts" or "backgrounds"
+    kind : "pairs", "cutouts", "backgrounds" or "photos"
+        The last are photos whose mattes nobody knows.
     files : sequence of (image, alpha) paths; alpha is None where the image file carries it, or has
         none. The image of cutouts is their foreground.
     weight : float
@@ -63,7 +64,7 @@ def find_sources(specification: str | Path) -> list[Source]:
     MatteError
         If the folder is missing or empty, or photos and mattes do not match in name or size.
     """
-    root, share = _split_weight(str(specification))
+    root, share = split_weight(str(specification))
     if not root.is_dir():
         raise MatteError(f"{root}: no such folder of training data")
 
@@ -101,6 +102,23 @@ def find_backgrounds(root: Path) -> Source:
     return Source("backgrounds", files)
 
 
+def find_unlabeled(specification: str) -> Source:
+    """Read ``FOLDER`` or ``FOLDER=WEIGHT`` into a source of photos that have no mattes.
+
+    Raises
+    ------
+    MatteError
+        If the folder is missing or holds no photos.
+    """
+    root, share = split_weight(specification)
+    if not root.is_dir():
+        raise MatteError(f"{root}: no such folder of photos without mattes")
+    photos = find_images(root)
+    if not photos:
+        raise MatteError(f"{root}: no photos")
+    return Source("photos", [(path, None) for path in photos], share)
+
+
 def find_folders(root: Path) -> dict[str, Path]:
     """Find the folders of a set that lies in `root`; nothing if it lacks images or mattes."""
     found = _named_folders(root)
@@ -116,8 +134,15 @@ def _named_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _split_weight(specification: str) -> tuple[Path, float]:
-    if Path(specification).is_dir():
+def split_weight(specification: str) -> tuple[Path, float]:
+    """Read ``PATH`` or ``PATH=WEIGHT``.
+
+    Raises
+    ------
+    MatteError
+        If the weight is no number above 0.
+    """
+    if Path(specification).exists():
         return Path(specification), 1.0
     root, _, weight = specification.rpartition("=")
     if not root:

@@ -28,7 +28,8 @@ class Mixture:
     recompose : float
         Share of photo/matte pairs whose subject is put on another background (none with `crops`).
     second_subject : float
-        Share of composites with another subject behind the first (alpha is their union).
+        Share of composites with another subject behind the first (alpha is their union), and of
+        photos without mattes with one before what they show.
     empty : float
         Share of samples that are a background alone, with alpha zero.
     hair, openwork : float
@@ -51,7 +52,8 @@ class TrainingSet(Dataset):
     Without backgrounds, pairs are used as they are and cutouts cannot be used.
 
     Items are dictionaries of tensors: ``image`` 3xSxS float32 in [0, 1], ``alpha`` 1xSxS in [0, 1],
-    ``known`` 1xSxS, 1.0 where that alpha is right and 0.0 where nobody knows,
+    ``known`` 1xSxS, 1.0 where that alpha is right and 0.0 where nobody knows (all of a photo that
+    has no matte),
     ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
     image = alpha * foreground + (1 - alpha) * background is known, else 0.0. Without
     `varies_colors` all but the last are uint8, 255 for 1.0, and the ``image`` of what is composed
@@ -92,6 +94,8 @@ class TrainingSet(Dataset):
         self.files = sum(len(source.files) for source in sources)
         weights = np.array([source.weight for source in sources], float)
         self.shares = weights / weights.sum()
+        #: Weights of the sources whose subjects can be put elsewhere.
+        self.subjects = weights * [source.kind != "photos" for source in sources]
 
     def __len__(self) -> int:
         return 2**62
@@ -105,6 +109,8 @@ class TrainingSet(Dataset):
         image, alpha = source.files[int(rng.integers(len(source.files)))]
         if source.kind == "cutouts":
             return self._composed(self.cache.cutout(image, alpha), size, rng)
+        if source.kind == "photos":
+            return self._unlabeled(self.cache.background(image), size, rng)
         assert alpha is not None
         known = source.known.get(image)
         if self.crops:
@@ -135,8 +141,21 @@ class TrainingSet(Dataset):
         side = int(rng.choice(self.crops))
         return self._pair(augmentation.square_crop(sample, side, size, rng))
 
+    def _unlabeled(
+        self, photo: np.ndarray, size: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """Cut a window of a photo, now and then with a subject more, that nothing is known of."""
+        window = augmentation.random_crop(photo, size, rng)
+        if self.subjects.any() and rng.random() < self.mixture.second_subject:
+            color, alpha = augmentation.place_subject(self._any_cutout(rng), size, rng)
+            window = to_bits(composite(alpha, color, to_unit(window)), 8)
+        nothing = np.zeros((size, size, 2), np.uint8)
+        return self._varied(np.dstack([window, nothing]), rng)
+
     def _photo(self, sample: np.ndarray, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        sample = augmentation.random_crop(sample, size, rng)
+        return self._varied(augmentation.random_crop(sample, size, rng), rng)
+
+    def _varied(self, sample: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         if not self.varies_colors:
             return self._pair(sample)
         image = self._degrade(self._jitter(to_unit(sample[..., :3]), rng), rng)
@@ -219,7 +238,7 @@ class TrainingSet(Dataset):
         return torch.from_numpy(np.ascontiguousarray(plane)).permute(2, 0, 1)
 
     def _any_cutout(self, rng: np.random.Generator) -> np.ndarray:
-        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        source = self.sources[rng.choice(len(self.sources), p=self.subjects / self.subjects.sum())]
         image, alpha = source.files[int(rng.integers(len(source.files)))]
         if source.kind == "cutouts":
             return self.cache.cutout(image, alpha)

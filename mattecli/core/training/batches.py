@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from mattecli.core.dataset.sample_cache import SampleCache
-from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
+from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources, find_unlabeled
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, reason_of
@@ -87,6 +87,7 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
     except ValueError as error:
         raise MatteError(str(error)) from None
     sources = [source for folder in config.data for source in find_sources(folder)]
+    sources += [find_unlabeled(folder) for folder in config.unlabeled]
     backgrounds = [
         file for folder in config.backgrounds for file in find_backgrounds(Path(folder)).files
     ]

@@ -41,6 +41,10 @@ class TrainingConfig:
         ``FOLDER`` or ``FOLDER=WEIGHT``, see :func:`mattecli.core.dataset.sources.find_sources`.
     backgrounds : list of str
         Folders of backgrounds for composites made on the fly.
+    unlabeled : list of str
+        ``FOLDER`` or ``FOLDER=WEIGHT`` of photos without mattes, which `teachers` tell of.
+    teachers : list of str
+        ``NETWORK`` or ``NETWORK=WEIGHT``, see :mod:`mattecli.core.training.teaching`.
     validation : list of str
         Folders of photo/matte pairs; the weights of lowest SAD there become ``best``.
     network : dict
@@ -102,6 +106,8 @@ class TrainingConfig:
 
     data: list[str] = field(default_factory=list)
     backgrounds: list[str] = field(default_factory=list)
+    unlabeled: list[str] = field(default_factory=list)
+    teachers: list[str] = field(default_factory=list)
     validation: list[str] = field(default_factory=list)
     network: dict[str, Any] = field(default_factory=lambda: {"name": "matte"})
     steps: int = 10_000
@@ -163,6 +169,14 @@ class TrainingConfig:
         if not 0 <= self.guided <= 1:
             raise MatteError(f"guided must be from 0 to 1, not {self.guided}")
         self._check_sides()
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if bool(self.unlabeled) != bool(self.teachers):
+            raise MatteError(
+                "photos without mattes need networks that teach, and these such photos: give "
+                "--unlabeled and --teacher together"
+            )
         if self.crops and self.augment_on == "device":
             raise MatteError("with crops no colors are varied: leave augment_on = 'device' out")
 

@@ -44,6 +44,32 @@ class StartOptions:
 
 
 @dataclass(frozen=True)
+class TeachingOptions:
+    """Photos without mattes, and the networks that tell of them.
+
+    Attributes
+    ----------
+    unlabeled, teachers : list of str
+        See `mattecli.core.training.config.TrainingConfig`.
+    """
+
+    unlabeled: list[str] = option(
+        [],
+        "Photos without mattes, which teachers tell of; repeatable, FOLDER=2 as in DATA.",
+        panel=DATA_PANEL,
+        metavar="FOLDER",
+    )
+    teachers: list[str] = option(
+        [],
+        "Network whose mattes of --unlabeled are learned where it and other teachers agree, "
+        "NETWORK=2 counts twice; repeatable, the first one's edges are learned.",
+        panel=DATA_PANEL,
+        flags=("--teacher",),
+        metavar="NAME|FILE",
+    )
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """How a run is carried out.
 

@@ -17,7 +17,8 @@ from mattecli.core.training.state import TrainingState
 #: Settings that decide which weights there are, or which samples come in which order.
 FIXED = (
     *("network", "optimizer", "train_only", "freeze", "gan_channels"),
-    *("seed", "data", "backgrounds", "batch_size", "crop_size", "sides", "crops", "mixture"),
+    *("seed", "data", "unlabeled", "backgrounds", "mixture"),
+    *("batch_size", "crop_size", "sides", "crops"),
 )
 #: Losses that a part of the network, or a discriminator, stands and falls with.
 FIXED_LOSSES = ("sentry", "adversarial")
@@ -71,7 +72,7 @@ def changed_settings(stored: dict[str, Any], config: TrainingConfig, files: str)
             continue
         if name in ("loss", "first_epoch_loss"):
             changes += _changed_losses(name, before[name], value)
-        elif name in ("data", "backgrounds") and moved:
+        elif name in ("data", "unlabeled", "backgrounds") and moved:
             changes.append(f"{name} moved to {_shown(value)}")
         elif name in FIXED:
             raise _refused(*_difference(name, before[name], value))

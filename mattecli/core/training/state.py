@@ -23,6 +23,7 @@ from mattecli.core.training.fitting import with_sentries
 from mattecli.core.training.optimization import build_optimizer, load_moments
 from mattecli.core.training.options import StartOptions
 from mattecli.core.training.processes import Processes, training_precision
+from mattecli.core.training.teaching import Teachers, load_teachers
 
 
 @dataclass
@@ -43,6 +44,8 @@ class TrainingState:
         Rehearsals by side in pixels, see :mod:`mattecli.core.training.rehearsing`.
     adversary : Adversary or None
         Only where the adversarial loss has a weight.
+    teachers : Teachers or None
+        Networks that tell of photos without mattes; not stored.
     started_from : dict or None
         Provenance of the weights that training started from.
     """
@@ -52,6 +55,7 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     adversary: Adversary | None = None
+    teachers: Teachers | None = None
     started_from: dict[str, Any] | None = None
     step: int = 0
     best: float = math.inf
@@ -140,6 +144,7 @@ def build_state(
         optimizer,
         torch.amp.GradScaler(processes.device.type, enabled=half),
         adversary,
+        load_teachers(config.teachers, processes.device),
         read_header(start.start_from)[1] if start.start_from else None,
     )
 

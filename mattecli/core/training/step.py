@@ -192,6 +192,8 @@ class _Step:
         """Bring a part to the device, and add what is made there."""
         batch = {k: v.to(self.processes.device, non_blocking=True) for k, v in batch.items()}
         batch = {k: v / 255 if v.dtype == torch.uint8 else v for k, v in batch.items()}
+        if self.state.teachers:
+            batch = self.state.teachers.teach(batch)
         if self.config.augment_on == "device":
             batch = augment(batch, self._generator(part, _COLORS))
         return batch | self._guidance(batch, part)
