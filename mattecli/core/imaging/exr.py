@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,9 @@ def read_exr(
     header = read_header(file)
     check_pixels(source, (header.frame.width, header.frame.height), max_pixels)
     check_pixels(source, (header.held.width, header.held.height), max_pixels)
+    # The library makes room for all pixels before it misses any.
+    if file.seek(0, io.SEEK_END) < header.least_bytes:
+        raise _damaged(source)
     names = _color_channels(header, source, as_numbers=as_numbers)
     _check(header, source)
     file.seek(0)
@@ -118,7 +122,11 @@ def _damage(source: Path | bytes) -> Iterator[None]:
         with without_lines(b"<Python Stream>: (EXR_"):
             yield
     except OSError:
-        raise MatteError(f"{name_of(source)}: the picture is damaged or cut off") from None
+        raise _damaged(source) from None
+
+
+def _damaged(source: Path | bytes) -> MatteError:
+    return MatteError(f"{name_of(source)}: the picture is damaged or cut off")
 
 
 def _color_channels(header: ExrHeader, source: Path | bytes, *, as_numbers: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -24,6 +25,24 @@ _NEEDED = {
     "screenWindowWidth": ("float", 4),
 }
 _TILES = {"tiles": ("tiledesc", 9)}
+# By the number of the compression: the lines of a block, and how many bytes of pixels a byte may
+# stand for. Runs have 128 bytes in two, deflated ones 258 in two bits (PXR24 of floats counts three
+# of their four bytes), B44A has 32 in three; others bound nothing.
+_BLOCKS: dict[int, tuple[int, float]] = {
+    0: (1, 1),
+    1: (1, 64),
+    2: (1, 1032),
+    3: (16, 1032),
+    4: (32, math.inf),
+    5: (16, 1376),
+    6: (32, 32 / 3),
+    7: (32, 32 / 3),
+    8: (32, math.inf),
+    9: (256, math.inf),
+}
+# Of the table of blocks, and of a block's own header.
+_BYTES_OF_A_BLOCK = 8 + 8
+_BYTES_OF_A_VALUE = {0: 4, 1: 2, 2: 4}
 
 
 @dataclass(frozen=True)
@@ -48,12 +67,15 @@ class ExrHeader:
         What the file holds, and what is to be shown.
     primaries : tuple of float, or None
         x and y of red, green, blue and white.
+    least_bytes : int
+        Fewest that a file of such a picture has.
     """
 
     channels: dict[str, tuple[int, int]]
     held: Window
     frame: Window
     primaries: tuple[float, ...] | None
+    least_bytes: int = 0
 
 
 def read_header(file: BinaryIO) -> ExrHeader:
@@ -76,11 +98,15 @@ def read_header(file: BinaryIO) -> ExrHeader:
             found, value = attributes[name]
             if found != kind or (size is not None and len(value) != size):
                 raise ValueError(name)
+        channels = _channels(attributes["channels"][1])
+        held = _window(attributes["dataWindow"][1])
+        compression = attributes["compression"][1][0]
         return ExrHeader(
-            _channels(attributes["channels"][1]),
-            _window(attributes["dataWindow"][1]),
+            {name: (across, down) for name, (_, across, down) in channels.items()},
+            held,
             _window(attributes["displayWindow"][1]),
             _primaries(*attributes.get("chromaticities", ("", b""))),
+            _least_bytes(channels, held, compression, tiled=bool(version & _TILED)),
         )
     except (struct.error, ValueError, KeyError, IndexError):
         raise MatteError("the picture is damaged or cut off") from None
@@ -106,17 +132,31 @@ def _text(data: bytes, place: int) -> tuple[str, int]:
     return data[place:end].decode("latin-1"), end + 1
 
 
-def _channels(data: bytes) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
+def _channels(data: bytes) -> dict[str, tuple[int, int, int]]:
+    """Give each channel's kind of numbers, and of how many pixels across and down it has one."""
+    found: dict[str, tuple[int, int, int]] = {}
     place = 0
     while data[place]:
         name, place = _text(data, place)
         kind, _, across, down = struct.unpack_from("<iIii", data, place)
         if kind not in (0, 1, 2) or across < 1 or down < 1 or name in found:
             raise ValueError(name)
-        found[name] = across, down
+        found[name] = kind, across, down
         place += 16
     return found
+
+
+def _least_bytes(
+    channels: dict[str, tuple[int, int, int]], held: Window, compression: int, *, tiled: bool
+) -> int:
+    lines, most = _BLOCKS.get(compression, (held.height, math.inf))
+    pixels = sum(
+        _BYTES_OF_A_VALUE[kind] * (held.width // across) * (held.height // down)
+        for kind, across, down in channels.values()
+    )
+    # Tiles may be as large as the picture.
+    blocks = 1 if tiled else -(-held.height // lines)
+    return _BYTES_OF_A_BLOCK * blocks + int(pixels / most)
 
 
 def _window(data: bytes) -> Window:
