@@ -19,7 +19,7 @@ from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.network.weights import load_network, read_header
-from mattecli.core.training import batches, losses
+from mattecli.core.training import batches, losses, state
 from mattecli.core.training.checkpoint import load_checkpoint
 from mattecli.core.training.config import load_config
 from mattecli.core.training.processes import Processes
@@ -151,6 +151,20 @@ def test_a_run_is_not_overwritten_by_accident(data, trained):
     code, error = train_steps(data, trained)
     assert code == 1 and "--resume" in error
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_file_in_the_place_of_a_run_is_said_before_anything_is_fetched(
+    data, tmp_path, monkeypatch, below, resume
+):
+    monkeypatch.setattr(state, "build_network", lambda *_, **__: pytest.fail("fetched"))
+    (tmp_path / "file").write_text("something")
+    out = tmp_path / "file" / below
+    code, error = matte("train", data / "pairs", "--out", out, "--device=cpu", *resume)
+    assert code == 1
+    assert error.count("\n") == 1 and f"{tmp_path / 'file'} is a file" in error
+    assert (tmp_path / "file").read_text() == "something"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,20 @@ def checkpoint_of(out: Path) -> Path:
     return out / "last" / "checkpoint.pt"
 
 
+def refuse_a_file(out: Path) -> None:
+    """Refuse a folder for a run where a file stands, before anything is read or fetched for it.
+
+    Raises
+    ------
+    MatteError
+    """
+    for place in (out, *out.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise MatteError(f"{place} is a file, and no folder for a run: choose another --out")
+
+
 def refuse_to_overwrite(out: Path) -> None:
     """Refuse to begin anew where a run has trained; one that never came to a step is no loss.
 

@@ -30,6 +30,7 @@ from mattecli.core.training.resuming import is_restarted
 from mattecli.core.training.run_log import RunLog
 from mattecli.core.training.saving import (
     checkpoint_of,
+    refuse_a_file,
     refuse_to_overwrite,
     save_run,
     save_weights,
@@ -80,9 +81,10 @@ def train(
     ------
     MatteError
         On data that does not fit together or is damaged by more than 1%, a run that is already
-        there, a setting that a resumed run cannot change, a disk without room, or a loss that is
-        not finite (the last good checkpoint stays).
+        there, a file in its place, a setting that a resumed run cannot change, a disk without room,
+        or a loss that is not finite (the last good checkpoint stays).
     """
+    refuse_a_file(out)
     check_losses(config.loss | config.first_epoch_loss)
     resume = options.resume or is_restarted(checkpoint_of(out))
     if not resume:
