@@ -13,6 +13,8 @@ from test_predict import matte, network, outputs
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.animations import AnimationReader, AnimationWriter
 from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.pixels import to_8_bit
+from mattecli.core.imaging.reading import read_picture
 
 __all__ = ["network"]
 
@@ -110,6 +112,34 @@ def test_pages_are_cut_one_by_one(tmp_path):
     pictures, _ = seen(tmp_path / "cut.tiff")
     assert [picture.shape[:2] for picture in pictures] == [(64, 96), (80, 48), (64, 96)]
     assert pictures[2][32, 49, 3] == 255 and pictures[2][32, 10, 3] == 0
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "exr"])
+@pytest.mark.parametrize("source", ["GIF", "WEBP", "TIFF"])
+def test_to_a_pattern_every_frame_is_a_picture_with_a_number(tmp_path, source, suffix):
+    if suffix == "exr":
+        pytest.importorskip("OpenEXR")
+    path = tmp_path / f"a.{source.lower()}"
+    if source == "TIFF":
+        pages = [frames()[0], frames()[1].resize((48, 80)), *frames()[2:]]
+        pages[0].save(path, save_all=True, append_images=pages[1:])
+    else:
+        animation(path, source)
+    result = matte(path, tmp_path / f"cut/%03d.{suffix}", "--save", "alpha")
+    assert result.exit_code == 0, result.output
+    assert outputs(tmp_path / "cut") == [f"{number:03d}.{suffix}" for number in (1, 2, 3, 4)]
+    last = read_picture(tmp_path / f"cut/004.{suffix}")
+    # Where the disc is in the fourth frame, and was in the first.
+    alpha = to_8_bit(last.color)[..., 0]
+    assert alpha[32, 61] > 250 and alpha[32, 20] < 5
+
+
+def test_a_pattern_is_for_pictures(tmp_path):
+    animation(tmp_path / "a.gif", "GIF")
+    for suffix in ("gif", "apng"):
+        result = matte(tmp_path / "a.gif", tmp_path / f"cut/%03d.{suffix}")
+        assert result.exit_code == 2 and "numbered pictures are" in result.output
+    assert outputs(tmp_path) == ["a.gif"]
 
 
 def test_a_damaged_animation_leaves_nothing(tmp_path):

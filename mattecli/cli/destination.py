@@ -79,16 +79,20 @@ def clip_suffix(out: str, image_format: Format | None, *, bare: bool = False) ->
     typer.BadParameter
         If OUT is neither a clip that can be written nor a folder.
     """
-    from mattecli.core.imaging.animations import written_as
+    from mattecli.core.imaging.animations import FORMATS, written_as
     from mattecli.core.imaging.clip_codecs import CONTAINERS
     from mattecli.core.imaging.clip_pipe_writing import NUT, RAW
     from mattecli.core.imaging.frame_folders import is_numbered
+    from mattecli.core.imaging.writing import SUFFIXES
 
     path = Path(out)
     suffix = path.suffix.lower()
     if out == "-" and image_format is None:
         return RAW if bare else NUT
     if is_numbered(out):
+        if suffix in FORMATS:
+            known = ", ".join(SUFFIXES)
+            raise typer.BadParameter(f"numbered pictures are {known} files, not {out}")
         return result_suffix(out, image_format, into_folder=False)
     if path.is_dir() or out.endswith("/") or not (suffix or out == "-"):
         return f".{image_format}" if image_format else ".png"

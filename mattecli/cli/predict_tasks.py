@@ -49,7 +49,7 @@ class TaskMaker:
         """Say what is done with each clip; None if there is none."""
         if not jobs:
             return None
-        from mattecli.core.imaging.animations import PAGED_TIFF
+        from mattecli.core.imaging.animations import holds_pages
         from mattecli.core.imaging.clip_pipes import RawFrames
         from mattecli.core.imaging.clip_range import Range
         from mattecli.core.inference.clip_task import ClipTask
@@ -57,7 +57,7 @@ class TaskMaker:
 
         suffix = usage.suffix if usage.of_clip else next(iter(jobs[0].outputs.values())).suffix
         # Pages have nothing to do with one another.
-        related = suffix != PAGED_TIFF
+        related = not holds_pages(jobs[0].name)
         text = made.output.background
         moving = text is not None and moves(text)
         task = ClipTask(

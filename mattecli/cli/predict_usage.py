@@ -55,16 +55,20 @@ def _place_of(
     raw: str | None,
 ) -> Usage:
     """Tell by IN, OUT and --format alone what is made of a clip or photos, and where."""
-    from mattecli.core.imaging.animations import FORMATS, moving_format
+    from mattecli.core.imaging.animations import FORMATS, has_several, moving_format
     from mattecli.core.imaging.clip_codecs import CONTAINERS
     from mattecli.core.imaging.clip_pipe_writing import PIPES
     from mattecli.core.imaging.clips import is_clip
     from mattecli.core.imaging.frame_folders import is_numbered
 
     alone = len(sources) == 1 and from_list is None
-    moving = moving_format(sources[0], out) if alone else None
-    piped = is_piped_clip(sources, raw) and from_list is None
-    if moving or piped or (alone and (is_clip(sources[0]) or is_numbered(sources[0]))):
+    in_numbers = is_numbered(out)
+    moving = moving_format(sources[0], out) if alone and not in_numbers else None
+    clip = is_piped_clip(sources, raw) and from_list is None
+    if alone:
+        clip = clip or is_clip(sources[0]) or is_numbered(sources[0])
+        clip = clip or (in_numbers and has_several(Path(sources[0])))
+    if moving or clip:
         suffix = moving or clip_suffix(out, image_format, bare=raw is not None)
         if moving and image_format:
             raise typer.BadParameter(f"--format {image_format} contradicts {out}")

@@ -58,6 +58,16 @@ def is_animated(path: Path) -> bool:
     return path.suffix.lower() in _READ and _count(path) > 1
 
 
+def holds_pages(name: str) -> bool:
+    """Tell by its name whether what a file holds several of is pages, and not frames."""
+    return Path(name).suffix.lower() in _PAGED
+
+
+def has_several(path: Path) -> bool:
+    """Tell whether a file is a picture of several frames or pages."""
+    return path.suffix.lower() in (*_READ, *_PAGED) and _count(path) > 1
+
+
 def _count(path: Path) -> int:
     """Count the frames or pages of a file; 0 if it cannot be read, which it says when it is cut."""
     if not path.is_file():
