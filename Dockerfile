@@ -5,6 +5,13 @@ FROM python:3.12-slim AS build
 COPY . /source
 RUN python -m venv /opt/matte \
     && /opt/matte/bin/pip install --no-cache-dir --no-compile '/source/packaging/lite[serve,heic]'
+# What only developers need: tests, tools that make ONNX files, onnxruntime for programs in C, pip. If anything
+# of it is missed the build ends here; the photo also leaves the bytecode of what one needs.
+RUN cd /opt/matte/lib/python3.*/site-packages \
+    && rm -rf onnxruntime/transformers onnxruntime/tools onnxruntime/quantization onnxruntime/capi/libonnxruntime.so.* \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && rm -rf pip pip-* \
+    && /opt/matte/bin/matte predict /source/examples/cat.jpg /tmp/cat.png
 
 FROM python:3.12-slim
 COPY --from=build /opt/matte /opt/matte
