@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,13 @@ OTHERS = [
 def begun(monkeypatch):
     """The options with which a network is loaded ahead."""
     calls = []
-    monkeypatch.setattr(preloading, "preload", calls.append)
+
+    @contextlib.contextmanager
+    def preloaded(options, *, wanted):
+        calls.extend([options] * wanted)
+        yield
+
+    monkeypatch.setattr(preloading, "preloaded", preloaded)
     return calls
 
 
@@ -82,20 +89,33 @@ def test_what_goes_wrong_in_its_thread_is_said_as_ever(tmp_path, monkeypatch):
 
 
 def test_it_is_given_once_and_to_who_asked_for_it(monkeypatch):
-    given = iter("abc")
+    given = iter("abcd")
     monkeypatch.setattr(preloading, "_load", lambda *_: next(given))
     options = PredictOptions(device="cpu")
-    preloading.preload(options)
-    assert preloading.load_predictor(PredictOptions(device="cpu", size=64)) == "b"
-    assert preloading.load_predictor(options) == "a"
-    assert preloading.load_predictor(options) == "c"
+    with preloading.preloaded(options, wanted=True):
+        assert preloading.load_predictor(PredictOptions(device="cpu", size=64)) == "b"
+        assert preloading.load_predictor(options) == "a"
+        assert preloading.load_predictor(options) == "c"
+    assert preloading.load_predictor(options) == "d"
+
+
+def test_what_nobody_asked_for_is_forgotten(tmp_path, monkeypatch):
+    """A run that ends early leaves nothing to the next one, whose network may be another."""
+    monkeypatch.setattr(preloading, "_load", lambda *_: "the old one")
+    (tmp_path / "hints.csv").write_text("photo,box\nanother.jpg,\n")
+    hints = ("--hints", tmp_path / "hints.csv")
+    assert predict(CAT, tmp_path / "cat.png", *hints).exit_code == 1
+    monkeypatch.setattr(preloading, "_load", lambda *_: "the new one")
+    assert preloading.load_predictor(PredictOptions(device="cpu")) == "the new one"
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_what_needs_pytorch_is_not_loaded_ahead(monkeypatch, device):
     monkeypatch.setattr(preloading, "_load", lambda *_: pytest.fail("loaded"))
-    preloading.preload(PredictOptions(device=device))
-    preloading.preload(PredictOptions(device="cpu", weights=Path("mine.safetensors")))
     monkeypatch.setattr(preloading, "may_have_gpu", lambda: True)
-    preloading.preload(PredictOptions())
-    assert preloading._begun == {}
+    mine = PredictOptions(device="cpu", weights=Path("mine.safetensors"))
+    for options in (PredictOptions(device=device), mine, PredictOptions()):
+        with preloading.preloaded(options, wanted=True):
+            assert preloading._begun == {}
+    with preloading.preloaded(PredictOptions(device="cpu"), wanted=False):
+        assert preloading._begun == {}

@@ -92,10 +92,28 @@ def predict(
     check_cluster(
         cluster, unfit="cuts photos of files and stores, without --watch" if is_alone else ""
     )
-    with_clips = takes_clips(made, inputs) and usages[0].into_folder
-    if not (is_alone or cluster.cluster):
-        _preload(sources or [], out, prediction, run)
+    from mattecli.core.inference.preloading import preloaded
+
+    one = not (is_alone or cluster.cluster) and _cuts_one_photo(sources or [], out, run)
+    with preloaded(prediction, wanted=one):
+        _run(sources, out, made, usages, prediction, inputs, clips, run, cluster)
+
+
+def _run(
+    sources: list[str] | None,
+    out: str,
+    made: list[Made],
+    usages: list[Usage],
+    prediction: PredictOptions,
+    inputs: SourceOptions,
+    clips: ClipOptions,
+    run: RunOptions,
+    cluster: ClusterOptions,
+) -> None:
+    """Plan the run and do it."""
     from mattecli.core.inference.hint_planning import plan_hints
+
+    with_clips = takes_clips(made, inputs) and usages[0].into_folder
 
     def plan() -> Planned:
         return plan_photos(
@@ -134,15 +152,12 @@ def predict(
     )
 
 
-def _preload(sources: list[str], out: str, prediction: PredictOptions, run: RunOptions) -> None:
-    """Begin to load the network where a single photo is going to be cut."""
+def _cuts_one_photo(sources: list[str], out: str, run: RunOptions) -> bool:
+    """Tell whether there is a single photo, and nothing that it may be left for."""
     if run.dry_run or len(sources) != 1 or is_object(sources[0]) or not Path(sources[0]).is_file():
-        return
+        return False
     # What is there already may be left as it is.
-    if run.overwrite or is_object(out) or not Path(out).exists():
-        from mattecli.core.inference.preloading import preload
-
-        preload(prediction)
+    return run.overwrite or is_object(out) or not Path(out).exists()
 
 
 def _review(sources: list[str], run: RunOptions) -> Review | None:

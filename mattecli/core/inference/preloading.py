@@ -5,8 +5,10 @@ What is imported, listed and decoded by then takes about as long as loading does
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -16,19 +18,26 @@ if TYPE_CHECKING:
     from mattecli.core.inference.options import PredictOptions
     from mattecli.core.inference.predictor import Predictor
 
-# What was begun last, and nobody has asked for yet.
+# What was begun, and nobody has asked for yet.
 _begun: dict[tuple[PredictOptions, int], Future[Predictor]] = {}
 
 
-def preload(options: PredictOptions) -> None:
-    """Begin to load in a thread what `load_predictor` will be asked for, for a single photo.
+@contextlib.contextmanager
+def preloaded(options: PredictOptions, *, wanted: bool) -> Iterator[None]:
+    """Load in a thread what `load_predictor` will be asked for, for a single photo.
 
     Only the bundled network on the CPU: what PyTorch imports would get in the way of what the
     caller imports.
+
+    Parameters
+    ----------
+    wanted : bool
+        Whether it is sure to be asked for.
     """
-    _begun.clear()
     on_cpu = options.device == "cpu" or (options.device == "auto" and not may_have_gpu())
-    if not on_cpu or options.weights is not None or not importlib.util.find_spec("onnxruntime"):
+    usual = on_cpu and options.weights is None
+    if not wanted or not usual or not importlib.util.find_spec("onnxruntime"):
+        yield
         return
     # Modules that two threads import at a time may be seen half done, so these come first.
     from mattecli.core.inference import predictor  # noqa: F401
@@ -46,10 +55,14 @@ def preload(options: PredictOptions) -> None:
 
     _begun[options, 1] = future
     threading.Thread(target=work, name="preload").start()
+    try:
+        yield
+    finally:
+        _begun.pop((options, 1), None)
 
 
 def load_predictor(options: PredictOptions, max_concurrency: int = 1) -> Predictor:
-    """Load the model that the options ask for, or wait for it if `preload` has begun.
+    """Load the model that the options ask for, or wait for it where `preloaded` has begun.
 
     Raises
     ------
