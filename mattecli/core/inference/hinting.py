@@ -7,6 +7,7 @@ import numpy as np
 
 from mattecli.core.matting.blocks import Block, grown
 from mattecli.core.matting.hints import Hints
+from mattecli.core.matting.meant_regions import Regions
 from mattecli.core.matting.placing import resize
 
 # Around boxes the network sees so much more, as a share of their longer side: what something is
@@ -23,6 +24,10 @@ _GAP, _FADE = np.ones((3, 3), np.uint8), (5, 5)
 _GUIDE_BAND = 0.03
 # A rough matte is unsure between these.
 _UNSURE = 0.05, 0.95
+# Within this distance of the borders of regions that marks mean the network decides, too.
+_CORE = 0.02
+# It follows where it is off by less than this there on average.
+_FOLLOWED = 0.3
 
 
 def box_frame(hints: Hints) -> Block:
@@ -49,12 +54,28 @@ def known_map(hints: Hints, shape: tuple[int, int]) -> np.ndarray | None:
     return known
 
 
-def marked_map(hints: Hints, alpha: np.ndarray) -> np.ndarray:
-    """Draw points and strokes beside an earlier matte of shape (h, w), as guidance."""
+def marked_map(hints: Hints, alpha: np.ndarray, meant: Regions) -> np.ndarray:
+    """Draw points and strokes beside an earlier matte of shape (h, w), as guidance.
+
+    The regions that they mean are corrected in the matte, and their cores are marked.
+    """
     subject, background = hints.marks(alpha.shape, _POINT_RADIUS)
+    subject, background = (
+        (mark | core) & ~other
+        for mark, core, other in zip(
+            (subject, background), map(_core, meant), (background, subject), strict=True
+        )
+    )
     marks = subject.astype(np.float32) - background
     marks[hints.outside(alpha.shape, _BOX_BORDER)] = -1
-    return np.stack([2 * alpha - 1, marks])
+    return np.stack([2 * meant.over(alpha) - 1, marks])
+
+
+def _core(region: np.ndarray) -> np.ndarray:
+    """Leave out the borders of a region, which the network shall find."""
+    padded = np.pad(region, 1, mode="edge").view(np.uint8)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return depth > _CORE * max(region.shape)
 
 
 def reduced_map(known: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -70,7 +91,9 @@ def reduced_map(known: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.stack([alpha, np.sign(marks[0] - marks[1])])
 
 
-def merged(before: np.ndarray, after: np.ndarray, hints: Hints) -> np.ndarray:
+def merged(
+    before: np.ndarray, after: np.ndarray, hints: Hints, meant: Regions | None = None
+) -> np.ndarray:
     """Take over what the network changed for the marks' sake, and nothing else.
 
     That is what rose in one piece with a mark of the subject, and what fell in one piece with a
@@ -93,7 +116,16 @@ def merged(before: np.ndarray, after: np.ndarray, hints: Hints) -> np.ndarray:
         hit[0] = False
         taken |= hit[pieces]
     weight = cv2.blur(cv2.dilate(taken, np.ones(_FADE, np.uint8)).astype(np.float32), _FADE)
-    return before + weight * change
+    result = before + weight * change
+    for truth, region in zip((1, 0), meant or (), strict=False):
+        if not region.any():
+            continue
+        # Where the network does not follow it knows nothing of the borders either.
+        core = _core(region)
+        followed = core.any() and np.abs(after - truth)[core].mean() < _FOLLOWED
+        share = cv2.blur((core if followed else region).astype(np.float32), _FADE)
+        result += share * (truth - result)
+    return result
 
 
 def within_guide(alpha: np.ndarray, guide: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from mattecli.core.inference.hinting import (
 )
 from mattecli.core.matting.blocks import Block
 from mattecli.core.matting.hints import Hints
+from mattecli.core.matting.meant_regions import Regions, meant_regions
 from mattecli.core.matting.placing import resize
 from mattecli.core.matting.subjects import chosen_subject
 from mattecli.core.runtime.model import MattingModel
@@ -73,9 +74,9 @@ class PhotoPasses:
         That part, in the photo's own pixels, where it is not the whole photo.
     known : float32 ndarray of shape (2, h, w) or None
         What the network is told in all passes, at the size of `network_input`.
-    unmarked : float32 ndarray of shape (h, w) or None
-        The matte without points and strokes, once it is there. Photos that have some, and a network
-        that takes guidance, go through all passes a second time.
+    unmarked, meant : float32 ndarray of shape (h, w) or None, Regions or None
+        The matte without points and strokes, once it is there, and what these mean in it. Photos
+        that have some go through all passes a second time if the network takes guidance.
     """
 
     network_input: np.ndarray
@@ -89,6 +90,7 @@ class PhotoPasses:
     frame: Block | None = None
     known: np.ndarray | None = None
     unmarked: np.ndarray | None = None
+    meant: Regions | None = None
 
     @property
     def is_done(self) -> bool:
@@ -179,13 +181,12 @@ class PassPlanner:
 
     def mark(self, photo: PhotoPasses) -> None:
         """Let a photo whose passes are done go through them again, told of points and strokes."""
-        hints = photo.hints
-        if hints is None or not hints.has_marks or photo.unmarked is not None:
-            return
-        if not self.model.takes_guidance:
+        hints, told = photo.hints, photo.unmarked is not None
+        if hints is None or not hints.has_marks or told or not self.model.takes_guidance:
             return
         photo.unmarked = blend(photo)
-        photo.known = marked_map(hints, photo.unmarked)
+        photo.meant = meant_regions(photo.network_input, photo.unmarked, hints)
+        photo.known = marked_map(hints, photo.unmarked, photo.meant)
         self._begin(photo)
 
     def _plan_second(self, photo: PhotoPasses, uncertain: np.ndarray) -> None:
@@ -269,7 +270,7 @@ def blend(photo: PhotoPasses) -> np.ndarray:
     if hints is None:
         return alpha
     if photo.unmarked is not None:
-        return merged(photo.unmarked, alpha, hints)
+        return merged(photo.unmarked, alpha, hints, photo.meant)
     if hints.guide is not None:
         alpha = within_guide(alpha, hints.guide)
     alpha[hints.outside(alpha.shape)] = 0

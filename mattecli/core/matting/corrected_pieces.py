@@ -8,6 +8,8 @@ import numpy as np
 # What is enclosed by a correction and has less than this share of its area is part of it:
 # reflections, buttons, the letters on a label.
 _HOLE = 0.04
+# Marks that are at least this share as deep in a piece as its middle mean all of it.
+_DEEP = 0.3
 # What is thinner than this holds nothing together.
 _STRIP = np.ones((5, 5), np.uint8)
 
@@ -28,7 +30,7 @@ def fill_enclosed(pull: np.ndarray, against: np.ndarray) -> np.ndarray:
 
 
 def drop_marked_pieces(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarray]) -> np.ndarray:
-    """Drop separate pieces of the subject whole, where they are marked as background.
+    """Drop separate pieces of the subject whole, where they are marked as background in the middle.
 
     The largest one is, if it is marked, only wrong there, unless another one is marked as subject.
     """
@@ -37,7 +39,12 @@ def drop_marked_pieces(pull: np.ndarray, first: np.ndarray, marks: list[np.ndarr
     if count < 3:
         return pull
     dropped, kept = np.zeros((2, count), bool)
-    dropped[pieces[marks[0]]], kept[pieces[marks[1]]] = True, True
+    depth = cv2.distanceTransform(body, cv2.DIST_L2, 5)
+    at_mark, deepest = np.zeros((2, count), np.float32)
+    for place, deep in ((marks[0], at_mark), (body > 0, deepest)):
+        np.maximum.at(deep, np.asarray(pieces[place]), depth[place])
+    dropped[at_mark > _DEEP * deepest] = True
+    kept[pieces[marks[1]]] = True
     dropped[0] = kept[0] = False
     if not (kept & ~dropped).any():
         dropped[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -114,6 +114,30 @@ class Hints:
             drawn.append(marked > 0)
         both = drawn[0] & drawn[1]
         return drawn[0] & ~both, drawn[1] & ~both
+
+    def each_mark(self, shape: tuple[int, int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Draw every stroke and every point for itself, in the order in which they were given.
+
+        Returns
+        -------
+        subject, background : list of bool ndarray of `shape`
+            Strokes that do not touch, the longest first, and then points. Where both kinds are
+            marked, neither is.
+        """
+        either = self.marks(shape)
+        drawn: tuple[list[np.ndarray], list[np.ndarray]] = [], []
+        kinds = (self.keep, self.points), (self.drop, self.not_points)
+        for (mask, points), marked, found in zip(kinds, either, drawn, strict=True):
+            if mask is not None:
+                strokes = (fit_marks(mask, shape) & marked).view(np.uint8)
+                _, pieces, stats, _ = cv2.connectedComponentsWithStats(strokes, connectivity=8)
+                longest = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable") + 1
+                found += [pieces == number for number in longest]
+            for point in points:
+                # One alone is drawn as with all others.
+                alone = replace(self, points=(point,), not_points=(), keep=None, drop=None)
+                found.append(alone.marks(shape)[0] & marked)
+        return drawn
 
     def outside(self, shape: tuple[int, int] | None = None, margin: float = 0.0) -> np.ndarray:
         """Give what lies outside of all boxes, as a bool ndarray; nothing without boxes.

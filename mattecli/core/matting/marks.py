@@ -118,6 +118,9 @@ def spread_marks(
     Spread
     """
     way = _way(subject, background)
+    if max(np.count_nonzero(subject), np.count_nonzero(background)) < _STROKE * subject.size:
+        # Points and strokes correct what is wrong and leave the rest between them as it was.
+        way[:] = np.inf
     band = way < _BAND
     # How far a place belongs to a trimap's band (0), or to the open field between strokes (1).
     field = np.clip((way - _NARROW) / (_WIDE - _NARROW), 0, 1)
