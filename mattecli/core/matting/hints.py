@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -135,7 +135,7 @@ class Hints:
                 found += [pieces == number for number in longest]
             for point in points:
                 # One alone is drawn as with all others.
-                alone = replace(self, points=(point,), not_points=(), keep=None, drop=None)
+                alone = Hints(self.shape, points=(point,))
                 found.append(alone.marks(shape)[0] & marked)
         return drawn
 
