@@ -30,7 +30,7 @@ _LARGER = 0.12
 # No region is more than this share of all subjects, or of the photo.
 _OF_SUBJECT, _OF_PHOTO = 0.5, 0.4
 # A photo has answers to so many marks at most, or it would take long.
-_MOST_MARKS = 20
+_MOST_MARKS = 10
 # Just around a mark.
 _AROUND = np.ones((3, 3), np.uint8)
 # A region's soft rim is this wide at most, as a share of the long side.
