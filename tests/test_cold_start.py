@@ -22,7 +22,9 @@ RUN = """
 import atexit, gc, sys, threading
 atexit.register(lambda: print("frozen" if gc.get_freeze_count() else "not frozen"))
 from mattecli.cli import app
+from mattecli.core.inference import preloading
 from mattecli.core.inference.predictor import Predictor
+preloading.usable_cores = lambda: 2
 load, threads = Predictor.load.__func__, []
 def noted(cls, *arguments, **options):
     threads.append(threading.current_thread().name)
@@ -54,6 +56,11 @@ def begun(monkeypatch):
 
     monkeypatch.setattr(preloading, "preloaded", preloaded)
     return calls
+
+
+@pytest.fixture(autouse=True)
+def cores(monkeypatch):
+    monkeypatch.setattr(preloading, "usable_cores", lambda: 2)
 
 
 def predict(*arguments):
@@ -118,4 +125,11 @@ def test_what_needs_pytorch_is_not_loaded_ahead(monkeypatch, device):
         with preloading.preloaded(options, wanted=True):
             assert preloading._begun == {}
     with preloading.preloaded(PredictOptions(device="cpu"), wanted=False):
+        assert preloading._begun == {}
+
+
+def test_with_one_core_nothing_is_loaded_beside(monkeypatch):
+    monkeypatch.setattr(preloading, "_load", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(preloading, "usable_cores", lambda: 1)
+    with preloading.preloaded(PredictOptions(device="cpu"), wanted=True):
         assert preloading._begun == {}

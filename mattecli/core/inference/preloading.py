@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from mattecli.core.device import may_have_gpu
+from mattecli.core.device import may_have_gpu, usable_cores
 
 if TYPE_CHECKING:
     from mattecli.core.inference.options import PredictOptions
@@ -27,7 +27,7 @@ def preloaded(options: PredictOptions, *, wanted: bool) -> Iterator[None]:
     """Load in a thread what `load_predictor` will be asked for, for a single photo.
 
     Only the bundled network on the CPU: what PyTorch imports would get in the way of what the
-    caller imports.
+    caller imports. With a single core two threads would wait for each other.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def preloaded(options: PredictOptions, *, wanted: bool) -> Iterator[None]:
         Whether it is sure to be asked for.
     """
     on_cpu = options.device == "cpu" or (options.device == "auto" and not may_have_gpu())
-    usual = on_cpu and options.weights is None
+    usual = on_cpu and options.weights is None and usable_cores() > 1
     if not wanted or not usual or not importlib.util.find_spec("onnxruntime"):
         yield
         return
