@@ -221,6 +221,16 @@ def test_marks_that_agree_with_the_matte_change_nothing_far_away():
     np.testing.assert_array_equal(alpha[~near], first[~near])
 
 
+def test_points_of_both_kinds_near_one_another_leave_the_edge_between_them_alone():
+    """Between points that agree with it a matte is right; the photo is not asked again."""
+    color = np.random.default_rng(5).integers(0, 256, (*SIZE, 3), np.uint8)
+    columns = np.indices(SIZE)[1]
+    first = np.clip((130 - columns) / 60, 0, 1).astype(np.float32)
+    alpha = refine_with_marks(color, first, spot(140, 60, 2), spot(140, 140, 2))
+    near = spot(140, 60, 6) | spot(140, 140, 6)
+    np.testing.assert_array_equal(alpha[~near], first[~near])
+
+
 def test_small_parts_inside_of_what_is_dropped_go_with_it():
     color, parts = scene()
     color[150:158, 195:203] = 255
