@@ -38,7 +38,7 @@ MAX_PIXEL_FRACTION = 0.35
 #: take long.
 MAX_AREA_FACTOR = 1.1
 #: The second pass replaces the first around uncertain pixels, as far as so many of its pixels.
-BLEND_RADIUS_PX = 12
+BLEND_RADIUS_PX = 32
 #: Margin of the crop around uncertain pixels, as a fraction of the photo's sides: the network needs
 #: to see what it is looking at.
 CROP_MARGIN = 0.05
