@@ -23,9 +23,10 @@ Teacher = Callable[[Tensor], Tensor]
 # Teachers agree on the subject where none is farther from their mean than this, both blurred over
 # such a share of the side.
 _AGREED, _BLUR = 0.15, 1 / 16
-# Where they disagree, their mean counts where it is outside of these, as 0 or 1. On 153 photos the
-# first of three was wrong in 9 of 10 pixels where it was unsure of what the others were sure of,
-# but only in every second that all were sure of and the others saw otherwise.
+# Where they disagree, their mean counts where it is outside of these, as 0 or 1. With the bundled
+# network as the first of three, on 60 photos of everyday things, the others were right in 80% of
+# the pixels where they were sure and it was not, but in half of those where it was sure of the
+# opposite (weights/EXPERIMENTS.md, C).
 _UNDECIDED = (0.35, 0.65)
 # On a GPU so many samples go through a teacher at once, never fewer: cuDNN compiles kernels for
 # every new shape of a batch.
