@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mattecli.core.inference.motion import SmallFrame, match, warp
+from mattecli.core.inference.motion import SmallFrame, match, optical_flow, warp
 
 # Long side at which motion is looked for: less would do for what is inside of a subject, but not
 # for its edges. Once found, motion is smooth, and half of that is enough.
@@ -60,13 +60,9 @@ class MatteFrame:
         float32 ndarray of shape (h', w', 2)
             (x, y) as shares of the frame's sides, at small size.
         """
-        finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        # The preset's grid is too coarse for edges.
-        finder.setFinestScale(1)
-        # An array in place of None would be taken as a first guess; the stubs do not know None.
-        flow = finder.calc(self._grey, other._grey, None)  # type: ignore[call-overload]
+        flow = optical_flow(self._grey, other._grey, finest_scale=1)
         flow = cv2.resize(flow, self.kept_size, interpolation=cv2.INTER_AREA)
-        flow /= np.float32(self._grey.shape[::-1])
+        flow = flow / np.float32(self._grey.shape[::-1])
         longer = max(self.kept_size)
         near, across = (2 * round(share * longer / 2) + 1 for share in (_INSIDE, _WINDOW))
         weight = np.square(np.square(self._alpha))

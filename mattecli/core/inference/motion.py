@@ -61,18 +61,36 @@ class SmallFrame:
 def match(frame: SmallFrame, other: SmallFrame) -> Match:
     """Find the pixels of a frame in another one of its size.
 
-    Each is looked for where it was and where optical flow (Kroeger et al., "Fast Optical Flow using
-    Dense Inverse Search", ECCV 2016) says that it went; the better match counts.
+    Each is looked for where it was and where optical flow says that it went; the better match
+    counts.
     """
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    # An array in place of None would be taken as a first guess; the stubs do not know None.
-    flow = finder.calc(frame.grey, other.grey, None)  # type: ignore[call-overload]
-    motion = flow / np.float32(frame.grey.shape[::-1])
+    motion = optical_flow(frame.grey, other.grey) / np.float32(frame.grey.shape[::-1])
     still = _weight(frame.color, other.color)
     moved = _weight(frame.color, warp(other.color, motion))
     # Flow trembles where nothing moves: it has to be better to be followed.
     follow = moved > 1.05 * still
     return Match(np.where(follow, moved, still), motion * follow[..., None])
+
+
+def optical_flow(
+    grey: np.ndarray, other: np.ndarray, finest_scale: int | None = None
+) -> np.ndarray:
+    """Say how many pixels (x, y) each of `grey` went, float32 h×w×2.
+
+    Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
+
+    Parameters
+    ----------
+    grey, other : uint8 ndarray of shape (h, w)
+    finest_scale : int, optional
+        How often the finest grid that is searched is halved; by default as the fastest preset has
+        it, which is too coarse for edges.
+    """
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    if finest_scale is not None:
+        finder.setFinestScale(finest_scale)
+    # An array in place of None would be taken as a first guess; the stubs do not know None.
+    return finder.calc(grey, other, None)  # type: ignore[call-overload]
 
 
 def warp(array: np.ndarray, motion: np.ndarray) -> np.ndarray:
