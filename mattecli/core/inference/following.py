@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mattecli.core.inference.motion import SmallFrame, match, optical_flow, warp
+from mattecli.core.inference.motion import SmallFrame, match, optical_flow, squared_length, warp
 
 # Long side at which motion is looked for: less would do for what is inside of a subject, but not
 # for its edges. Once found, motion is smooth, and half of that is enough.
@@ -45,15 +45,8 @@ class MatteFrame:
         self.color = cv2.resize(self._small.color, self.kept_size, interpolation=cv2.INTER_AREA)
         self._alpha = cv2.resize(matte, self.kept_size, interpolation=cv2.INTER_AREA)
 
-    def is_of_scene(self, other: MatteFrame) -> bool:
-        """Whether both frames belong to one scene."""
-        return match(self._small, other._small).is_same_scene
-
-    def motion_to(self, other: MatteFrame) -> np.ndarray:
-        """Find where each pixel is in another frame of the same size.
-
-        At a subject's edge optical flow is that of the subject or of what is behind, as it happens,
-        but alpha moves with the subject: so the motion of its inside goes on over its edges.
+    def flow_to(self, other: MatteFrame) -> np.ndarray:
+        """Find where each pixel is in another frame of the same size, by optical flow.
 
         Returns
         -------
@@ -62,7 +55,18 @@ class MatteFrame:
         """
         flow = optical_flow(self._grey, other._grey, finest_scale=1)
         flow = cv2.resize(flow, self.kept_size, interpolation=cv2.INTER_AREA)
-        flow = flow / np.float32(self._grey.shape[::-1])
+        return flow / np.float32(self._grey.shape[::-1])
+
+    def is_of_scene(self, other: MatteFrame, flow: np.ndarray) -> bool:
+        """Whether both frames belong to one scene, where `flow` leads from this one to the other."""
+        return match(self._small, other._small, flow).is_same_scene
+
+    def motion_along(self, flow: np.ndarray) -> np.ndarray:
+        """Turn optical flow from this frame, as `flow_to` gives it, into the motion of alpha.
+
+        At a subject's edge optical flow is that of the subject or of what is behind, as it happens,
+        but alpha moves with the subject: so the motion of its inside goes on over its edges.
+        """
         longer = max(self.kept_size)
         near, across = (2 * round(share * longer / 2) + 1 for share in (_INSIDE, _WINDOW))
         weight = np.square(np.square(self._alpha))
@@ -73,7 +77,7 @@ class MatteFrame:
 
 
 class Step(NamedTuple):
-    """Motion between two frames that follow one another, as `MatteFrame.motion_to` gives it."""
+    """Motion between two frames that follow one another, as `MatteFrame.motion_along` gives it."""
 
     there: np.ndarray
     back: np.ndarray
@@ -81,9 +85,10 @@ class Step(NamedTuple):
 
 def step_between(frame: MatteFrame, following: MatteFrame) -> Step | None:
     """Find the motion between a frame and the one that follows; None if it is of another scene."""
-    if not frame.is_of_scene(following):
+    flow = frame.flow_to(following)
+    if not frame.is_of_scene(following, flow):
         return None
-    return Step(frame.motion_to(following), following.motion_to(frame))
+    return Step(frame.motion_along(flow), following.motion_along(following.flow_to(frame)))
 
 
 class Way(NamedTuple):
@@ -117,7 +122,7 @@ class Way(NamedTuple):
         speeds : pair of float32 ndarray of shape (h, w, 2)
             What moves in both, and how far from frame to frame.
         """
-        colors = np.square(frame.color - warp(other.color, self.motion)).sum(axis=2)
+        colors = squared_length(frame.color - warp(other.color, self.motion))
         speed = _apart(speeds[0], warp(speeds[1], self.motion), _SPEED)
         # What looks the same is blurred alike, however fast. A pixel looks as what is around it.
         around = cv2.dilate(colors, np.ones((3, 3), np.uint8))
@@ -136,4 +141,4 @@ def _apart(motion: np.ndarray, other: np.ndarray, deviation: float) -> np.ndarra
     height, width = motion.shape[:2]
     unit = max(width, height) * deviation / 1000
     sides = np.array((width / unit, height / unit), np.float32)
-    return np.square((motion - other) * sides).sum(axis=2)
+    return squared_length((motion - other) * sides)

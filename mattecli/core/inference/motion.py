@@ -58,13 +58,22 @@ class SmallFrame:
         self.color = cv2.blur(small.astype(np.float32) / 255, (3, 3))
 
 
-def match(frame: SmallFrame, other: SmallFrame) -> Match:
+def match(frame: SmallFrame, other: SmallFrame, motion: np.ndarray | None = None) -> Match:
     """Find the pixels of a frame in another one of its size.
 
     Each is looked for where it was and where optical flow says that it went; the better match
     counts.
+
+    Parameters
+    ----------
+    frame, other : SmallFrame
+    motion : float32 ndarray of shape (h, w, 2), optional
+        Optical flow that is known already, at any size, (x, y) as shares of the frame's sides.
     """
-    motion = optical_flow(frame.grey, other.grey) / np.float32(frame.grey.shape[::-1])
+    if motion is None:
+        motion = optical_flow(frame.grey, other.grey) / np.float32(frame.grey.shape[::-1])
+    else:
+        motion = cv2.resize(motion, frame.grey.shape[::-1])
     still = _weight(frame.color, other.color)
     moved = _weight(frame.color, warp(other.color, motion))
     # Flow trembles where nothing moves: it has to be better to be followed.
@@ -96,7 +105,10 @@ def optical_flow(
 def warp(array: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """Give each pixel of `motion`'s frame what lies in `array` where it went."""
     height, width = motion.shape[:2]
-    places = motion * np.array((width, height), np.float32)
+    # Channel by channel: NumPy multiplies by a vector of two six times as slowly.
+    places = np.empty_like(motion)
+    np.multiply(motion[..., 0], np.float32(width), out=places[..., 0])
+    np.multiply(motion[..., 1], np.float32(height), out=places[..., 1])
     places += _places(height, width)
     return cv2.remap(array, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
@@ -108,8 +120,14 @@ def _places(height: int, width: int) -> np.ndarray:
     return np.stack([x, y], axis=2)
 
 
+def squared_length(vectors: np.ndarray) -> np.ndarray:
+    """Give the squared length of each pixel's vector, float32 h×w×n to h×w."""
+    # A tenth of the time that NumPy takes for sums of two or three.
+    return cv2.transform(np.square(vectors), np.ones((1, vectors.shape[2]), np.float32))
+
+
 def _weight(color: np.ndarray, other: np.ndarray) -> np.ndarray:
-    difference = np.square(color - other).sum(axis=2)
+    difference = squared_length(color - other)
     # A pixel counts as what is around it does, or rims that moved by a pixel would slip through.
     difference = cv2.dilate(difference, np.ones((3, 3), np.uint8))
     return np.exp(difference / (-2 * _ALIKE**2))
