@@ -58,7 +58,7 @@ class MatteFrame:
         return flow / np.float32(self._grey.shape[::-1])
 
     def is_of_scene(self, other: MatteFrame, flow: np.ndarray) -> bool:
-        """Whether both frames belong to one scene, where `flow` leads from this one to the other."""
+        """Whether both frames belong to one scene; `flow` is `flow_to` the other."""
         return match(self._small, other._small, flow).is_same_scene
 
     def motion_along(self, flow: np.ndarray) -> np.ndarray:

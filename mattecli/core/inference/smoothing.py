@@ -46,10 +46,10 @@ def smooth(
     """Average each matte with those of the frames around it, as far as they show the same.
 
     Every pixel is followed along the subject's motion, step by step to the other frames
-    (`MatteFrame.motion_along`). What is there counts less if the way back ends elsewhere, as it does
-    where something is occluded, if it moves faster or slower, and is blurred otherwise, or if its
-    color or alpha is another; beyond a cut nothing counts. What is averaged are the network's own
-    mattes, never averages, so nothing is dragged along.
+    (`MatteFrame.motion_along`). What is there counts less if the way back ends elsewhere, as it
+    does where something is occluded, if it moves faster or slower, and is blurred otherwise, or if
+    its color or alpha is another; beyond a cut nothing counts. What is averaged are the network's
+    own mattes, never averages, so nothing is dragged along.
 
     Frames come out in their order, `reach` later than they went in. Those of `before`, the last
     `reach` of an earlier run, come out no more.
