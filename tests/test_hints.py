@@ -11,8 +11,8 @@ from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.strokes import strokes_of
 from mattecli.core.inference.hint_values import hints_of
 from mattecli.core.inference.hinting import merged, reduced_map, within_guide
+from mattecli.core.inference.passes import blend
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.two_pass import blend
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.refinement import refine_with_marks
 from mattecli.core.matting.subjects import chosen_subject

@@ -75,5 +75,5 @@ def test_small_photos_are_not_enlarged_far_for_the_network():
 def test_another_scale_leaves_the_predictor_as_it_was():
     predictor = Predictor.load(device="cpu", two_pass=False)
     smaller = predictor.at_scale(0.5)
-    assert max(predictor.planner.input_sizes(512, 256)[0]) == 512
-    assert max(smaller.planner.input_sizes(512, 256)[0]) == 256
+    assert max(predictor.planner.sizes(512, 256).last) == 512
+    assert max(smaller.planner.sizes(512, 256).last) == 256

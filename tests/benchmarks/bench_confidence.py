@@ -20,8 +20,8 @@ import numpy as np
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.walking import pair_by_stem
 from mattecli.core.inference.confidence import DOUBTFUL, signs_of
+from mattecli.core.inference.passes import blend
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.two_pass import blend
 from mattecli.core.matting.refinement import refine
 
 #: Intersection over union from which on a matte is right.
@@ -50,7 +50,7 @@ def measure(root: Path, predictor: Predictor) -> list[Photo]:
             found = refine(color, matte, "fast", passes.network_input) > 0.5
             union = np.count_nonzero(found | true)
             iou = np.count_nonzero(found & true) / union if union else 1.0
-            two_passes = passes.first_size is not None
+            two_passes = passes.sizes.large is not None
             photos.append(Photo(signs_of(matte).logarithms(), iou, two_passes))
     return photos
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_color
+from mattecli.core.inference.passes import PassPlanner, infer_batch
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.two_pass import PassPlanner, infer_batch
 from mattecli.core.runtime.onnx_model import OnnxModel
 from mattecli.core.runtime.onnxruntime_loading import FATAL_ONLY, load_onnxruntime
 from mattecli.core.runtime.providers import CPU
@@ -212,7 +212,7 @@ def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
 def _inputs(model: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarray]]:
     """Give the photos, one after the other, as a session takes them.
 
-    For networks that take guidance these are the inputs of both passes, since guidance comes with
+    For networks that take guidance these are the inputs of all passes, since guidance comes with
     the second.
     """
     planner = PassPlanner(model, two_pass=model.takes_guidance)
@@ -221,8 +221,6 @@ def _inputs(model: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarr
         while not photo.is_done:
             guidance = None if photo.guidance is None else [photo.guidance]
             yield model.to_inputs([photo.next_crop], guidance)
-            if photo.first_size is None:
-                break
             planner.advance(photo, infer_batch(model, [photo])[0])
 
 

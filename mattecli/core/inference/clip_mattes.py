@@ -13,9 +13,10 @@ from mattecli.core.imaging.clips import Frame
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.inference.hinting import within_guide
 from mattecli.core.inference.motion import SmallFrame, match, warp
+from mattecli.core.inference.pass_sizes import large_pass_size
+from mattecli.core.inference.passes import blend
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.smoothing import FrameMatte
-from mattecli.core.inference.two_pass import blend, second_pass_size
 from mattecli.core.matting.blocks import scaled
 from mattecli.core.matting.full_size import obeyed
 from mattecli.core.matting.hints import Hints
@@ -112,10 +113,10 @@ class ClipMattes:
     def _size_of(self, height: int, width: int) -> tuple[int, int]:
         """Plan the (height, width) at which the network sees a frame."""
         sizing = self._predictor.model.sizing
-        second = second_pass_size(sizing, height, width)
-        if not (self._guides and self._predictor.model.takes_guidance and second):
+        large = large_pass_size(sizing, height, width)
+        if not (self._guides and self._predictor.model.takes_guidance and large):
             return sizing.input_size(height, width)
-        return min(second, sizing.input_size(height, width, _GUIDED_SCALE))
+        return min(large, sizing.input_size(height, width, _GUIDED_SCALE))
 
     def _carry(self, small: SmallFrame, size: tuple[int, int]) -> _Carried | None:
         """Carry the matte before to this frame; None if there is none of its scene."""

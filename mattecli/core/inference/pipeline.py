@@ -17,9 +17,9 @@ from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.jobs import Job, JobQueue
+from mattecli.core.inference.passes import PhotoPasses, blend, infer_batch
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.steps import Item, Outcome, Steps
-from mattecli.core.inference.two_pass import PhotoPasses, blend, infer_batch
 from mattecli.core.matting.full_size import NetworkMatte
 from mattecli.core.matting.hints import Hints
 from mattecli.core.objects.paths import ObjectPath
@@ -109,14 +109,14 @@ class _Pipeline:
         self._batch_size = batch_size
         self._stopped = stopped
         self._most_decoding = batch_size + workers
-        # A batch of one is always full. Of larger ones, those of both passes shall be.
+        # A batch of one is always full. Of larger ones, those of all passes shall be.
         batches = 2 if batch_size == 1 else _BATCHES_IN_MEMORY
         self._most_photos = batches * batch_size + 2 * workers
         self._least_photos = 1 if batch_size == 1 else 2 * batch_size
         self._pixels: dict[Job, int] = {}
         self._upcoming: tuple[Job, int] | None = None
         self._decoding: dict[Future, Job] = {}
-        self._ready: dict[tuple[bool, tuple[int, ...]], list[_Photo]] = defaultdict(list)
+        self._ready: dict[tuple[int, tuple[int, ...]], list[_Photo]] = defaultdict(list)
         self._running: dict[Future, list[_Photo]] = {}
         self._finishing: dict[Future, Job] = {}
 
@@ -258,12 +258,12 @@ class _Pipeline:
         return outcome
 
 
-def _batch_key(photo: _Photo) -> tuple[bool, tuple[int, ...]]:
+def _batch_key(photo: _Photo) -> tuple[int, tuple[int, ...]]:
     """Tell what may share a batch: crops of one size and pass.
 
-    Passes stay apart, so that photos go through both of them in whole batches.
+    Passes stay apart, so that photos go through all of them in whole batches.
     """
-    return photo.passes.first is None, photo.passes.next_crop.shape
+    return photo.passes.count, photo.passes.next_crop.shape
 
 
 def _done(futures: Iterable[Future]) -> list[Future]:

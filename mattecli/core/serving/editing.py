@@ -101,7 +101,7 @@ class OpenPhotos:
         except MatteError as error:
             raise Refusal(422, str(error)) from None
         session = Session.using(self._predictor, picture)
-        network_size, _ = self._predictor.planner.input_sizes(*session.size[::-1])
+        network_size = self._predictor.planner.sizes(*session.size[::-1]).last
         photo = OpenPhoto(source, session, network_size, number)
         name = secrets.token_urlsafe(12)
         with self._lock:

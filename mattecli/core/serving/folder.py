@@ -218,7 +218,7 @@ class Folder:
             if path is not None:
                 alpha = to_unit(read_alpha(path))
                 width, height = image_size(entry.photo)
-                found = assess(alpha, self.cutter.predictor.planner.input_sizes(height, width)[0])
+                found = assess(alpha, self.cutter.predictor.planner.sizes(height, width).last)
         except MatteError as error:
             self._note(entry, "failed", str(error), None)
             return

@@ -1,4 +1,4 @@
-"""Two-pass inference: a second pass on a larger crop of what is uncertain."""
+"""Passes: the whole photo once or twice, then a larger crop of what is uncertain."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.jobs import Job
+from mattecli.core.inference.pass_sizes import PassSizes
+from mattecli.core.inference.passes import PhotoPasses, blend
 from mattecli.core.inference.pipeline import run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.steps import Outcome, Steps
-from mattecli.core.inference.two_pass import PhotoPasses, blend
 from mattecli.core.matting.placing import resize
 from mattecli.core.runtime.sizing import Sizing
 
@@ -83,7 +84,7 @@ def test_the_second_pass_takes_what_is_uncertain_and_makes_it_sharper(photo):
     assert errors[1] < 0.9 * errors[0]
     first, second = double.sizes
     assert max(first) == 128 and single.sizes == [first]
-    whole, _ = Predictor(double).planner.input_sizes(400, 600)
+    whole = Predictor(double).planner.sizes(400, 600).last
     assert whole[1] == 1.5 * 128
     assert second[1] < 0.75 * whole[1], "the right half has no second pass"
 
@@ -128,6 +129,56 @@ def test_how_large_the_passes_are_follows_the_size_of_the_photo(shape, sides):
     assert [max(size) for size in model.sizes] == sides
 
 
+class Told(Blurred):
+    """The same with guidance and a first pass of 256 px; it notes the alpha that it is told."""
+
+    takes_guidance = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizing = Sizing(320, 256, first_pass_size=256)
+        self.told: list[np.ndarray | None] = []
+
+    def infer(self, images, guidance=None):
+        self.told += [None] * len(images) if guidance is None else [g[0] for g in guidance]
+        return super().infer(images)
+
+
+@pytest.mark.parametrize(
+    ("longer", "sides"),
+    [
+        (48, [256]),  # four times its own size is less than the first pass
+        (80, [256, 320]),  # four times its own size
+        (200, [256, 384]),  # a small photo, seen whole at 1.5 times the size
+        (300, [256, 352]),  # large enough for a crop: 1.2 times its own size is 1.25 times 256
+        (800, [224, 288, 480]),  # large enough to be seen whole twice before
+    ],
+)
+def test_guided_networks_see_the_whole_photo_more_than_once(longer, sides):
+    """Here all of a photo is uncertain, and each pass is told what the one before found."""
+    model = Told()
+    shape = (longer // 2, longer, 3)
+    network_matte(model, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    assert [max(size) for size in model.sizes] == sides
+    assert model.told[0] is None
+    for told, size in zip(model.told[1:], model.sizes[1:], strict=True):
+        assert told.shape == size and 0 < np.abs(told).max() <= 1
+
+
+def test_the_last_pass_of_a_small_photo_counts_everywhere(photo):
+    """Its first pass finds one half of the photo for sure, the second one the other, too."""
+
+    class Late(Told):
+        def infer(self, images, guidance=None):
+            mattes = super().infer(images)
+            if len(self.sizes) == 1:
+                mattes[0][:, : mattes[0].shape[1] // 4] = 0
+            return mattes
+
+    small = cv2.resize(photo, (180, 120))
+    assert np.array_equal(network_matte(Late(), small), network_matte(Told(), small))
+
+
 @pytest.mark.parametrize(("size", "sides"), [(320, [320, 480]), (704, [704])])
 def test_networks_made_for_other_sizes(size, sides):
     """On a square photo; with 704 px the limit on pixels leaves no second pass of 1.5 times 512."""
@@ -135,7 +186,7 @@ def test_networks_made_for_other_sizes(size, sides):
     photo = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), np.uint8)
     matte = network_matte(model, photo)
     assert [max(size) for size in model.sizes] == sides
-    assert matte.shape == Predictor(model).planner.input_sizes(1024, 1024)[0]
+    assert matte.shape == Predictor(model).planner.sizes(1024, 1024).last
 
 
 def test_photos_in_which_nothing_is_uncertain_have_a_single_pass(photo):
@@ -150,7 +201,7 @@ def test_the_second_pass_takes_little_beside_the_pixels_of_the_photo():
     for size in (256, 768, 1024, 2048):
         model = Blurred(size)
         matte = network_matte(model, noise)
-        assert matte.shape == Predictor(model).planner.input_sizes(2000, 3000)[0]
+        assert matte.shape == Predictor(model).planner.sizes(2000, 3000).last
         assert all(height * width <= 0.37 * 6e6 for height, width in model.sizes[1:])
         assert len(model.sizes) == (2 if size < 1500 else 1)
 
@@ -187,7 +238,7 @@ def test_batches_of_eight_are_passes_of_eight_both_times(photo):
     outcomes = pipeline(model, photos, batch_size=8)
     assert [outcome.status for outcome in outcomes] == ["ok"] * 32
     assert [len(batch) for batch in model.batches] == [8] * 8
-    first = Predictor(model).planner.input_sizes(800, 1200)[1]
+    (first,) = Predictor(model).planner.sizes(800, 1200).whole
     assert Counter(size == first for size in model.sizes) == {True: 32, False: 32}
     for image, outcome in zip(photos, outcomes, strict=True):
         alone = network_matte(Blurred(256, device_type="cuda"), image)
@@ -215,7 +266,7 @@ def test_a_photo_that_fails_in_a_batch_fails_alone(photo, failing_pass):
 
         def infer(self, images, guidance=None):
             mattes = super().infer(images)
-            first = images[0].shape[:2] == Predictor(self).planner.input_sizes(800, 1200)[1]
+            first = images[0].shape[:2] in Predictor(self).planner.sizes(800, 1200).whole
             if first == (failing_pass == 1) and any(image[..., 1].any() for image in images):
                 raise RuntimeError("no such kernel")
             return mattes
@@ -279,11 +330,10 @@ def test_the_blend_of_both_passes_is_centered():
     box = (slice(0, 128), slice(0, 128))
     passes = PhotoPasses(
         np.zeros((128, 128, 3), np.uint8),
-        None,
-        (64, 64),
-        first,
-        box,
-        np.ones((128, 128), np.float32),
+        PassSizes(((64, 64),), (128, 128)),
+        whole=first,
+        box=box,
+        cropped=np.ones((128, 128), np.float32),
     )
     alpha = blend(passes)
     np.testing.assert_allclose(alpha, alpha[::-1, ::-1], atol=1e-6)
