@@ -88,7 +88,7 @@ def predict(
     size : int, optional
         Long side in pixels at which the network sees the photo.
     two_pass : bool
-        Whether large photos have a second pass, on a larger crop of what is uncertain.
+        Whether the network may see a photo more than once, and at last a crop of what is uncertain.
     weights : str or path, optional
         A weights file, any network as ``.onnx``, or a name that ``matte weights`` lists; by default
         the bundled weights.

@@ -151,7 +151,7 @@ class Told(Blurred):
         (80, [256, 320]),  # four times its own size
         (200, [256, 384]),  # a small photo, seen whole at 1.5 times the size
         (300, [256, 352]),  # large enough for a crop: 1.2 times its own size is 1.25 times 256
-        (800, [224, 288, 480]),  # large enough to be seen whole twice before
+        (800, [256, 320, 480]),  # large enough to be seen whole twice before
     ],
 )
 def test_guided_networks_see_the_whole_photo_more_than_once(longer, sides):

@@ -57,8 +57,8 @@ class PredictOptions:
     )
     two_pass: bool = option(
         True,
-        "Run the network again, on a larger crop of what is uncertain, in photos that are large "
-        "enough: from 600 pixels on with the bundled weights.",
+        "Run the network more than once: on the whole photo again, told what it saw, and in large "
+        "photos on a larger crop of what is uncertain.",
         panel=NETWORK_PANEL,
         flags=("--two-pass/--single-pass",),
         aliases=("--look-twice/--look-once",),

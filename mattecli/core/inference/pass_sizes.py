@@ -13,18 +13,17 @@ MAX_UPSCALE = 1.2
 #: or a small one, which is looked at whole: it takes less time, and with what the first pass saw as
 #: guidance, pixels that are only interpolated still show more.
 MAX_SMALL_UPSCALE = 4.0
-#: Where the first pass has a size of its own, large photos whose last pass would not be so many
-#: times as large count as small ones. Nor is there a pass in between that is no smaller than this.
+#: Where the first pass has a size of its own, photos whose last pass would not be so many times as
+#: large count as small ones,
 MIN_PASS_SCALE = 1.25
+#: and those whose last pass is 1.5 times as large are looked at whole once more before, so large.
+MIDDLE_PASS_SCALE = 1.25
 #: In the last pass a large photo would have at most this fraction of its own pixels, which takes
 #: less time than cutting so many out,
 MAX_PIXEL_FRACTION = 0.35
 #: or this multiple of the area of a square photo in a single pass, or photos of a megapixel would
 #: take long.
 MAX_AREA_FACTOR = 1.1
-#: Of three passes the first two have these times the size that the first of two has. Seeing the
-#: whole photo once more is what helps; that the first one is smaller pays for a part of it.
-OF_THREE_PASSES = 0.875, 1.125
 
 
 class PassSizes(NamedTuple):
@@ -66,11 +65,11 @@ def plan_sizes(sizing: Sizing, height: int, width: int, *, guided: bool) -> Pass
         return PassSizes(tuple(map(at, _small_sides(sizing, longer, guided=guided))))
     if not first:
         return PassSizes((resized_size(*large, 1 / LAST_PASS_SCALE, sizing.multiple),), large)
-    small, middle = (first * factor for factor in OF_THREE_PASSES)
-    if guided and max(large) >= MIN_PASS_SCALE * middle:
-        # Rounded, they may be the same.
-        return PassSizes(tuple(dict.fromkeys((at(small), at(middle)))), large)
-    return PassSizes((at(first),), large)
+    whole = [first]
+    if guided and max(large) >= LAST_PASS_SCALE * first:
+        whole.append(MIDDLE_PASS_SCALE * first)
+    # Rounded, sizes may be the same.
+    return PassSizes(tuple(dict.fromkeys(map(at, whole))), large)
 
 
 def _small_sides(sizing: Sizing, longer: int, *, guided: bool) -> list[float]:

@@ -38,7 +38,7 @@ class PreprocessingSpec:
     min_size : int
         Long side that smaller pictures are brought to at least, if not square; 0 is `size`.
     first_pass_size : int
-        Long side of the first of two passes, where there are two; 0 is a fixed part of the second.
+        Long side of the first of two passes; 0 is a fixed part of the last.
     multiple : int
         What the sides are rounded to a multiple of, in pixels, if not square.
     resample : {"area", "lanczos"}

@@ -28,7 +28,7 @@ class Sizing:
     min_size : int
         Long side that smaller photos are enlarged to.
     first_pass_size : int
-        Long side of the first of two passes; 0 is a fixed part of the second.
+        Long side of the first of two passes; 0 is a fixed part of the last.
     multiple : int
         What both sides are multiples of.
     square : bool
