@@ -73,6 +73,8 @@ def _launch(code: str, arguments: list[str], restarts: int) -> None:
     config = LaunchConfig(
         **{"min_nodes": 1, "max_nodes": 1, "nproc_per_node": 2, "max_restarts": restarts},
         **{"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "start_method": "fork"},
+        # Else processes look for one another by the host name, which not every machine resolves.
+        local_addr="127.0.0.1",
     )
     elastic_launch(config, _work_for_launcher)(code, arguments)
 
