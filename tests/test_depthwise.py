@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from mattecli.core.training.checkpoint import AveragedNetwork
 from mattecli.core.training.depthwise import run_depthwise_in_float32
+from mattecli.core.training.optimization import AveragedNetwork
 
 
 def small() -> nn.Sequential:

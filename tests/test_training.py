@@ -90,7 +90,7 @@ def save_or_die(state, file):
     save(state, file)
     written.append(file)
     if len(written) == 4:  # the first one is of step 0
-        file.truncate(file.tell() // 2)
+        file.file.truncate(file.file.tell() // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 torch.save = save_or_die
 app.main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import namedtuple
 from unittest import mock
 
@@ -9,8 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from mattecli.core.errors import MatteError
-from mattecli.core.training.checkpoint import AveragedNetwork, load_checkpoint, save_checkpoint
+from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.training import checkpoint
+from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
+from mattecli.core.training.optimization import AveragedNetwork
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -28,6 +32,22 @@ def test_a_checkpoint_that_would_not_fit_is_not_begun_and_the_old_one_stays(tmp_
         save_checkpoint(path, {"step": 2} | weights)
     assert load_checkpoint(path)["step"] == 1
     assert [file.name for file in path.parent.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_disk_that_fills_up_is_one_line_and_the_old_one_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_PIECE", 256)
+    path, pieces = tmp_path / "checkpoint.pt", []
+    save_checkpoint(path, {"step": 1})
+
+    def full():
+        pieces.append(None)
+        if len(pieces) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputUnusable, match=r"cannot write .*checkpoint\.pt: No space left"):
+        save_checkpoint(path, {"step": 2, "weights": torch.ones(1000)}, full)
+    assert load_checkpoint(path)["step"] == 1
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_averaged_weights_follow_the_formula_and_statistics_are_copied():

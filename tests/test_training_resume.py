@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_material import FAST, PLAIN, SMALL_ENCODER, log_of, matte
 
-from mattecli.core.training import saving
+from mattecli.core.training import run_files
 from mattecli.core.training.checkpoint import load_checkpoint
 from mattecli.core.training.config import load_config
 from mattecli.core.training.optimization import build_optimizer, learning_rate, set_rates
@@ -182,7 +182,7 @@ def test_a_run_that_never_came_to_a_step_may_begin_anew(data, paused, tmp_path):
 def test_room_for_the_whole_run_is_looked_for_before_the_first_step(data, paused, tmp_path):
     run = tmp_path / "run"
     arguments = ["train", data / "pairs", "--recipe", paused[0], "--out", run, "--steps", 1, *FAST]
-    with mock.patch.object(saving.shutil, "disk_usage", return_value=mock.Mock(free=2**20)):
+    with mock.patch.object(run_files.shutil, "disk_usage", return_value=mock.Mock(free=2**20)):
         code, error = matte(*arguments)
     said = " ".join(error.split())
     assert code == 1 and "1 MiB free, the checkpoints and weights of this run need" in said
@@ -193,7 +193,7 @@ def test_the_room_that_is_looked_for_is_what_a_run_takes(paused):
     run = paused[1]
     checkpoint = (run / "last/checkpoint.pt").stat().st_size
     weights = (run / "last.safetensors").stat().st_size
-    with mock.patch.object(saving.shutil, "disk_usage", return_value=mock.Mock(free=0)):
+    with mock.patch.object(run_files.shutil, "disk_usage", return_value=mock.Mock(free=0)):
         code, error = resume(run)
     assert code == 1
     asked = int(error.partition("need ")[2].split()[0]) * 2**20

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
+from unittest import mock
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from child_processes import Child
 from safetensors import safe_open
 from training_material import SMALL_ENCODER, log_of
 
-from mattecli.core.training import stopping, trainer
+from mattecli.core.training import saving, stopping
 from mattecli.core.training.checkpoint import load_checkpoint
 from mattecli.core.training.config import load_config
 from mattecli.core.training.options import RunOptions, StartOptions
@@ -95,18 +97,18 @@ def test_where_steps_are_slow_a_stop_finds_the_last_one_saved(data, whole, tmp_p
     """A large checkpoint takes longer to write than a stop may, so it is written before."""
     recipe, _, looks = whole
     asked, saved = StopsAt(looks // 2), []
-    save_run = trainer.save_run
+    save_run = saving.save_run
 
     def save(state, *rest):
         save_run(state, *rest)
         saved.append((state.step, asked.looks))
 
-    monkeypatch.setattr(trainer, "save_run", save)
+    monkeypatch.setattr(saving, "save_run", save)
     run_once(data, recipe, tmp_path / "fast", StopsAt())
     assert [step for step, _ in saved] == [0, 4]
     saved.clear()
-    monkeypatch.setattr(trainer, "_SLOW", 0.0)
-    monkeypatch.setattr(trainer, "_SAVING", 0.0)
+    monkeypatch.setattr(saving, "_SLOW", 0.0)
+    monkeypatch.setattr(saving, "_SAVING", 0.0)
     run_once(data, recipe, tmp_path / "slow", asked)
     steps = [step for step, _ in saved]
     assert sorted(set(steps)) == list(range(steps[-1] + 1)) and 1 < steps[-1] < 4
@@ -119,19 +121,19 @@ def step_of_weights(run):
 
 
 # Seconds of work that a stop may cost, as a multiple of what writing took.
-@pytest.mark.parametrize("saving", [0.0, 1e9])
+@pytest.mark.parametrize("worth", [0.0, 1e9])
 def test_a_stop_leaves_out_what_takes_longer_to_write_than_it_may(
-    data, whole, tmp_path, monkeypatch, saving
+    data, whole, tmp_path, monkeypatch, worth
 ):
     recipe, expected, looks = whole
     run = tmp_path / "run"
-    monkeypatch.setattr(stopping, "PATIENCE", 0.0)
-    monkeypatch.setattr(trainer, "_SAVING", saving)
+    monkeypatch.setattr(stopping, "WRITING", -1.0)
+    monkeypatch.setattr(saving, "_SAVING", worth)
     run_once(data, recipe, run, StopsAt(looks // 2))
     done = max(line["step"] for line in log_of(run))
     assert done in (1, 2, 3)
     # Steps are left out only where they are sooner done again.
-    assert load_checkpoint(run / "last/checkpoint.pt")["step"] == (done if saving == 0 else 0)
+    assert load_checkpoint(run / "last/checkpoint.pt")["step"] == (done if worth == 0 else 0)
     assert step_of_weights(run) == 0
     monkeypatch.undo()
     run_once(data, recipe, run, StopsAt(), resume=True)
@@ -189,3 +191,71 @@ def test_a_signal_in_the_middle_of_a_step_ends_it_there(data, whole, tmp_path, n
     assert "--resume goes on" in said and "Traceback" not in said
     # The fourth pass is the second half of the second step.
     assert load_checkpoint(run / "last/checkpoint.pt")["step"] == 1
+
+
+STOPS_WHILE_IT_WRITES = """
+import os, signal, time
+from mattecli.cli import app
+from mattecli.core.training import checkpoint, saving, stopping
+stopping.WRITING, pieces, save_run = {writing}, {pieces}, saving.save_run
+checkpoint._PIECE = 2**16
+os.fsync = lambda _: None
+def save(state, config, out, files, between):
+    print("writes", state.step)
+    def slow():
+        global pieces
+        if pieces == {pieces}:
+            print("stopped at", time.time())
+            os.kill(os.getpid(), signal.SIGTERM)
+        pieces -= 1
+        time.sleep(0.2 if pieces > 0 else 0)
+        between()
+    save_run(state, config, out, files, slow if state.step == {step} else between)
+saving.save_run = save
+app.main()
+"""
+
+
+# The disk would take a minute, but for the second case.
+@pytest.mark.parametrize(
+    ("step", "writing", "pieces", "kept"),
+    [(2, 1.0, 300, 1), (2, 60.0, 5, 2), (0, 1.0, 300, None)],
+)
+def test_a_checkpoint_under_way_is_finished_in_time_or_given_up(
+    data, whole, tmp_path, step, writing, pieces, kept
+):
+    recipe, run = tmp_path / "r.toml", tmp_path / "run"
+    recipe.write_text(f"checkpoint_every = 1\n{whole[0].read_text()}")
+    arguments = ["train", data / "pairs", "--val", data / "pairs", "--recipe", recipe]
+    arguments += ["--out", run, "--no-pretrained", "--device=cpu", "--quiet"]
+    code = STOPS_WHILE_IT_WRITES.format(step=step, writing=writing, pieces=pieces)
+    ended, said = Child(code, *arguments, said=tmp_path / "said").wait()
+    took = time.time() - float(said.split("stopped at ")[1].split()[0])
+    assert ended == 143 and "Traceback" not in said, said
+    assert took < 20, said
+    # Nor is another one written right after it.
+    assert said.count("writes") == step + 1
+    found = run / "last/checkpoint.pt"
+    assert list((run / "last").iterdir()) == ([] if kept is None else [found])
+    if kept is None:
+        assert "stopped before there was anything to keep" in said
+    else:
+        assert "--resume goes on" in said and load_checkpoint(found)["step"] == kept
+    run_once(data, recipe, run, StopsAt(), resume=kept is not None)
+    stored = [load_checkpoint(folder / "last/checkpoint.pt") for folder in (whole[1], run)]
+    for name, value in stored[0]["network"].items():
+        assert torch.equal(value, stored[1]["network"][name]), name
+
+
+@pytest.mark.parametrize(("took", "saves_now"), [(2.9, False), (3.1, True)])
+def test_what_a_stop_has_no_time_to_write_is_written_before(monkeypatch, took, saves_now):
+    """Also where steps are quick: a tenth of the time goes into it then."""
+    monkeypatch.setattr(saving.time, "monotonic", lambda: 0.0)
+    state = mock.Mock(step=1, validated=0)
+    written = saving.Saves(mock.Mock(), state, mock.Mock(), mock.Mock())
+    written._took = [took, 0.0]
+    state.step = 100
+    monkeypatch.setattr(saving.time, "monotonic", lambda: 10 * took - 0.1)
+    assert not written.pay()
+    monkeypatch.setattr(saving.time, "monotonic", lambda: 10 * took + 0.1)
+    assert written.pay() is saves_now

@@ -265,7 +265,17 @@ def train(
     weights = run_training(config, out, start=start, options=run, shutdown=shutdown)
     if shutdown.number:
         if first:
-            say(f"{out}: everything so far is kept; --resume goes on")
+            _say_stopped(out)
         raise typer.Exit(shutdown.status())
     if first:
         say(f"weights: {weights}", err=False)
+
+
+def _say_stopped(out: Path) -> None:
+    """Say what is left of a run that was stopped."""
+    from mattecli.core.training.run_files import checkpoint_of
+
+    if checkpoint_of(out).exists():
+        say(f"{out}: stopped; --resume goes on from the checkpoint")
+    else:
+        say(f"{out}: stopped before there was anything to keep")

@@ -1,42 +1,66 @@
-"""Checkpoints that survive a kill at any moment, and averaged weights."""
+"""Checkpoints that survive a kill at any moment."""
 
 from __future__ import annotations
 
-import copy
 import math
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mattecli.core.errors import MatteError
 from mattecli.core.storage import clear_errors, whole_file
 
+# Bytes that are brought to the disk at a time: a slow one takes no second for them.
+_PIECE = 8 * 2**20
 
-class AveragedNetwork:
-    """Exponential moving average of a network's weights (Polyak averaging).
 
-    The decay rises with the step so that the first weights, which are noise, are soon forgotten.
+class _Pieces:
+    """What `torch.save` writes to: a file that gets to the disk a piece at a time.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        Why nothing more can be written. PyTorch puts an error of its own in its place, about the
+        end of an archive that it could not write.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.decay = decay
+    def __init__(self, file: BinaryIO, between: Callable[[], None]) -> None:
+        self.file, self.between = file, between
+        self.error: BaseException | None = None
+        self._waiting = 0
 
-    @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move towards `network`; batch norm statistics and counters are copied."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            list(self.network.parameters()), [p.detach() for p in network.parameters()], 1 - decay
-        )
-        torch._foreach_copy_(list(self.network.buffers()), list(network.buffers()))
+    def write(self, data: bytes) -> int:
+        try:
+            for begin in range(0, len(data), _PIECE):
+                self._waiting += self.file.write(memoryview(data)[begin : begin + _PIECE])
+                if self._waiting >= _PIECE:
+                    self.file.flush()
+                    os.fsync(self.file.fileno())
+                    self._waiting = 0
+                    self.between()
+        except BaseException as error:
+            self.error = error
+            raise
+        return len(data)
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path, state: dict[str, Any], between: Callable[[], None] = lambda: None
+) -> None:
     """Write `state` under a temporary name, sync it to disk, rename it over `path`.
+
+    Parameters
+    ----------
+    between : callable
+        Called between any two pieces; if it raises, `path` stays as it was.
 
     Raises
     ------
@@ -54,7 +78,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             "make room and continue with --resume"
         )
     with whole_file(path) as partial, partial.open("wb") as file:
-        torch.save(state, file)
+        pieces = _Pieces(file, between)
+        try:
+            torch.save(state, pieces)
+        except BaseException as error:
+            raise (pieces.error or error) from None
 
 
 def _bytes(state: Any) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.meter import duration
-from mattecli.core.training.saving import bytes_of_run
+from mattecli.core.training.run_files import bytes_of_run
 from mattecli.core.training.state import TrainingState
 
 # Networks with fewer weights are light enough for a CPU, and start without being measured.

@@ -1,7 +1,8 @@
-"""Optimizer and learning rates."""
+"""Optimizer, learning rates and averaged weights."""
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -73,3 +74,23 @@ def load_moments(optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> No
         for group, before in zip(own, stored["param_groups"], strict=True)
     ]
     optimizer.load_state_dict({"state": stored["state"], "param_groups": groups})
+
+
+class AveragedNetwork:
+    """Exponential moving average of a network's weights (Polyak averaging).
+
+    The decay rises with the step so that the first weights, which are noise, are soon forgotten.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards `network`; batch norm statistics and counters are copied."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(
+            list(self.network.parameters()), [p.detach() for p in network.parameters()], 1 - decay
+        )
+        torch._foreach_copy_(list(self.network.buffers()), list(network.buffers()))

@@ -20,8 +20,8 @@ from mattecli.core.training.needs import note_of_needs
 from mattecli.core.training.options import StartOptions
 from mattecli.core.training.processes import Processes
 from mattecli.core.training.resuming import changed_settings, continue_from, fingerprint
+from mattecli.core.training.run_files import bytes_of_run, check_room, checkpoint_of
 from mattecli.core.training.run_log import RunLog
-from mattecli.core.training.saving import bytes_of_run, check_room, checkpoint_of
 from mattecli.core.training.state import TrainingState, build_state
 
 

@@ -49,7 +49,7 @@ def changed_settings(stored: dict[str, Any], config: TrainingConfig, files: str)
     Parameters
     ----------
     stored : dict
-        What `mattecli.core.training.saving.save_run` stored. What it lacks was not known to the
+        What `mattecli.core.training.run_files.save_run` stored. What it lacks was not known to the
         version that wrote it, and is not compared.
     files : str
         Fingerprint of the training files.

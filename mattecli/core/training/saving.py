@@ -1,154 +1,81 @@
-"""The files of a run: its checkpoint and its weights, and the room that they take."""
+"""When a run writes its checkpoint and weights, and what a stop does without."""
 
 from __future__ import annotations
 
-import math
-import shutil
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+import time
 
-import torch
-from torch import nn
-
-from mattecli.core.errors import MatteError
-from mattecli.core.network.weights import save_network
-from mattecli.core.storage import clear_errors
-from mattecli.core.training.checkpoint import load_checkpoint, save_checkpoint
-from mattecli.core.training.config import TrainingConfig
+from mattecli.core.training.meter import Meter
+from mattecli.core.training.preparing import Run
+from mattecli.core.training.run_files import save_run, save_weights
 from mattecli.core.training.state import TrainingState
+from mattecli.core.training.stopping import WRITING, Stop, Stopped
+
+# Where a step takes so many seconds each is saved, unless that takes a tenth of the time itself.
+_SLOW, _SAVING = 15.0, 10.0
 
 
-def checkpoint_of(out: Path) -> Path:
-    """Give the path of a run's checkpoint."""
-    return out / "last" / "checkpoint.pt"
+class Saves:
+    """Writes checkpoint and weights, in the one process that writes files."""
 
+    def __init__(self, run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
+        self.run, self.state, self.meter, self.stop = run, state, meter, stop
+        # A new run has nothing written.
+        self._written = (state.step or -1), state.validated
+        self._at = time.monotonic()
+        # Seconds that the checkpoint took, and the weights.
+        self._took = [0.0, 0.0]
+        self._given_up = False
 
-def refuse_a_file(out: Path) -> None:
-    """Refuse a folder for a run where a file stands, before anything is read or fetched for it.
+    def write(self, wanted: bool = True) -> None:
+        """Write what there is now, if that is wanted, not written yet, and can be in time.
 
-    Raises
-    ------
-    MatteError
-    """
-    for place in (out, *out.parents):
-        if place.is_dir():
+        A stop that comes meanwhile lets it be finished if that is in time. Else the checkpoint
+        before it stays, and nothing more is written.
+        """
+        now = self.state.step, self.state.validated
+        if not wanted or now == self._written or self._given_up or self._can_do_without():
             return
-        if place.exists():
-            raise MatteError(f"{place} is a file, and no folder for a run: choose another --out")
+        if self.run.processes.first:
+            with self.meter.paused():
+                try:
+                    self._write()
+                except Stopped:
+                    self._given_up = True
+                    return
+        self._at, self._written = time.monotonic(), now
 
+    def pay(self) -> bool:
+        """Tell whether the next stop had better find this step saved.
 
-def refuse_to_overwrite(out: Path) -> None:
-    """Refuse to begin anew where a run has trained; one that never came to a step is no loss.
+        Because steps are slow, or because a checkpoint takes longer to write than a stop may.
+        """
+        since, took = time.monotonic() - self._at, self._took
+        steps = self.state.step - self._written[0]
+        return since > max(_SLOW * steps if took[0] < WRITING else 0, _SAVING * sum(took))
 
-    Raises
-    ------
-    MatteError
-    """
-    path = checkpoint_of(out)
-    if path.exists() and _steps_in(path) != 0:
-        raise MatteError(f"{out} already holds a run: add --resume, or choose another --out")
+    def _write(self) -> None:
+        run, state, stop = self.run, self.state, self.stop
+        # A write that a stop begins after its time was found worth that, see `_can_do_without`.
+        in_time = stop.seconds_left() > 0
 
+        def give_up_when_late() -> None:
+            if in_time and stop.seconds_left() <= 0:
+                raise Stopped
 
-def _steps_in(path: Path) -> int | None:
-    """Read how many steps a checkpoint has, None if it is damaged."""
-    try:
-        return load_checkpoint(path, mapped=True)["step"]
-    except MatteError:
-        return None
+        began = time.monotonic()
+        save_run(state, run.config, run.out, run.files, give_up_when_late)
+        self._took[0] = time.monotonic() - began
+        # The first weights take no longer than a checkpoint, which holds them and more.
+        if stop.seconds_left() > (self._took[1] or self._took[0]):
+            began = time.monotonic()
+            save_weights(state, run.config, run.out / "last.safetensors")
+            self._took[1] = time.monotonic() - began
 
+    def _can_do_without(self) -> bool:
+        """Tell whether a stop had better leave the last checkpoint there is.
 
-def save_run(
-    state: TrainingState,
-    config: TrainingConfig,
-    out: Path,
-    files: str,
-    weights_too: Callable[[], bool] = lambda: True,
-) -> None:
-    """Write the checkpoint and the last weights.
-
-    Parameters
-    ----------
-    files : str
-        Fingerprint of the training files, see `resuming.fingerprint`.
-    weights_too : callable
-        Asked once the checkpoint is written: whether there is time for the weights.
-
-    Raises
-    ------
-    MatteError
-        If a weight is not finite; the last good checkpoint stays.
-    """
-    if not state.is_finite():
-        raise not_finite("a weight", state.step)
-    more = {"settings": asdict(config), "files": files}
-    stored = state.state_dict() | more
-    if state.average.decay == 0:
-        # They are the same then, and a tensor that comes twice is written once.
-        stored["average"] = stored["network"]
-    save_checkpoint(checkpoint_of(out), stored)
-    if weights_too():
-        save_weights(state, config, out / "last.safetensors")
-
-
-def not_finite(what: str, step: int) -> MatteError:
-    """Make the error for a loss or weight that is NaN or infinite."""
-    return MatteError(
-        f"{what} is not finite at step {step}; the last good checkpoint stays: "
-        "add --resume and a smaller --lr"
-    )
-
-
-def save_weights(state: TrainingState, config: TrainingConfig, path: Path) -> None:
-    """Save the averaged weights with their provenance."""
-
-    def without_machine(folder: str) -> str:
-        return "/".join(Path(folder).parts[-2:])
-
-    settings = asdict(config)
-    for key in ("data", "backgrounds", "validation"):
-        settings[key] = [without_machine(folder) for folder in settings[key]]
-    provenance = {
-        "step": state.step,
-        "samples": state.step * config.batch_size,
-        "best_validation_sad": state.best if state.best < float("inf") else None,
-        "settings": settings,
-        "started_from": state.started_from,
-    }
-    save_network(state.average.network, path, provenance=provenance)
-
-
-def bytes_of_run(state: TrainingState) -> int:
-    """Count the bytes that a run's files take while the last of them is being replaced."""
-    network = _bytes(state.network, buffers=True)
-    trained = _bytes(state.network, buffers=False, trained=True)
-    moments = trained * (2 if isinstance(state.optimizer, torch.optim.AdamW) else 1)
-    adversary = 3 * _bytes(state.adversary.discriminator, buffers=True) if state.adversary else 0
-    checkpoint = 2 * network + moments + adversary
-    # A file that is replaced exists twice; weights are stored in half precision, last and best.
-    return 2 * checkpoint + 3 * network // 2
-
-
-def check_room(state: TrainingState, out: Path) -> None:
-    """Refuse to begin a run for whose files the disk has no room.
-
-    Raises
-    ------
-    MatteError
-    """
-    with clear_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    needed = math.ceil(bytes_of_run(state) / 2**20)
-    free = shutil.disk_usage(out).free // 2**20
-    if free < needed:
-        raise MatteError(
-            f"{out}: {free} MiB free, the checkpoints and weights of this run need {needed} MiB; "
-            "make room, or choose another --out"
-        )
-
-
-def _bytes(network: nn.Module, *, buffers: bool, trained: bool = False) -> int:
-    tensors: list[Any] = [p for p in network.parameters() if p.requires_grad or not trained]
-    tensors += list(network.buffers()) if buffers else []
-    return sum(tensor.nbytes for tensor in tensors)
+        Where writing another takes longer than a stop may, and less is lost than `pay` allows.
+        """
+        if self._written[0] < 0 or self.stop.seconds_left() > self._took[0]:
+            return False
+        return time.monotonic() - self._at < _SAVING * sum(self._took)

@@ -17,10 +17,9 @@ from mattecli.core.network.encoders import load_encoder_weights
 from mattecli.core.network.networks import network_config
 from mattecli.core.network.weights import fill_network, load_network, read_header
 from mattecli.core.training.adversary import Adversary
-from mattecli.core.training.checkpoint import AveragedNetwork
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.fitting import with_sentries
-from mattecli.core.training.optimization import build_optimizer, load_moments
+from mattecli.core.training.optimization import AveragedNetwork, build_optimizer, load_moments
 from mattecli.core.training.options import StartOptions
 from mattecli.core.training.processes import Processes, training_precision
 from mattecli.core.training.teaching import Teachers, load_teachers
@@ -162,9 +161,7 @@ def _start_network(config: TrainingConfig, start: StartOptions) -> nn.Module:
         network = build_network(chosen)
         fill_network(network, before.state_dict(), start_from, strict=False)
         return network
-    settings = {key: value for key, value in config.network.items() if key != "name"}
-    named = network_config(config.network["name"], **settings)
-    chosen = with_sentries(named, config)
+    chosen = with_sentries(network_config(**config.network), config)
     download = start.pretrained and encoder_weights is None
     try:
         network = build_network(chosen, pretrained_encoder=download)

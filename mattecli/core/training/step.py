@@ -18,7 +18,7 @@ from mattecli.core.training.losses import ignore_unknown, loss_values, weighted_
 from mattecli.core.training.optimization import set_rates
 from mattecli.core.training.processes import Processes, training_precision
 from mattecli.core.training.rehearsing import halved, local_batch_norm, rehearse
-from mattecli.core.training.saving import not_finite
+from mattecli.core.training.run_files import not_finite
 from mattecli.core.training.state import TrainingState
 from mattecli.core.training.stopping import Stop, never_asked
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from mattecli.core.training.processes import Processes
 
-#: Seconds from a stop to the end of the process, of which leaving Python takes one.
-PATIENCE, _LEAVING = 5.0, 1.0
+#: Seconds from a stop on in which files may be written. Two more, and the process is gone: the last
+#: piece is written whole, and leaving Python takes one on a busy machine.
+WRITING = 3.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -50,18 +51,11 @@ class Stop:
             self._since = time.monotonic()
         return True
 
-    def seconds_left(self, unasked: float = math.inf) -> float:
-        """Give the time for writing files until the process should be gone; inf if not asked.
-
-        Parameters
-        ----------
-        unasked : float
-            When nobody was asked last, since a stop may have come right after it.
-        """
-        if not self.asked():
+    def seconds_left(self) -> float:
+        """Give the time that is left for writing files; inf if nobody asked."""
+        if not self.asked() or self._since is None:
             return math.inf
-        self._since = min(self._since or math.inf, unasked)
-        return self._since + PATIENCE - _LEAVING - time.monotonic()
+        return self._since + WRITING - time.monotonic()
 
     def agreed(self) -> bool:
         """Tell whether any process was asked; all must call it, or the others wait forever."""

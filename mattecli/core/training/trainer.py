@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +25,20 @@ from mattecli.core.training.options import RunOptions, StartOptions
 from mattecli.core.training.preparing import Run, prepare, say
 from mattecli.core.training.processes import Processes, join_processes, training_precision
 from mattecli.core.training.resuming import is_restarted
-from mattecli.core.training.run_log import RunLog
-from mattecli.core.training.saving import (
+from mattecli.core.training.run_files import (
     checkpoint_of,
     refuse_a_file,
     refuse_to_overwrite,
-    save_run,
     save_weights,
 )
+from mattecli.core.training.run_log import RunLog
+from mattecli.core.training.saving import Saves
 from mattecli.core.training.state import TrainingState
 from mattecli.core.training.step import training_step
 from mattecli.core.training.stopping import Stop, Stopped, never_asked
 from mattecli.core.training.validation import validate
 
 _PREVIEWS = 4
-# Where a step takes so many seconds each is saved, unless that takes a tenth of the time itself.
-_SLOW, _SAVING = 15.0, 10.0
 
 #: Gives a function that tells whether training is to end, while it is entered.
 Shutdown = AbstractContextManager[Callable[[], bool]]
@@ -69,8 +65,8 @@ def train(
     shutdown : context manager
         Entered before the first step; once the function it gives returns True the run is saved and
         ends, in the middle of a step if need be, which is then done again by a resumed run. What
-        would take longer to write than `PATIENCE` is left out: the weights, and a checkpoint of
-        steps that are sooner done again.
+        would take longer to write than `WRITING` is left out: the weights, and a checkpoint of
+        steps that are sooner done again, or the rest of one that is being written.
 
     Returns
     -------
@@ -138,7 +134,7 @@ def _run_steps(
     """Train to the last step, or until a stop is wanted, with logs, validation and checkpoints."""
     config = run.config
     meter = Meter(state.step, stream)
-    saves = _Saves(run, state, meter, stop)
+    saves = Saves(run, state, meter, stop)
     if state.step == 0:
         # What the first step spoils can be gone back from, too.
         saves.write()
@@ -221,50 +217,3 @@ def _validate(run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
         run.log.show(state.step, validated.rows)
         if better:
             save_weights(state, config, run.out / "best.safetensors")
-
-
-class _Saves:
-    """Writes checkpoint and weights, in the one process that writes files."""
-
-    def __init__(self, run: Run, state: TrainingState, meter: Meter, stop: Stop) -> None:
-        self.run, self.state, self.meter, self.stop = run, state, meter, stop
-        # A new run has nothing written.
-        self._written = (state.step or -1), state.validated
-        self._at = time.monotonic()
-        # Seconds that the checkpoint took, and the weights.
-        self._took = [0.0, 0.0]
-
-    def write(self, wanted: bool = True) -> None:
-        """Write what there is now, if that is wanted, not written yet, and can be in time."""
-        now = self.state.step, self.state.validated
-        if not wanted or now == self._written or self._can_do_without():
-            return
-        if self.run.processes.first:
-            with self.meter.paused():
-                began = [time.monotonic()]
-
-                def weights_too() -> bool:
-                    began.append(time.monotonic())
-                    return self.stop.seconds_left(began[0]) > self._took[1]
-
-                save_run(self.state, self.run.config, self.run.out, self.run.files, weights_too)
-                began.append(time.monotonic())
-            self._took = [after - before for before, after in pairwise(began)]
-        self._at, self._written = time.monotonic(), now
-
-    def pay(self) -> bool:
-        """Tell whether steps are so slow that the next stop had better find this one saved.
-
-        A large checkpoint takes longer to write than a stop may.
-        """
-        steps, since = self.state.step - self._written[0], time.monotonic() - self._at
-        return since > max(_SLOW * steps, _SAVING * sum(self._took))
-
-    def _can_do_without(self) -> bool:
-        """Tell whether a stop had better leave the last checkpoint there is.
-
-        Where writing another takes longer than a stop may, and less is lost than `pay` allows.
-        """
-        if self._written[0] < 0 or self.stop.seconds_left() > self._took[0]:
-            return False
-        return time.monotonic() - self._at < _SAVING * sum(self._took)
