@@ -31,11 +31,11 @@ BINS, DECAY = 5, 0.1
 
 
 class Photo(NamedTuple):
-    """The logarithms of a photo's signs, its intersection over union, and how it was cut."""
+    """The logarithms of a photo's signs, its intersection over union, and whether it is large."""
 
     logarithms: list[float]
     iou: float
-    two_passes: bool
+    is_large: bool
 
 
 def measure(root: Path, predictor: Predictor) -> list[Photo]:
@@ -50,8 +50,8 @@ def measure(root: Path, predictor: Predictor) -> list[Photo]:
             found = refine(color, matte, "fast", passes.network_input) > 0.5
             union = np.count_nonzero(found | true)
             iou = np.count_nonzero(found & true) / union if union else 1.0
-            two_passes = passes.sizes.large is not None
-            photos.append(Photo(signs_of(matte).logarithms(), iou, two_passes))
+            is_large = passes.sizes.large is not None
+            photos.append(Photo(signs_of(matte).logarithms(), iou, is_large))
     return photos
 
 
@@ -111,7 +111,7 @@ def main() -> None:
     print(f"| | photos | {head} | {tail} |\n|---|" + "---|" * 8)
     for split, photos in splits.items():
         report(split, photos, weights)
-        report(f"{split}, two passes", [photo for photo in photos if photo.two_passes], weights)
+        report(f"{split}, large", [photo for photo in photos if photo.is_large], weights)
 
 
 if __name__ == "__main__":
