@@ -65,11 +65,11 @@ def plan_sizes(sizing: Sizing, height: int, width: int, *, guided: bool) -> Pass
         return PassSizes(tuple(map(at, _small_sides(sizing, longer, guided=guided))))
     if not first:
         return PassSizes((resized_size(*large, 1 / LAST_PASS_SCALE, sizing.multiple),), large)
-    whole = [first]
+    sides: list[float] = [first]
     if guided and max(large) >= LAST_PASS_SCALE * first:
-        whole.append(MIDDLE_PASS_SCALE * first)
+        sides.append(MIDDLE_PASS_SCALE * first)
     # Rounded, sizes may be the same.
-    return PassSizes(tuple(dict.fromkeys(map(at, whole))), large)
+    return PassSizes(tuple(dict.fromkeys(map(at, sides))), large)
 
 
 def _small_sides(sizing: Sizing, longer: int, *, guided: bool) -> list[float]:
