@@ -145,20 +145,19 @@ class Told(Blurred):
 
 
 @pytest.mark.parametrize(
-    ("longer", "sides"),
+    ("shape", "sides"),
     [
-        (48, [256]),  # four times its own size is less than the first pass
-        (80, [256, 320]),  # four times its own size
-        (200, [256, 384]),  # a small photo, seen whole at 1.5 times the size
-        (300, [256, 352]),  # large enough for a crop: 1.2 times its own size is 1.25 times 256
-        (800, [256, 320, 480]),  # large enough to be seen whole twice before
+        ((24, 48), [256]),  # four times its own size is less than the first pass
+        ((40, 80), [256, 320]),  # four times its own size
+        ((150, 300), [256, 384]),  # small: seen whole at 1.5 times the size
+        ((400, 800), [256, 320, 480]),  # large: seen whole twice before the crop
+        ((400, 400), [256, 320]),  # as many pixels as may be in the crop are too few for that
     ],
 )
-def test_guided_networks_see_the_whole_photo_more_than_once(longer, sides):
+def test_guided_networks_see_the_whole_photo_more_than_once(shape, sides):
     """Here all of a photo is uncertain, and each pass is told what the one before found."""
     model = Told()
-    shape = (longer // 2, longer, 3)
-    network_matte(model, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    network_matte(model, np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
     assert [max(size) for size in model.sizes] == sides
     assert model.told[0] is None
     for told, size in zip(model.told[1:], model.sizes[1:], strict=True):

@@ -13,11 +13,9 @@ MAX_UPSCALE = 1.2
 #: or a small one, which is looked at whole: it takes less time, and with what the first pass saw as
 #: guidance, pixels that are only interpolated still show more.
 MAX_SMALL_UPSCALE = 4.0
-#: Where the first pass has a size of its own, photos whose last pass would not be so many times as
-#: large count as small ones,
-MIN_PASS_SCALE = 1.25
-#: and those whose last pass is 1.5 times as large are looked at whole once more before, so large.
-MIDDLE_PASS_SCALE = 1.25
+#: Where the first pass has a size of its own, the next one is at least so many times as large, and
+#: exactly so where a third one follows; that is 1.5 times as large as the first, or more.
+NEXT_PASS_SCALE = 1.25
 #: In the last pass a large photo would have at most this fraction of its own pixels, which takes
 #: less time than cutting so many out,
 MAX_PIXEL_FRACTION = 0.35
@@ -61,13 +59,13 @@ def plan_sizes(sizing: Sizing, height: int, width: int, *, guided: bool) -> Pass
         return resized_size(height, width, side / longer, sizing.multiple)
 
     large = large_pass_size(sizing, height, width)
-    if not large:
+    if not large or (guided and MAX_UPSCALE * longer < LAST_PASS_SCALE * first):
         return PassSizes(tuple(map(at, _small_sides(sizing, longer, guided=guided))))
     if not first:
         return PassSizes((resized_size(*large, 1 / LAST_PASS_SCALE, sizing.multiple),), large)
     sides: list[float] = [first]
     if guided and max(large) >= LAST_PASS_SCALE * first:
-        sides.append(MIDDLE_PASS_SCALE * first)
+        sides.append(NEXT_PASS_SCALE * first)
     # Rounded, sizes may be the same.
     return PassSizes(tuple(dict.fromkeys(map(at, sides))), large)
 
@@ -76,7 +74,7 @@ def _small_sides(sizing: Sizing, longer: int, *, guided: bool) -> list[float]:
     """Give the long side of a small photo in each pass."""
     first = sizing.first_pass_size
     last = min(LAST_PASS_SCALE * first, MAX_SMALL_UPSCALE * longer)
-    if guided and first <= sizing.size and last >= MIN_PASS_SCALE * first > 0:
+    if guided and first <= sizing.size and last >= NEXT_PASS_SCALE * first > 0:
         return [first, last]
     return [min(sizing.size, max(sizing.min_size, longer))]
 
@@ -91,7 +89,7 @@ def large_pass_size(sizing: Sizing, height: int, width: int) -> tuple[int, int] 
         (pixels / (height * width)) ** 0.5 * longer,
     )
     if sizing.first_pass_size:
-        least = MIN_PASS_SCALE * sizing.first_pass_size
+        least = NEXT_PASS_SCALE * sizing.first_pass_size
     else:
         least = LAST_PASS_SCALE * min(sizing.min_size, sizing.size)
     if long_side < least:
