@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import cv2
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ import mattecli as matte
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.session import Session
+from mattecli.core.matting import meant_regions as module
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.meant_regions import meant_regions
+from mattecli.core.matting.patches import Patches
 from mattecli.core.runtime.sizing import Sizing
 
 SHAPE = 300, 400
@@ -111,6 +115,39 @@ def test_points_that_agree_with_the_matte_mean_no_region(scene):
     alpha = LAMP.astype(np.float32)
     agreeing = Hints(SHAPE, points=((80, 100),), not_points=((290, 150),))
     assert not np.any(meant_regions(scene, alpha, agreeing))
+
+
+def test_a_part_of_which_the_matte_is_less_sure_is_corrected_and_no_more(scene):
+    # Both parts of the person are in the matte; of the upper one it is not sure.
+    upper = PERSON & block(0, 150, 0, 400)
+    alpha = np.where(upper, 0.75, LAMP | PERSON).astype(np.float32)
+    regions = meant_regions(scene, alpha, Hints(SHAPE, not_points=((290, 105),)))
+    assert regions.background[upper].mean() > 0.9
+    assert not regions.background[~upper & far_from(upper)].any()
+
+
+def test_a_further_point_costs_only_its_own(scene, monkeypatch):
+    cut = []
+
+    class Counted(Patches):
+        def __init__(self, color, width):
+            cut.append(width)
+            super().__init__(color, width)
+
+    monkeypatch.setattr(module, "Patches", Counted)
+    monkeypatch.setattr(module, "_kept", OrderedDict())
+    alpha = LAMP.astype(np.float32)
+    one = Hints(SHAPE, points=((290, 150),))
+    both = Hints(SHAPE, points=((290, 150),), not_points=((100, 110),))
+    meant_regions(scene, alpha, one)
+    each = len(cut)
+    further = meant_regions(scene, alpha, both)
+    assert each > 0 and len(cut) == 2 * each
+    module._kept.clear()
+    anew = meant_regions(scene, alpha, both)
+    assert all(map(np.array_equal, further, anew)) and all(map(np.any, anew))
+    # Of another matte nothing is known.
+    assert not meant_regions(scene, alpha * 0, both).background.any()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (31, 31), (30, 3000)])

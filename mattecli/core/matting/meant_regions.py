@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from mattecli.core.matting.color_likeness import smooth_lab
 from mattecli.core.matting.hints import Hints
+from mattecli.core.matting.likely_mistakes import mistake_chances
 from mattecli.core.matting.patches import Patches
 
 # Long side of the photo on which regions are sought, and widths of the patches that it is cut into:
-# what most of these cuts agree on counts. Photos narrower than two patches have no regions.
+# each of these cuts has a vote. Photos narrower than two patches have no regions.
 _SIDE, _WIDTHS = 320, (10, 12, 15)
 # A mark contradicts the matte where alpha is off by more than this. Mistakes that are less wide
 # than this share of the long side are left to what is done around marks pixel by pixel.
@@ -20,17 +25,23 @@ _WRONG, _NARROW = 0.5, 0.019
 _OFF = 0.4
 # Chances that a walk ends at each step: walks of different lengths see regions of different sizes.
 _ENDS = (0.5, 0.15, 0.05, 0.015, 0.005)
-# What counts against a region, and where it is too much: the affinity that it cuts, for each pixel
-# of the shortest border it could have; parts wider than where it was marked; a matte that is surer
-# than at the mark; other colors, in Lab. Simulated users of points chose these
-# (`bench_hints.py`), as the rest of what is here.
-_CUT, _WIDER, _SURER, _UNLIKE, _MOST = 3.7, 4.7, 6.0, 0.07, 1.6
+# What counts against a candidate: the affinity that it cuts, for each pixel of the shortest border
+# it could have; parts wider than where it was marked; a matte that is surer than at the mark; other
+# colors, in Lab. Simulated users of points chose these (`bench_hints.py`), as the rest of what is
+# here.
+_CUT, _WIDER, _SURER, _UNLIKE = 3.7, 4.7, 6.0, 0.07
+# What is part of a mistake with a higher chance than this belongs to its region.
+_LIKELY = 0.57
+# Of what would be too large only this is left, what most cuts count in.
+_MOST = 0.5
 # Of two regions that are as good the larger one is meant.
 _LARGER = 0.12
 # No region is more than this share of all subjects, or of the photo.
 _OF_SUBJECT, _OF_PHOTO = 0.5, 0.4
 # A photo has answers to so many marks at most, or it would take long.
 _MOST_MARKS = 10
+# Regions that are kept, as whoever corrects a photo gives all earlier marks again.
+_KEPT = 32
 # Just around a mark.
 _AROUND = np.ones((3, 3), np.uint8)
 # A region's soft rim is this wide at most, as a share of the long side.
@@ -72,10 +83,11 @@ def meant_regions(color: np.ndarray, alpha: np.ndarray, hints: Hints) -> Regions
     cut the least are candidates: local partitioning of graphs (Andersen, Chung and Lang, "Local
     Graph Partitioning using PageRank Vectors", FOCS 2006; random walks from seeds as in Grady,
     "Random Walks for Image Segmentation", PAMI 2006). Where the matte ends a region ends at no
-    cost; it never holds a mark of the other kind. Of the candidates the one is taken that is best
-    set off, that has its middle where the mark is, as people mark the middle of what they
-    mean, and where the matte is no surer of the opposite than at the mark. If none is good enough
-    there is no region.
+    cost; it never holds a mark of the other kind. Of the candidates the one has a cut's vote that
+    is best set off, that has its middle where the mark is, as people mark the middle of what they
+    mean, and where the matte is no surer of the opposite than at the mark. From the votes, the
+    matte, the colors and the distance to the mark follows the chance of each pixel to be part of
+    the mistake (`mistake_chances`); the region is what is likely, in one piece with the mark.
 
     Parameters
     ----------
@@ -94,17 +106,14 @@ def meant_regions(color: np.ndarray, alpha: np.ndarray, hints: Hints) -> Regions
     alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     marks = hints.marks(alpha.shape)
     found = np.zeros((2, *alpha.shape), np.uint8)
-    cuts: list[Patches] = []
+    small: np.ndarray | None = None
     waiting = [list(drawn) for drawn in hints.each_mark(alpha.shape)]
     for _ in range(_MOST_MARKS if min(size) > 2 * max(_WIDTHS) else 0):
         if (mark := _next_mark(alpha, waiting)) is None:
             break
-        if not cuts:
+        if small is None:
             small = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-            cuts = [Patches(small, width) for width in _WIDTHS]
-        others = marks[mark.is_subject]
-        votes = np.sum([_region(cut, alpha, mark, others) for cut in cuts], axis=0)
-        region = votes > len(cuts) / 2
+        region = _region(small, alpha, mark, marks[mark.is_subject])
         if region.any():
             region = _with_rim(region, alpha, is_subject=mark.is_subject)
             found[1 - mark.is_subject][region] = 1
@@ -130,8 +139,55 @@ def _next_mark(alpha: np.ndarray, waiting: list[list[np.ndarray]]) -> _Mark | No
     return _Mark(waiting[1 - is_subject].pop(0), is_subject)
 
 
-def _region(patches: Patches, alpha: np.ndarray, mark: _Mark, others: np.ndarray) -> np.ndarray:
-    """Find the region that a mark means, uint8 H×W; empty if there is none that is good enough."""
+_kept: OrderedDict[bytes, np.ndarray] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _region(color: np.ndarray, alpha: np.ndarray, mark: _Mark, others: np.ndarray) -> np.ndarray:
+    """Find the region that a mark means, bool H×W, or give what was found of the same before."""
+    # Where the matte is right already marks of the other kind say nothing new.
+    others = others & (np.abs(alpha - mark.is_subject) > _OFF)
+    asked = hashlib.blake2b(repr((alpha.shape, mark.is_subject)).encode())
+    for array in (color, alpha, mark.pixels, others):
+        asked.update(array.tobytes())
+    key = asked.digest()
+    with _lock:
+        region = _kept.get(key)
+    if region is None:
+        region = _found_region(color, alpha, mark, others)
+    with _lock:
+        _kept[key] = region
+        _kept.move_to_end(key)
+        if len(_kept) > _KEPT:
+            _kept.popitem(last=False)
+    return region
+
+
+def _found_region(
+    color: np.ndarray, alpha: np.ndarray, mark: _Mark, others: np.ndarray
+) -> np.ndarray:
+    """Find the region that a mark means; empty if nothing around it is likely to be wrong."""
+    off = np.abs(alpha - mark.is_subject)
+    cuts = [Patches(color, width) for width in _WIDTHS]
+    votes = np.mean([_vote(cut, alpha, mark, others) for cut in cuts], axis=0)
+    barred = np.any([cut.holding(others)[cut.labels] for cut in cuts], axis=0)
+    chances = mistake_chances(smooth_lab(color), off, mark.pixels, votes)
+    region = (chances > _LIKELY) & (off > _OFF) & ~barred
+    if np.count_nonzero(region) > _limit(alpha, is_subject=mark.is_subject):
+        region &= votes > _MOST
+    if not (region & mark.pixels).any():
+        return np.zeros_like(region)
+    _, pieces = cv2.connectedComponents((region | mark.pixels).view(np.uint8))
+    return pieces == pieces[mark.pixels][0]
+
+
+def _limit(alpha: np.ndarray, *, is_subject: bool) -> float:
+    """Give the most pixels that a region may have."""
+    return _OF_PHOTO * alpha.size if is_subject else _OF_SUBJECT * float(alpha.sum())
+
+
+def _vote(patches: Patches, alpha: np.ndarray, mark: _Mark, others: np.ndarray) -> np.ndarray:
+    """Find the best candidate for the region that a mark means, uint8 H×W."""
     against = patches.holding(others)
     mean = patches.mean(alpha)
     off = np.abs(mean - mark.is_subject)
@@ -144,13 +200,13 @@ def _region(patches: Patches, alpha: np.ndarray, mark: _Mark, others: np.ndarray
     # Across the end of the mistake nothing is cut, but at a mark of the other kind it is.
     held = affinities[np.ix_(open_, against)].sum(axis=1)
     inside = affinities[np.ix_(open_, open_)]
-    limit = _OF_PHOTO * alpha.size if mark.is_subject else _OF_SUBJECT * float(alpha.sum())
+    limit = _limit(alpha, is_subject=mark.is_subject)
     # The mark itself says how sure the matte is of the opposite there.
     around = cv2.dilate(mark.pixels.view(np.uint8), _AROUND) > 0
     sure = float(np.abs(alpha - mark.is_subject)[around].mean())
     marked = patches.color[seeds].mean(axis=0)
     unlike = np.linalg.norm(patches.color - marked, axis=1)
-    best, least = None, _MOST
+    best, least = None, np.inf
     for members, cut in _nested(inside, held, seeds[open_], patches.area[open_]):
         region = np.flatnonzero(open_)[members]
         area = patches.area[region]
