@@ -11,8 +11,8 @@ from mattecli.core.matting.color_likeness import color_likeness, color_numbers
 # that is off, from 0 to 1; for the logarithm of the distance to the mark, in widths of the mistake
 # there; for a color as around the mark, and not as where the matte is right or as far away; for
 # the share of segmentations that count the pixel in. Where the matte is sure there has to be a
-# reason to correct it; where it is not, it is enough to be near. Logistic regression of 720
-# simulated points on photos that the network was trained with.
+# reason to correct it; where it is not, it is enough to be near. Logistic regression of 549
+# simulated points in photos that the network was trained with.
 _CONSTANT, _OFF, _AWAY, _LIKE, _VOTES = 9.9, -12.35, -0.82, 1.12, 4.15
 # Colors of the mark are those up to this far from it, in widths and pixels at least; other colors
 # are those where the matte is off by less than this, and those farther away than so many widths.
