@@ -138,7 +138,7 @@ def test_a_further_point_costs_only_its_own(scene, monkeypatch):
     monkeypatch.setattr(module, "_kept", OrderedDict())
     alpha = LAMP.astype(np.float32)
     one = Hints(SHAPE, points=((290, 150),))
-    both = Hints(SHAPE, points=((290, 150),), not_points=((100, 110),))
+    both = Hints(SHAPE, points=((290, 150),), not_points=((100, 235),))
     meant_regions(scene, alpha, one)
     each = len(cut)
     further = meant_regions(scene, alpha, both)

@@ -25,15 +25,15 @@ _WRONG, _NARROW = 0.5, 0.019
 _OFF = 0.4
 # Chances that a walk ends at each step: walks of different lengths see regions of different sizes.
 _ENDS = (0.5, 0.15, 0.05, 0.015, 0.005)
-# What counts against a candidate: the affinity that it cuts, for each pixel of the shortest border
-# it could have; parts wider than where it was marked; a matte that is surer than at the mark; other
-# colors, in Lab. Simulated users of points chose these (`bench_hints.py`), as the rest of what is
-# here.
-_CUT, _WIDER, _SURER, _UNLIKE = 3.7, 4.7, 6.0, 0.07
+# What counts against a candidate, and where it is too much for a vote: the affinity that it cuts,
+# for each pixel of the shortest border it could have; parts wider than where it was marked; a matte
+# that is surer than at the mark; other colors, in Lab. Simulated users of points chose these
+# (`bench_hints.py`), as the rest of what is here.
+_CUT, _WIDER, _SURER, _UNLIKE, _WORST = 3.7, 4.7, 6.0, 0.07, 2.8
 # What is part of a mistake with a higher chance than this belongs to its region.
 _LIKELY = 0.57
-# Of what would be too large only this is left, what most cuts count in.
-_MOST = 0.5
+# Of what would be too large only what so many cuts count in is left.
+_MAJORITY = 0.5
 # Of two regions that are as good the larger one is meant.
 _LARGER = 0.12
 # No region is more than this share of all subjects, or of the photo.
@@ -85,9 +85,10 @@ def meant_regions(color: np.ndarray, alpha: np.ndarray, hints: Hints) -> Regions
     "Random Walks for Image Segmentation", PAMI 2006). Where the matte ends a region ends at no
     cost; it never holds a mark of the other kind. Of the candidates the one has a cut's vote that
     is best set off, that has its middle where the mark is, as people mark the middle of what they
-    mean, and where the matte is no surer of the opposite than at the mark. From the votes, the
-    matte, the colors and the distance to the mark follows the chance of each pixel to be part of
-    the mistake (`mistake_chances`); the region is what is likely, in one piece with the mark.
+    mean, and where the matte is no surer of the opposite than at the mark; if none is good enough
+    the cut has no vote. From the votes, the matte, the colors and the distance to the mark follows
+    the chance of each pixel to be part of the mistake (`mistake_chances`); the region is what is
+    likely, in one piece with the mark.
 
     Parameters
     ----------
@@ -174,7 +175,7 @@ def _found_region(
     chances = mistake_chances(smooth_lab(color), off, mark.pixels, votes)
     region = (chances > _LIKELY) & (off > _OFF) & ~barred
     if np.count_nonzero(region) > _limit(alpha, is_subject=mark.is_subject):
-        region &= votes > _MOST
+        region &= votes > _MAJORITY
     if not (region & mark.pixels).any():
         return np.zeros_like(region)
     _, pieces = cv2.connectedComponents((region | mark.pixels).view(np.uint8))
@@ -206,7 +207,7 @@ def _vote(patches: Patches, alpha: np.ndarray, mark: _Mark, others: np.ndarray) 
     sure = float(np.abs(alpha - mark.is_subject)[around].mean())
     marked = patches.color[seeds].mean(axis=0)
     unlike = np.linalg.norm(patches.color - marked, axis=1)
-    best, least = None, np.inf
+    best, least = None, _WORST
     for members, cut in _nested(inside, held, seeds[open_], patches.area[open_]):
         region = np.flatnonzero(open_)[members]
         area = patches.area[region]
