@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch.nn import functional
 from training_material import SMALL_ENCODER
 
 from mattecli.core.errors import MatteError
@@ -26,6 +27,7 @@ from mattecli.core.runtime.loading import load_model
 from mattecli.core.runtime.onnx_model import GUIDANCE_INPUT, OnnxModel
 from mattecli.core.runtime.sizing import Sizing
 from mattecli.core.runtime.torch_model import TorchModel
+from mattecli.core.training import guidance as simulation
 from mattecli.core.training.guidance import simulate_guidance
 
 #: Guided, with two passes, at sizes that a test can afford.
@@ -230,6 +232,23 @@ def test_points_stand_where_the_earlier_alpha_is_wrong():
     assert corrected.sum() >= 40
     of_subject = (hints[corrected] > 0).float().sum(dim=1)
     assert of_subject[:, 22:].sum() > 3 * of_subject[:, :22].sum()
+
+
+def test_a_point_takes_the_place_with_most_of_its_region_around():
+    where = torch.rand(64, 96, generator=torch.Generator().manual_seed(1)) < 0.4
+    around = functional.avg_pool2d(where[None, None].float(), 7, stride=1, padding=3)[0, 0]
+    places = where.nonzero()
+    for seed in range(20):
+        drawn = torch.randint(len(places), (6,), generator=torch.Generator().manual_seed(seed))
+        most = around[tuple(places[drawn].T)].max()
+        found = simulation._middle(where, torch.Generator().manual_seed(seed))
+        assert around[found] == most and list(found) in places[drawn].tolist()
+
+
+def test_what_is_grown_reaches_as_far_as_a_square():
+    values = torch.rand(1, 1, 20, 31)
+    expected = functional.max_pool2d(values, 7, stride=1, padding=3)
+    assert torch.equal(simulation._grown(values, 7), expected)
 
 
 def test_simulation_is_determined_by_its_generator():

@@ -173,10 +173,16 @@ def weighted_sum(values: dict[str, Tensor], weights: dict[str, float]) -> Tensor
 
 def _at_level(level: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
     """Give an intermediate alpha, and the true alpha reduced to its size."""
-    size = level.shape[-2:]
-    truth = functional.adaptive_avg_pool2d(batch["alpha"], size)
+    truth = _pooled(functional.adaptive_avg_pool2d, batch["alpha"], level)
     if "known" in batch:
         # What has any unknown part is unknown.
-        unknown = functional.adaptive_max_pool2d((batch["known"] <= 0).float(), size)
+        unknown = (batch["known"] <= 0).float()
+        unknown = _pooled(functional.adaptive_max_pool2d, unknown, level)
         level, truth = ignore_unknown(level, truth, unknown == 0)
     return level, {"alpha": truth}
+
+
+def _pooled(pool: Callable[..., Tensor], values: Tensor, level: Tensor) -> Tensor:
+    # The last level has the full size, at which pooling is a slow way to copy.
+    size = level.shape[-2:]
+    return values if values.shape[-2:] == size else pool(values, size)
