@@ -85,39 +85,59 @@ def test_quiet_runs_say_nothing_of_empty_photos(photos):
     assert (result.exit_code, result.stderr) == (0, "")
 
 
+def shown(alpha: np.ndarray) -> np.ndarray:
+    """Give a photo in which the subject is lighter than what is behind."""
+    return np.repeat((60 + 120 * alpha).astype(np.uint8)[..., None], 3, axis=2)
+
+
 def test_the_share_and_the_signs_are_those_of_their_definition():
     alpha = np.zeros((10, 10), np.float32)
     alpha[:2], alpha[2], alpha[3] = 1, 0.75, 0.01
-    seen = assess(alpha)
+    color = shown(alpha)
+    seen = assess(alpha, color)
     assert seen.subject == pytest.approx((20 + 7.5 + 0.1) / 100)
     assert not seen.is_empty
-    signs = signs_of(alpha)
+    signs = signs_of(alpha, color)
     assert signs.decided == pytest.approx((20 * 1 + 10 * 0.5) / 30)
     assert signs.unsure == pytest.approx(10 / 30)
     assert seen.confidence == confidence_of(signs)
-    assert signs_of(np.full((10, 10), 0.5, np.float32)).decided == 0
-    assert assess(np.zeros((10, 10), np.float32)).is_empty
+    assert signs_of(np.full((10, 10), 0.5, np.float32), color).decided == 0
+    assert assess(np.zeros((10, 10), np.float32), color).is_empty
 
 
 def test_a_few_pixels_in_a_large_photo_are_something_and_a_speck_is_not():
     alpha = np.zeros((2000, 3000), np.float32)
     alpha[100:105, 100:105] = 1
-    assert assess(alpha).is_empty
+    assert assess(alpha, shown(alpha)).is_empty
     alpha[100:120, 100:120] = 1
-    assert not assess(alpha).is_empty
+    assert not assess(alpha, shown(alpha)).is_empty
 
 
 def test_confidence_does_not_depend_on_the_size_of_the_photo():
     y, x = np.indices((400, 400))
     large = (np.hypot(y - 200, x - 200) < 100).astype(np.float32)
     small = large.reshape(100, 4, 100, 4).mean(axis=(1, 3))
-    assert assess(large, (100, 100)).confidence == pytest.approx(assess(small).confidence, abs=1e-3)
+    of_large = assess(large, shown(large), (100, 100)).confidence
+    assert of_large == pytest.approx(assess(small, shown(small)).confidence, abs=1e-3)
 
 
 def test_confidence_falls_with_doubt():
     sharp = np.zeros((64, 64), np.float32)
     sharp[16:48, 16:48] = 1
     soft, vague = (cv2.blur(sharp, (side, side)) for side in (5, 31))
-    chances = [confidence_of(signs_of(alpha)) for alpha in (sharp, soft, vague)]
+    color = shown(sharp)
+    chances = [confidence_of(signs_of(alpha, color)) for alpha in (sharp, soft, vague)]
     assert 1 > chances[0] > chances[1] > chances[2] > 0
-    assert not assess(sharp).is_doubtful and assess(vague).is_doubtful
+    assert not assess(sharp, color).is_doubtful and assess(vague, color).is_doubtful
+
+
+def test_confidence_falls_where_the_outline_lies_on_no_edge_of_the_photo():
+    left, right = np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32)
+    left[16:48, 8:24] = right[16:48, 32:48] = 1
+    color = shown(left)
+    assert signs_of(left, color).faint == 0 and signs_of(right, color).faint == 1
+    assert 0.4 < signs_of(np.maximum(left, right), color).faint < 0.6
+    assert assess(right, color).confidence < assess(left, color).confidence
+    # The photo may be of any size, and of 16 bits.
+    larger = cv2.resize(color, (256, 256), interpolation=cv2.INTER_NEAREST).astype(np.uint16) * 257
+    assert assess(left, larger).confidence == assess(left, color).confidence

@@ -31,9 +31,9 @@ BINS, DECAY = 5, 0.1
 
 
 class Photo(NamedTuple):
-    """The logarithms of a photo's signs, its intersection over union, and whether it is large."""
+    """The signs of a photo's matte, its intersection over union, and whether it is large."""
 
-    logarithms: list[float]
+    signs: list[float]
     iou: float
     is_large: bool
 
@@ -51,13 +51,13 @@ def measure(root: Path, predictor: Predictor) -> list[Photo]:
             union = np.count_nonzero(found | true)
             iou = np.count_nonzero(found & true) / union if union else 1.0
             is_large = passes.sizes.large is not None
-            photos.append(Photo(signs_of(matte).logarithms(), iou, is_large))
+            photos.append(Photo(signs_of(matte, passes.network_input).values(), iou, is_large))
     return photos
 
 
 def fit(photos: list[Photo]) -> np.ndarray:
     """Fit a logistic regression by Newton's method, with weight decay on all but the constant."""
-    x = np.array([photo.logarithms for photo in photos])
+    x = np.array([photo.signs for photo in photos])
     y = np.array([photo.iou >= RIGHT for photo in photos], float)
     mean, spread = x.mean(axis=0), x.std(axis=0)
     mean[0], spread[0] = 0, 1
@@ -77,7 +77,7 @@ def fit(photos: list[Photo]) -> np.ndarray:
 
 def report(name: str, photos: list[Photo], weights: np.ndarray) -> None:
     """Print a line of the table."""
-    x = np.array([photo.logarithms for photo in photos])
+    x = np.array([photo.signs for photo in photos])
     iou = np.array([photo.iou for photo in photos])
     right, chance = iou >= RIGHT, 1 / (1 + np.exp(-x @ weights))
     order = np.argsort(chance)

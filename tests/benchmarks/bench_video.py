@@ -3,11 +3,11 @@
 Clips with exact alpha are made of cutouts that move, turn, blur and cross over backgrounds that
 move (see `moving_scenes.py`); each folder of CUTOUTS takes its turn with each motion. Compared are
 frame by frame (`single`, and `two` for two-pass inference, as photos have it), these averaged along
-the motion (`averaged`), guidance by the frame before (`guided`), and that averaged (`guided+averaged`).
-Printed per clip, for each folder and on average: MAD and MSE (x1000), Grad, dtSSD (x100: how much
-the matte's change from frame to frame differs from the truth's), all at the clip's size, without
-refinement and (`refined`) with it, as clips are written, and the time of a frame without it,
-relative to `two`, in processor time.
+the motion (`averaged`), guidance by the frame before (`guided`), and that averaged
+(`guided+averaged`). Printed per clip, for each folder and on average: MAD and MSE (x1000), Grad,
+dtSSD (x100: how much the matte's change from frame to frame differs from the truth's), all at the
+clip's size, without refinement and (`refined`) with it, as clips are written, and the time of a
+frame without it, relative to `two`, in processor time.
 
     python tests/benchmarks/bench_video.py cutouts/people cutouts/animals --backgrounds scenes
     … --clips 8 --frames 60 --height 720 --rvm rvm_mobilenetv3_fp32.onnx --strips worst

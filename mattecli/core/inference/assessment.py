@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.inference.confidence import DOUBTFUL, confidence_of, signs_of
+from mattecli.core.matting.placing import resize
 
 # A matte whose alpha stays below the first everywhere, or whose subject's share of the photo is
 # below the second, shows nothing: 1 is a pixel of 316x316.
@@ -42,13 +44,16 @@ class Assessment:
 
 def assess(
     alpha: np.ndarray,
+    color: np.ndarray,
     size: tuple[int, int] | None = None,
 ) -> Assessment:
-    """Judge a matte by itself.
+    """Judge a matte without knowing the truth.
 
     Parameters
     ----------
     alpha : float32 ndarray of shape (H, W), in [0, 1]
+    color : ndarray of shape (H', W', 3), uint8 or uint16
+        The photo, at any size.
     size : tuple of int, optional
         The (height, width) at which confidence is measured, where the matte is larger: a border
         between subject and background then takes the same share of every photo.
@@ -61,8 +66,10 @@ def assess(
     is_empty = subject < _LEAST_SHARE or float(alpha.max()) < _VISIBLE
     if size is not None and size[0] * size[1] < alpha.size:
         alpha = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA)
-    confidence = 0.0 if is_empty else confidence_of(signs_of(alpha))
-    return Assessment(subject, confidence, is_empty)
+    if is_empty:
+        return Assessment(subject, 0.0, is_empty)
+    seen = to_8_bit(resize(color, *alpha.shape))
+    return Assessment(subject, confidence_of(signs_of(alpha, seen)), is_empty)
 
 
 class ClipAssessment:

@@ -68,7 +68,7 @@ class IntoClips:
             track.writer.convert(made[track.kind, track.writer.bits], seen.payload)
             for track in self._tracks
         ]
-        return frames, assess(alpha, seen.matte.shape)
+        return frames, assess(alpha, seen.image, seen.matte.shape)
 
     def take(self, made: list[Any]) -> None:
         """Write the next frame."""
@@ -111,7 +111,7 @@ class IntoPictures:
             for kind, place in self._job.outputs.items()
         }
         if not self._overwrite and all(path.exists() for path in outputs.values()):
-            return None, assess(seen.matte)
+            return None, assess(seen.matte, seen.image)
         picture = Picture(seen.payload.color, seen.payload.alpha)
         found = NetworkMatte(seen.matte, seen.image)
         settings = replace(self._settings, outputs=_on(self._settings.outputs, behind))

@@ -221,7 +221,7 @@ def finish(
             subjects[key] = Subject.of(picture.color, matte, *key)
         _write_results(item, subjects[key], part, prefix, write or write_result)
     alpha = next(iter(subjects.values())).alpha
-    assessment = assess(alpha, item.found.matte.shape)
+    assessment = assess(alpha, picture.color, item.found.matte.shape)
     shown = settings.preview or (settings.review and assessment.is_doubtful)
     preview = preview_row(picture.color, alpha) if shown else None
     status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")

@@ -69,11 +69,12 @@ class OpenPhoto:
             self.session.refine = refine
             try:
                 cutout = self.session.cutout(long_side=PREVIEW_SIDE, **hints)
+                photo = self.session.photo(PREVIEW_SIDE)
             except MatteError as error:
                 raise Refusal(422, str(error)) from None
         # Sent once and to this machine: quick to write counts for more than small.
         return encode(cutout, ".png", compression=1), assess(
-            to_unit(cutout[..., 3]), self.network_size
+            to_unit(cutout[..., 3]), photo, self.network_size
         )
 
 

@@ -13,7 +13,7 @@ import cv2
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.pixels import to_8_bit, to_unit
-from mattecli.core.imaging.reading import image_size, read_alpha, read_picture
+from mattecli.core.imaging.reading import read_alpha, read_color, read_picture
 from mattecli.core.imaging.writing import encode
 from mattecli.core.inference.assessment import Assessment, assess
 from mattecli.core.inference.confidence import DOUBTFUL
@@ -217,8 +217,9 @@ class Folder:
             found = None
             if path is not None:
                 alpha = to_unit(read_alpha(path))
-                width, height = image_size(entry.photo)
-                found = assess(alpha, self.cutter.predictor.planner.sizes(height, width).last)
+                color = read_color(entry.photo)
+                size = self.cutter.predictor.planner.sizes(*color.shape[:2]).last
+                found = assess(alpha, color, size)
         except MatteError as error:
             self._note(entry, "failed", str(error), None)
             return
