@@ -59,9 +59,11 @@ def full_size_alpha(
     -------
     float32 ndarray of shape (H, W), in [0, 1]
     """
-    alpha = refine_found(picture.color, found, level) if refined is None else refined.copy()
+    alpha = refine_found(picture.color, found, level) if refined is None else refined
     if hints is not None:
         alpha = obeyed(picture.color, alpha, hints, found)
+    if alpha is refined:
+        alpha = alpha.copy()
     if picture.alpha is not None:
         alpha *= to_unit(picture.alpha)
     return alpha

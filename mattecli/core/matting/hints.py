@@ -111,9 +111,11 @@ class Hints:
                     min(shape[0] - 1, int(y * shape[0] / self.shape[0])),
                 )
                 cv2.circle(marked, place, max(1, round(radius * max(shape))), 1, cv2.FILLED)
-            drawn.append(marked > 0)
+            drawn.append(marked.view(bool))
         both = drawn[0] & drawn[1]
-        return drawn[0] & ~both, drawn[1] & ~both
+        if both.any():
+            drawn = [mask & ~both for mask in drawn]
+        return drawn[0], drawn[1]
 
     def each_mark(self, shape: tuple[int, int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Draw every stroke and every point for itself, in the order in which they were given.
