@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 from unittest import mock
 
 import pytest
@@ -174,6 +175,22 @@ def test_gpus_compute_in_tf32_and_look_for_the_fastest_convolutions_of_few_sizes
         assert flags() == (False, True, True)
     with accelerating.fast_backends(torch.device("cpu"), config):
         assert flags() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_on_a_cpu_memory_of_tensors_is_kept_from_step_to_step():
+    import resource
+
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(12_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with accelerating.fast_backends(torch.device("cpu"), load_config("default")):
+        for _ in range(5):
+            faults()
+        assert faults() < 100
+    assert faults() > 1000, "and given back afterwards"
 
 
 @pytest.mark.parametrize(("has_it", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
