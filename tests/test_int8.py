@@ -54,8 +54,9 @@ def weights(tmp_path_factory) -> Path:
     config = dataclasses.replace(read_header(find_weights())[0], **SIZES)
     write_weights(folder / "mine.safetensors", load_file(find_weights()), config)
     (folder / "photos").mkdir()
-    for photo in EXAMPLES.glob("*.jpg"):
-        # Mirrored too: five photos show too little of how large values become.
+    # The saucer below the cup is half in, and at this size shifts with every rounding.
+    for photo in sorted(set(EXAMPLES.glob("*.jpg")) - {EXAMPLES / "coffee.jpg"}):
+        # Mirrored too: four photos show too little of how large values become.
         shutil.copy(photo, folder / "photos")
         write_image(folder / "photos" / f"{photo.stem}.png", read_color(photo)[:, ::-1])
 
@@ -70,7 +71,7 @@ def weights(tmp_path_factory) -> Path:
             *("--weights", folder / "mine.safetensors", "--int8", folder / "photos"),
         )
     assert result.exit_code == 0, result.output
-    assert "int8: mean difference" in result.output and "on 10 photos" in result.output
+    assert "int8: mean difference" in result.output and "on 8 photos" in result.output
     return folder / "mine.safetensors"
 
 
@@ -88,9 +89,7 @@ def test_it_is_taken_by_itself_and_mattes_stay_what_they_were(weights):
         assert all(map(np.array_equal, taken, same))
     floats = mattes(weights=weights, precision="fp32")
     differences = [np.abs(a - b).mean() for a, b in zip(taken, floats, strict=True)]
-    # The saucer below the cup is half in, and shifts with every rounding.
-    assert min(differences) > 0 and max(differences) < 0.03
-    assert sorted(differences)[len(differences) // 2 - 1] < 0.01
+    assert min(differences) > 0 and max(differences) < 0.01
 
 
 def test_weights_are_integers_that_overflow_nowhere(weights):
