@@ -16,6 +16,7 @@ from mattecli.cli.app import app
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.hint_values import hints_of
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.pass_sizes import PassSizes
 from mattecli.core.inference.passes import PhotoPasses, blend
@@ -162,6 +163,18 @@ def test_guided_networks_see_the_whole_photo_more_than_once(shape, sides):
     assert model.told[0] is None
     for told, size in zip(model.told[1:], model.sizes[1:], strict=True):
         assert told.shape == size and 0 < np.abs(told).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "sides"), [((150, 300), [256, 384, 384]), ((400, 800), [256, 320, 480, 320, 480])]
+)
+def test_points_are_answered_from_the_last_pass_on_that_sees_the_whole_photo(shape, sides):
+    """Here all of a photo is uncertain."""
+    model = Told()
+    predictor = Predictor(model)
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    predictor.complete([predictor.planner.start(noise, hints_of(shape, points=(20, 20)))])
+    assert [max(size) for size in model.sizes] == sides
 
 
 def test_the_last_pass_of_a_small_photo_counts_everywhere(photo):

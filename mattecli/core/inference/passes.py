@@ -62,7 +62,7 @@ class PhotoPasses:
         What the network is told in all passes, at the size of `network_input`.
     unmarked, meant : float32 ndarray of shape (h, w) or None, Regions or None
         The matte without points and strokes, once it is there, and what these mean in it. Photos
-        that have some go through all passes a second time if the network takes guidance.
+        that have some are then seen again if the network takes guidance.
     """
 
     network_input: np.ndarray
@@ -153,14 +153,16 @@ class PassPlanner:
         self.mark(photo)
 
     def mark(self, photo: PhotoPasses) -> None:
-        """Let a photo whose passes are done go through them again, told of points and strokes."""
+        """Let a photo whose passes are done be seen again, told of points and strokes."""
         hints, told = photo.hints, photo.unmarked is not None
         if hints is None or not hints.has_marks or told or not self.model.takes_guidance:
             return
         photo.unmarked = blend(photo)
         photo.meant = meant_regions(photo.network_input, photo.unmarked, hints)
         photo.known = marked_map(hints, photo.unmarked, photo.meant)
-        photo.count, photo.whole, photo.box, photo.cropped = 0, None, None, None
+        # What passes at smaller sizes would find is in that matte already.
+        photo.count = len(photo.sizes.whole) - 1
+        photo.whole = photo.box = photo.cropped = None
         self._plan_whole(photo)
 
     def _plan_whole(self, photo: PhotoPasses) -> None:
