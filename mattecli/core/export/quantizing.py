@@ -221,6 +221,9 @@ def _inputs(model: OnnxModel, photos: list[Path]) -> Iterator[dict[str, np.ndarr
         while not photo.is_done:
             guidance = None if photo.guidance is None else [photo.guidance]
             yield model.to_inputs([photo.next_crop], guidance)
+            if photo.is_in_last:
+                # Nothing follows from its matte.
+                break
             planner.advance(photo, infer_batch(model, [photo])[0])
 
 

@@ -64,10 +64,10 @@ def assess(
     """
     subject = float(cv2.mean(alpha)[0])
     is_empty = subject < _LEAST_SHARE or float(alpha.max()) < _VISIBLE
-    if size is not None and size[0] * size[1] < alpha.size:
-        alpha = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA)
     if is_empty:
         return Assessment(subject, 0.0, is_empty)
+    if size is not None and size[0] * size[1] < alpha.size:
+        alpha = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA)
     seen = to_8_bit(resize(color, *alpha.shape))
     return Assessment(subject, confidence_of(signs_of(alpha, seen)), is_empty)
 

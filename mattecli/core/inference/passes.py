@@ -85,6 +85,13 @@ class PhotoPasses:
         return self.crop is None
 
     @property
+    def is_in_last(self) -> bool:
+        """Whether `crop` is what the last pass takes; where there are marks, of this round."""
+        if self.sizes.large:
+            return self.box is not None
+        return self.count == len(self.sizes.whole)
+
+    @property
     def next_crop(self) -> np.ndarray:
         """What the network is to take next, where a pass is left."""
         assert self.crop is not None
@@ -143,14 +150,12 @@ class PassPlanner:
             photo.cropped = matte
         else:
             photo.whole = matte
-            uncertain = _is_uncertain(matte)
-            if uncertain.any() and photo.count < len(photo.sizes.whole):
-                self._plan_whole(photo)
-                return
-            if uncertain.any() and photo.sizes.large:
-                self._plan_crop(photo, uncertain)
-                return
-        self.mark(photo)
+        if photo.is_in_last or not (uncertain := _is_uncertain(matte)).any():
+            self.mark(photo)
+        elif photo.count < len(photo.sizes.whole):
+            self._plan_whole(photo)
+        else:
+            self._plan_crop(photo, uncertain)
 
     def mark(self, photo: PhotoPasses) -> None:
         """Let a photo whose passes are done be seen again, told of points and strokes."""
