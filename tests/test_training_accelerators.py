@@ -179,18 +179,17 @@ def test_gpus_compute_in_tf32_and_look_for_the_fastest_convolutions_of_few_sizes
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
 def test_on_a_cpu_memory_of_tensors_is_kept_from_step_to_step():
-    import resource
-
-    def faults():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        torch.ones(12_000_000)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    def resident():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 2**20
 
     with accelerating.fast_backends(torch.device("cpu"), load_config("default")):
-        for _ in range(5):
-            faults()
-        assert faults() < 100
-    assert faults() > 1000, "and given back afterwards"
+        torch.ones(200 * 2**18)
+        kept = resident()
+    assert 150 < kept - resident() < 1000, "MiB kept until the end, then given back"
+    before = resident()
+    torch.ones(200 * 2**18)
+    assert resident() - before < 50, "and at once as before"
 
 
 @pytest.mark.parametrize(("has_it", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
