@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import resource
 import sys
+from pathlib import Path
 from unittest import mock
 
 import pytest
