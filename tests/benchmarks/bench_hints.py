@@ -10,7 +10,7 @@ diagonal from all points where the first matte was right. `--without-guidance` l
 out of it. Last comes the time of a further stroke in a photo of 12 megapixels, in times of the
 first matte.
 
-    python tests/benchmarks/bench_hints.py BENCHMARK --split dev test --every 3
+    python tests/benchmarks/bench_hints.py BENCHMARK --split dev test
 """
 
 from __future__ import annotations
