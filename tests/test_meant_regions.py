@@ -13,9 +13,9 @@ from mattecli.core.imaging.pixels import Picture
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.session import Session
 from mattecli.core.matting import meant_regions as module
+from mattecli.core.matting import patches
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.meant_regions import meant_regions
-from mattecli.core.matting.patches import Patches
 from mattecli.core.runtime.sizing import Sizing
 
 SHAPE = 300, 400
@@ -129,12 +129,12 @@ def test_a_part_of_which_the_matte_is_less_sure_is_corrected_and_no_more(scene):
 def test_a_further_point_costs_only_its_own(scene, monkeypatch):
     cut = []
 
-    class Counted(Patches):
-        def __init__(self, color, width):
+    class Counted(patches.Patches):
+        def __init__(self, lab, width):
             cut.append(width)
-            super().__init__(color, width)
+            super().__init__(lab, width)
 
-    monkeypatch.setattr(module, "Patches", Counted)
+    monkeypatch.setattr(patches, "Patches", Counted)
     monkeypatch.setattr(module, "_kept", OrderedDict())
     alpha = LAMP.astype(np.float32)
     one = Hints(SHAPE, points=((290, 150),))
@@ -145,6 +145,7 @@ def test_a_further_point_costs_only_its_own(scene, monkeypatch):
     assert each > 0 and len(cut) == 2 * each
     module._kept.clear()
     anew = meant_regions(scene, alpha, both)
+    assert len(cut) == 3 * each, "both points at once share their cuts"
     assert all(map(np.array_equal, further, anew)) and all(map(np.any, anew))
     # Of another matte nothing is known.
     assert not meant_regions(scene, alpha * 0, both).background.any()

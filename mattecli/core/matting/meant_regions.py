@@ -10,10 +10,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mattecli.core.matting.color_likeness import smooth_lab
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.likely_mistakes import mistake_chances
-from mattecli.core.matting.patches import Patches
+from mattecli.core.matting.patches import CutPhoto, Patches
 
 # Long side of the photo on which regions are sought, and widths of the patches that it is cut into:
 # each of these cuts has a vote. Photos narrower than two patches have no regions.
@@ -107,14 +106,14 @@ def meant_regions(color: np.ndarray, alpha: np.ndarray, hints: Hints) -> Regions
     alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     marks = hints.marks(alpha.shape)
     found = np.zeros((2, *alpha.shape), np.uint8)
-    small: np.ndarray | None = None
+    photo: CutPhoto | None = None
     waiting = [list(drawn) for drawn in hints.each_mark(alpha.shape)]
     for _ in range(_MOST_MARKS if min(size) > 2 * max(_WIDTHS) else 0):
         if (mark := _next_mark(alpha, waiting)) is None:
             break
-        if small is None:
-            small = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-        region = _region(small, alpha, mark, marks[mark.is_subject])
+        if photo is None:
+            photo = CutPhoto(cv2.resize(color, size, interpolation=cv2.INTER_AREA), _WIDTHS)
+        region = _region(photo, alpha, mark, marks[mark.is_subject])
         if region.any():
             region = _with_rim(region, alpha, is_subject=mark.is_subject)
             found[1 - mark.is_subject][region] = 1
@@ -144,18 +143,18 @@ _kept: OrderedDict[bytes, np.ndarray] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _region(color: np.ndarray, alpha: np.ndarray, mark: _Mark, others: np.ndarray) -> np.ndarray:
+def _region(photo: CutPhoto, alpha: np.ndarray, mark: _Mark, others: np.ndarray) -> np.ndarray:
     """Find the region that a mark means, bool H×W, or give what was found of the same before."""
     # Where the matte is right already marks of the other kind say nothing new.
     others = others & (np.abs(alpha - mark.is_subject) > _OFF)
     asked = hashlib.blake2b(repr((alpha.shape, mark.is_subject)).encode())
-    for array in (color, alpha, mark.pixels, others):
+    for array in (photo.color, alpha, mark.pixels, others):
         asked.update(array.tobytes())
     key = asked.digest()
     with _lock:
         region = _kept.get(key)
     if region is None:
-        region = _found_region(color, alpha, mark, others)
+        region = _found_region(photo, alpha, mark, others)
     with _lock:
         _kept[key] = region
         _kept.move_to_end(key)
@@ -165,14 +164,13 @@ def _region(color: np.ndarray, alpha: np.ndarray, mark: _Mark, others: np.ndarra
 
 
 def _found_region(
-    color: np.ndarray, alpha: np.ndarray, mark: _Mark, others: np.ndarray
+    photo: CutPhoto, alpha: np.ndarray, mark: _Mark, others: np.ndarray
 ) -> np.ndarray:
     """Find the region that a mark means; empty if nothing around it is likely to be wrong."""
     off = np.abs(alpha - mark.is_subject)
-    cuts = [Patches(color, width) for width in _WIDTHS]
-    votes = np.mean([_vote(cut, alpha, mark, others) for cut in cuts], axis=0)
-    barred = np.any([cut.holding(others)[cut.labels] for cut in cuts], axis=0)
-    chances = mistake_chances(smooth_lab(color), off, mark.pixels, votes)
+    votes = np.mean([_vote(cut, alpha, mark, others) for cut in photo.cuts], axis=0)
+    barred = np.any([cut.holding(others)[cut.labels] for cut in photo.cuts], axis=0)
+    chances = mistake_chances(photo.lab, off, mark.pixels, votes)
     region = (chances > _LIKELY) & (off > _OFF) & ~barred
     if np.count_nonzero(region) > _limit(alpha, is_subject=mark.is_subject):
         region &= votes > _MAJORITY

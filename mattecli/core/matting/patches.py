@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 
@@ -19,8 +21,8 @@ class Patches:
 
     Parameters
     ----------
-    color : uint8 ndarray of shape (H, W, 3)
-        The photo, made small.
+    lab : float32 ndarray of shape (H, W, 3)
+        The photo in Lab, made small, see `smooth_lab`.
     width : int
         Of a patch, about, in pixels.
 
@@ -34,8 +36,7 @@ class Patches:
         Its mean color in Lab.
     """
 
-    def __init__(self, color: np.ndarray, width: int) -> None:
-        lab = smooth_lab(color)
+    def __init__(self, lab: np.ndarray, width: int) -> None:
         self.labels = _grown(lab, width)
         count = int(self.labels.max()) + 1
         self.area = np.bincount(self.labels.ravel(), minlength=count).astype(np.float64)
@@ -69,6 +70,31 @@ class Patches:
         affinities = np.zeros((len(self.area), len(self.area)))
         affinities[first, second] = self._length * (alike + _LEAST)
         return affinities + affinities.T
+
+
+class CutPhoto:
+    """A photo and its cuts into patches, which are made where they are asked for, and once.
+
+    Parameters
+    ----------
+    color : uint8 ndarray of shape (H, W, 3)
+        The photo, made small.
+    widths : tuple of int
+        Of the patches of each cut.
+    """
+
+    def __init__(self, color: np.ndarray, widths: tuple[int, ...]) -> None:
+        self.color, self._widths = color, widths
+
+    @functools.cached_property
+    def lab(self) -> np.ndarray:
+        """The photo in Lab, see `smooth_lab`."""
+        return smooth_lab(self.color)
+
+    @functools.cached_property
+    def cuts(self) -> list[Patches]:
+        """The photo in patches of each width."""
+        return [Patches(self.lab, width) for width in self._widths]
 
 
 def _grown(lab: np.ndarray, step: int) -> np.ndarray:
