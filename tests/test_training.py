@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from unittest import mock
 
@@ -366,6 +367,27 @@ def test_threads_and_workers_prepare_the_same_batches(data):
     for alone, worked in zip(*streams, strict=True):
         assert set(alone) == set(worked)
         assert all(torch.equal(alone[name], worked[name]) for name in alone)
+
+
+LOCK = threading.Lock()
+
+
+class Locked(TrainingSet):
+    """Samples that are made by one thread at a time, as parts of libraries work."""
+
+    def __getitem__(self, number):
+        with LOCK:
+            return super().__getitem__(number)
+
+
+def test_workers_wait_for_no_thread_of_the_process_that_started_them(data):
+    """OpenCV's threads, for one, hold a lock while they end; a forked copy never gets it back."""
+    config = load_config("default", data=[str(data / "pairs")], crop_size=64, batch_size=4, steps=1)
+    config.workers = 1
+    dataset = Locked(find_sources(str(data / "pairs")), None, sizes=(64,))
+    with LOCK:
+        (batch,) = batches.batches(dataset, config, 0, Processes(0, 1, torch.device("cpu")))
+    assert len(batch["image"]) == 4
 
 
 def test_each_step_has_one_of_the_sides_in_all_its_parts_and_processes(data):

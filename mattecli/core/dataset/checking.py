@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from mattecli.core.dataset.recipe import load_recipe
 from mattecli.core.dataset.sample_check import ISSUES, SampleCheck, check_sample
 from mattecli.core.dataset.sources import FOLDERS, find_folders
 from mattecli.core.errors import MatteError
+from mattecli.core.executing.starting import started_anew
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.progress import progress
 
@@ -137,8 +137,7 @@ def _map(function, names: list[str], workers: int) -> Iterator[SampleCheck]:
     if workers == 1:
         yield from map(function, names)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool:
+    with ProcessPoolExecutor(workers, started_anew(), cv2.setNumThreads, (1,)) as pool:
         yield from pool.map(function, names, chunksize=16)
 
 

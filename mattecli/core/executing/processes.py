@@ -6,7 +6,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -15,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from mattecli.core.errors import MatteError
+from mattecli.core.executing.starting import held_back, started_anew
 from mattecli.core.executing.tasks import Answer, Engine, Item, Task
 
 # Items under way for each process: enough to keep it busy, few enough to keep memory flat.
@@ -122,9 +122,7 @@ def _oldest(task: Task[Item, Answer], running: deque[tuple[Item, Future | None]]
 
 @contextlib.contextmanager
 def _pool(task: Task, workers: int) -> Iterator[ProcessPoolExecutor]:
-    # Not forked: a copy of a process that runs CUDA or OpenCV threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _prepare, (task,))
+    pool = ProcessPoolExecutor(workers, started_anew(), _prepare, (task,))
     try:
         yield pool
     finally:
@@ -132,25 +130,8 @@ def _pool(task: Task, workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable, *arguments: Any) -> Future:
-    with _interrupts_held():
+    with held_back(signal.SIGINT):
         return pool.submit(work, *arguments)
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while a process may be started, which inherits that and keeps it.
-
-    Ctrl-C reaches every process of the terminal; only the parent shall react to it, and a worker
-    that is still importing cannot look after that itself. Windows has no such mask.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _prepare(task: Task) -> None:

@@ -20,6 +20,7 @@ from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, reason_of
+from mattecli.core.executing.starting import held_back, started_anew
 from mattecli.core.ranks import local_world
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
@@ -30,6 +31,8 @@ from mattecli.core.training.stopping import Stopped, never_asked
 _MOST_SKIPPED, _FEW = 0.01, 3
 # Sample numbers in a row that are tried.
 _TRIES = 12
+# Samples are the parallelism, in threads or in worker processes.
+_THREADS_OF_OPENCV = 1
 
 
 @dataclass
@@ -156,14 +159,15 @@ def batches(
         collate_fn=partial(_collate, layers=_wants_layers(config)),
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
-        worker_init_fn=_leave_signals_to_the_run,
+        worker_init_fn=_prepare_worker,
+        multiprocessing_context=started_anew() if workers else None,
     )
-    # Samples are the parallelism, in threads or in worker processes. To be set before those are
-    # forked: OpenCV's threads do not come along, and they would wait for them forever.
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(_THREADS_OF_OPENCV)
     try:
-        for batch, reasons, tried in loader:
+        with held_back(signal.SIGINT, signal.SIGTERM):
+            stream = iter(loader)
+        for batch, reasons, tried in stream:
             if batch is None:
                 raise MatteError("; ".join(list(dict.fromkeys(reasons))[:3]))
             skipped.add(reasons, tried)
@@ -185,13 +189,14 @@ def _workers(processes: Processes) -> int:
     return min(16, max(1, usable_cores() // local_world() - 1))
 
 
-def _leave_signals_to_the_run(_: int) -> None:
-    """Let a worker process ignore Ctrl-C and SIGTERM.
+def _prepare_worker(_: int) -> None:
+    """Let a worker process have one thread, and ignore Ctrl-C and SIGTERM.
 
     A terminal sends them, and many a scheduler, to all processes of a run. A worker that ended by
     them would end the run as a failure, before it could save what it has. Workers are told to end
     once no more samples are wanted, and end by themselves if the run is gone.
     """
+    cv2.setNumThreads(_THREADS_OF_OPENCV)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
