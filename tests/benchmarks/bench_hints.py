@@ -6,9 +6,10 @@ on the subject or on the background, up to five. Printed are mean SAD after 0, 1
 points; the same of photos with a real mistake, of which more than 2 % of the subject's area
 is wrong; the share of these whose SAD is halved after two; what a perfect tool would reach that
 replaces the marked regions by the truth; and the mean change of alpha farther than 15 % of the
-diagonal from all points where the first matte was right. `--without-guidance` leaves the network
-out of it. Last comes the time of a further stroke in a photo of 12 megapixels, in times of the
-first matte.
+diagonal from all points where the first matte was right. A second table is of users who begin with
+a box around the subject, a little too large, and go on with points. `--without-guidance` leaves the
+network out of it. Last comes the time of a further stroke in a photo of 12 megapixels, in times of
+the first matte.
 
     python tests/benchmarks/bench_hints.py BENCHMARK --split dev test
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +38,8 @@ SHOWN = (0, 1, 2, 3, 5)
 REAL = 0.02
 #: Far is beyond this share of the diagonal.
 FAR = 0.15
+#: A user's box is larger than the subject by this share of the photo's sides, on each of its own.
+LOOSE = 0.02
 #: The user looks at a photo of this size.
 SCREEN = 512
 #: Photos are reduced to this long side, or the benchmark takes hours.
@@ -51,10 +55,15 @@ class Click(NamedTuple):
 
 
 class Photo(NamedTuple):
-    """What a user achieved with one photo: SAD after each point, and what was perfect."""
+    """What a user achieved with one photo.
 
+    SAD after each point, what was perfect, and SAD in a box alone and after each point.
+    """
+
+    group: str
     sad: list[float]
     perfect: list[float]
+    boxed: list[float]
     wrong: float
     far: float
 
@@ -101,6 +110,30 @@ def far_change(
     return float(np.abs(alpha - first)[counted].mean()) if counted.any() else 0.0
 
 
+def box_around(true: np.ndarray) -> tuple[int, int, int, int]:
+    """Draw a box around the subject, as (x, y, width, height)."""
+    height, width = true.shape
+    x, y, w, h = cv2.boundingRect((true > 0.5).astype(np.uint8))
+    left, top = max(0, int(x - LOOSE * width)), max(0, int(y - LOOSE * height))
+    right = min(width, int(x + w + LOOSE * width))
+    return left, top, right - left, min(height, int(y + h + LOOSE * height)) - top
+
+
+def in_box(session: matte.Session, true: np.ndarray) -> list[float]:
+    """Let a user draw a box, and then put two points into it."""
+    box = box_around(true)
+    points: dict[str, list[tuple[float, float]]] = {"points": [], "not_points": []}
+    found = []
+    for _ in range(3):
+        alpha = session.alpha(box=box, **points)
+        found.append(sad(alpha, true))
+        inside = np.zeros(true.shape, bool)
+        inside[box[1] : box[1] + box[3], box[0] : box[0] + box[2]] = True
+        if miss := click(alpha, np.where(inside, true, alpha)):
+            points["points" if miss.is_subject else "not_points"].append(miss.place)
+    return found
+
+
 def correct(image: Path, truth: Path) -> Photo:
     """Let a user correct a photo."""
     color, true = read_color(image), read_alpha(truth) / np.float32(255)
@@ -125,7 +158,8 @@ def correct(image: Path, truth: Path) -> Photo:
         best.append(sad(perfect, true))
     area = max(1, np.count_nonzero(true > 0.5))
     wrong = np.count_nonzero(np.abs(first - true) > 0.5) / area
-    return Photo(found, best, wrong, float(np.mean(far[1:])) if len(far) > 1 else 0.0)
+    moved = float(np.mean(far[1:])) if len(far) > 1 else 0.0
+    return Photo(image.parent.parent.name, found, best, in_box(session, true), wrong, moved)
 
 
 def line(name: str, photos: list[Photo]) -> str:
@@ -139,6 +173,15 @@ def line(name: str, photos: list[Photo]) -> str:
     cells.append(f"{(found[:, 1] > 1.02 * found[:, 0]).mean():.2f}")
     cells.append(f"{np.mean([photo.far for photo in photos]):.4f}")
     return f"| {name} | {len(photos)} | {' | '.join(cells)} |"
+
+
+def box_lines(split: str, photos: list[Photo]) -> Iterator[str]:
+    """Give the lines of the table of boxes."""
+    for group in dict.fromkeys([photo.group for photo in photos]):
+        of_it = [photo for photo in photos if photo.group == group]
+        cells = [np.mean([photo.sad[0] for photo in of_it])]
+        cells += list(np.mean([photo.boxed for photo in of_it], axis=0))
+        yield f"| {split}, {group} | {len(of_it)} | {' | '.join(f'{c:.2f}' for c in cells)} |"
 
 
 def latency(photo: Path) -> None:
@@ -180,6 +223,7 @@ def main() -> None:
     numbers = " | ".join(str(count) for count in SHOWN)
     print(f"| | photos | {numbers} | perfect after 2 | halved after 2 | worse after 1 | far |")
     print("|---|---|" + "---|" * (len(SHOWN) + 4), flush=True)
+    boxes = []
     for split in arguments.split:
         groups = sorted(path for path in (arguments.benchmark / split).iterdir() if path.is_dir())
         pairs = [
@@ -190,6 +234,9 @@ def main() -> None:
         photos = [correct(*pair) for pair in pairs[:: arguments.every]]
         print(line(split, photos))
         print(line(f"{split}, real mistakes", [p for p in photos if p.wrong > REAL]), flush=True)
+        boxes += [*box_lines(split, photos)]
+    print("\n| | photos | no box | box | box, 1 point | box, 2 points |\n|---|---|---|---|---|---|")
+    print("\n".join(boxes))
     latency(pairs[0][0])
 
 
