@@ -206,7 +206,7 @@ def composite(
     Raises
     ------
     MatteError
-        If something is no picture, or the cutout has no transparency.
+        If something is no picture, the cutout has no transparency, or a keyword has no such value.
     """
     picture = as_picture(cutout)
     check_transparent(picture)
@@ -245,14 +245,18 @@ def evaluate(
     Raises
     ------
     MatteError
-        If something is no picture, sizes differ, or ``unknown`` comes without a trimap.
+        If something is no picture, sizes differ, ``unknown`` comes without a trimap, or no pixel
+        counts.
     """
     region = region or ("whole" if trimap is None else "unknown")
     if region == "unknown" and trimap is None:
         raise MatteError("the region 'unknown' needs a trimap")
     pair = comparable(as_mask(prediction), as_mask(truth))
     unknown = None if trimap is None else trimap_of(as_picture(trimap))
-    return score(*pair, region_mask(region, pair[1], unknown))
+    counted = region_mask(region, pair[1], unknown)
+    if counted is not None and not counted.any():
+        raise MatteError(f"no pixel in the region '{region}'")
+    return score(*pair, counted)
 
 
 def _opaque(picture: Picture) -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,10 @@ def test_importing_costs_nothing():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+MATTE = np.full((300, 451), 1.0)
+CUTOUT = np.full((8, 8, 4), 0.5)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -161,10 +166,20 @@ def test_importing_costs_nothing():
         (lambda: matte.predict(color(), weights="none.safetensors"), "none.safetensors"),
         (lambda: matte.predict(color(), device="tpu"), "tpu"),
         (lambda: matte.cutout(color(), np.zeros((10, 10))), "10x10"),
+        (lambda: matte.predict(color(), size=-5), "size -5 is not from 32"),
+        (lambda: matte.cutout(color(), MATTE, crop=-1), "0 or more, not -1"),
+        (lambda: matte.cutout(color(), MATTE, bits=12), "8 or 16 bits, not 12"),
         (lambda: matte.composite(color(), "white"), "no transparency"),
+        (lambda: matte.composite(CUTOUT, "white", canvas="Foreground"), "no canvas 'Foreground'"),
+        (lambda: matte.composite(CUTOUT, "white", fit="covr"), "'covr' is no way to fit"),
+        (lambda: matte.composite(CUTOUT, "white", scale=0), "scale 0 is not 0.001 or more"),
+        (lambda: matte.composite(CUTOUT, "white", position=(1, 2, 3)), "is no position"),
+        (lambda: matte.composite(CUTOUT, "white", position=(0, math.nan)), "is no position"),
         (lambda: matte.composite(encode(np.zeros((8, 8, 4), np.uint8), ".png"), "whi"), "'whi'"),
         (lambda: matte.evaluate(np.zeros((8, 8)), np.zeros((8, 9))), "9x8"),
         (lambda: matte.evaluate(np.zeros((8, 8)), np.zeros((8, 8)), region="unknown"), "trimap"),
+        (lambda: matte.evaluate(MATTE, MATTE, region="detial"), "no region 'detial'"),
+        (lambda: matte.evaluate(MATTE, MATTE, trimap=0 * MATTE), "no pixel in the region"),
     ],
 )
 def test_errors_say_what_is_wrong(call, message):

@@ -336,6 +336,20 @@ def test_sixteen_bits_are_used_by_match_and_shadow(tmp_path, options):
     assert (color % 257 != 0).mean() > 0.1
 
 
+def test_backgrounds_of_sixteen_bits_stay_so(tmp_path):
+    ramp = np.linspace(5000, 60000, 300).astype(np.uint16)
+    write_image(tmp_path / "sky.png", np.tile(ramp[None, :, None], (64, 1, 3)))
+    write_image(tmp_path / "cutout.png", np.zeros((64, 300, 4), np.uint16))
+    write_image(tmp_path / "photo.png", np.zeros((64, 300, 3), np.uint8))
+    lay(tmp_path / "cutout.png", tmp_path / "sky.png", "-o", tmp_path / "laid.png")
+    command = ["predict", "photo.png", "cut.png", "--background", "sky.png", "--bits", "16"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert CliRunner().invoke(app, [*command, "--device", "cpu"]).exit_code == 0
+    for name in ("laid.png", "cut.png"):
+        assert np.array_equal(read_picture(tmp_path / name).color[0, :, 0], ramp), name
+
+
 def test_shadow_is_as_dark_in_linear_light(tmp_path):
     cutout = np.zeros((100, 100, 4), np.uint8)
     cutout[20:80, 40:60] = [200, 50, 50, 255]

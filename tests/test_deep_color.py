@@ -10,8 +10,11 @@ import numpy as np
 import PIL
 import pytest
 from PIL import Image, ImageCms
+from typer.testing import CliRunner
 
+from mattecli.cli.app import app
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
+from mattecli.core.imaging.mask_reading import read_mask
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.reading import has_alpha, image_size, read_picture, to_srgb
 from mattecli.core.imaging.writing import encode, write_image
@@ -178,7 +181,7 @@ def test_floats_that_overshoot_white_are_not_black():
 
 
 def profile(curve: bytes, primaries: list[tuple[float, float, float]], name: str) -> bytes:
-    """A matrix profile (ICC.1 v2) with one curve for all channels."""
+    """A matrix profile (ICC.1 v2) with one curve for all channels; of grey without primaries."""
 
     def xyz(values) -> bytes:
         return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
@@ -186,7 +189,9 @@ def profile(curve: bytes, primaries: list[tuple[float, float, float]], name: str
     text = name.encode() + b"\0"
     desc = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78)
     tags = {b"desc": desc, b"cprt": b"text\0\0\0\0none\0", b"wtpt": xyz((0.9642, 1, 0.8249))}
-    for letter, values in zip("rgb", primaries, strict=True):
+    if not primaries:
+        tags[b"kTRC"] = curve
+    for letter, values in zip("rgb" if primaries else "", primaries, strict=True):
         tags[f"{letter}XYZ".encode()] = xyz(values)
         tags[f"{letter}TRC".encode()] = curve
     body, table = b"", b""
@@ -196,7 +201,8 @@ def profile(curve: bytes, primaries: list[tuple[float, float, float]], name: str
         table += key + struct.pack(">II", start + len(body), len(data))
         body += data
     size = start + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    space = b"RGB " if primaries else b"GRAY"
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", space, b"XYZ ")
     header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
     header += struct.pack(">3i", 63190, 65536, 54061)
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
@@ -248,6 +254,33 @@ def test_wide_gamut_is_converted_in_16_bits(curve):
     # The 8-bit engine is coarse in the darkest colors.
     difference = np.abs(again / 257 - reference)
     assert np.percentile(difference, 99) < 1.5 and difference.mean() < 0.5
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_profiles_of_grey_pictures_count_but_not_those_of_mattes(tmp_path, mode, suffix):
+    grey = np.tile(np.linspace(0, 1, 256), (40, 1))
+    icc, path = profile(LINEAR, [], "linear grey"), tmp_path / f"grey.{suffix}"
+    if mode == "I;16":
+        image = Image.fromarray(np.rint(grey * 65535).astype(np.uint16))
+    else:
+        image = Image.fromarray(np.rint(grey * 255).astype(np.uint8)).convert(mode)
+    image.save(path, icc_profile=icc)
+    picture = read_picture(path)
+    white = np.iinfo(picture.color.dtype).max
+    assert picture.color[..., 0] / white == pytest.approx(grey, abs=0.01)
+    found = to_srgb(picture).color
+    assert found.dtype == picture.color.dtype
+    light = to_linear(found / white)
+    assert np.abs(light - grey[..., None])[:, 16:].max() < 0.01
+    matte = np.asarray(read_mask(path, lenient=True).alpha, float)
+    if mode != "LA":
+        assert matte / white == pytest.approx(grey, abs=0.01)
+    # A cutout has three channels, of which such a profile says nothing.
+    out = tmp_path / "cutout.png"
+    command = ["predict", str(path), str(out), "--keep-metadata", "--device", "cpu"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert read_picture(out).icc is None
 
 
 def test_a_broken_profile_is_passed_over():

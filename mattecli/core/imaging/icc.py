@@ -1,4 +1,4 @@
-"""ICC profiles of RGB: what they do to colors, whatever they are called."""
+"""ICC profiles of RGB and of grey: what they do to colors, whatever they are called."""
 
 from __future__ import annotations
 
@@ -28,19 +28,29 @@ _SRGB_TO_XYZ = np.array(
 _FULL = 65536
 
 
+def is_of_grey(icc: bytes) -> bool:
+    """Tell whether a profile describes grey pictures: its header names the space."""
+    return icc[16:20] == b"GRAY"
+
+
 @lru_cache(maxsize=16)
 def is_srgb(icc: bytes) -> bool:
     """Tell whether a profile leaves colors as they are when they are converted to sRGB."""
     levels = np.array(_STEPS, np.uint8)
     cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    before = np.concatenate([cube, greys])[None]
+    before = (greys if is_of_grey(icc) else np.concatenate([cube, greys]))[None]
     after = convert_8_bit(before, icc)
     return after is not None and bool(np.abs(after.astype(int) - before).max() <= _NEAR)
 
 
 def convert_8_bit(color: np.ndarray, icc: bytes) -> np.ndarray | None:
-    """Convert uint8 colors of shape (H, W, 3) to sRGB; None if the profile is broken."""
+    """Convert uint8 colors of shape (H, W, 3) to sRGB; None if the profile is broken.
+
+    Under a profile of grey pictures all channels are the same.
+    """
+    if is_of_grey(icc):
+        color = np.ascontiguousarray(color[..., 0])
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         image = ImageCms.profileToProfile(
@@ -57,8 +67,13 @@ def convert_16_bit(color: np.ndarray, icc: bytes) -> np.ndarray | None:
     Returns
     -------
     uint16 ndarray of shape (H, W, 3), or None
-        None if the profile is not made of three curves and three primaries, or is broken.
+        None if the profile is made of tables, or is broken.
     """
+    if is_of_grey(icc):
+        if (curve := _curve_of_grey(icc)) is None:
+            return None
+        grey = np.rint(linear_to_srgb(curve) * (_FULL - 1)).astype(np.uint16)[color[..., 0]]
+        return np.repeat(grey[..., None], 3, axis=2)
     found = _curves_and_primaries(icc)
     if found is None:
         return None
@@ -88,6 +103,15 @@ def _curves_and_primaries(icc: bytes) -> tuple[list[np.ndarray], np.ndarray] | N
     if not all(np.isfinite(curve).all() for curve in curves):
         return None
     return curves, matrix.astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _curve_of_grey(icc: bytes) -> np.ndarray | None:
+    """Give light for each of 65536 values of grey, as a share of white."""
+    try:
+        return _curve(_tags(icc)[b"kTRC"]) if icc[20:24] == b"XYZ " else None
+    except (KeyError, ValueError, IndexError, struct.error):
+        return None
 
 
 def _tags(icc: bytes) -> dict[bytes, bytes]:

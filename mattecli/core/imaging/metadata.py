@@ -10,6 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms
 
+from mattecli.core.imaging.icc import is_of_grey
+
 _ORIENTATION = 0x0112
 # What TIFF and EXIF say of channels beside the colors; 2 is alpha with straight colors.
 _EXTRA_SAMPLES, _ALPHA = 0x0152, 2
@@ -116,6 +118,11 @@ def print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def rgb_profile(icc: bytes | None) -> bytes | None:
-    """Keep a profile only if it describes RGB: bytes 16 to 20 of its header name the space."""
+def profile_of(icc: bytes | None, color: np.ndarray) -> bytes | None:
+    """Keep a profile only if it describes such colors as these, of shape (H, W, 3).
+
+    Bytes 16 to 20 of its header name the space: RGB, or that of grey pictures.
+    """
+    if icc and is_of_grey(icc):
+        return icc if (color == color[..., :1]).all() else None
     return icc if icc and icc[16:20] == b"RGB " else None

@@ -29,7 +29,7 @@ from mattecli.core.imaging.metadata import (
     orientation,
     png_exif,
     print_to_srgb,
-    rgb_profile,
+    profile_of,
     upright,
 )
 from mattecli.core.imaging.opening import check_pixels, make_room, open_image, opened
@@ -186,7 +186,7 @@ def picture_beside_pillow(
         else decode_float_color(data, tags)
     )
     note = pages_note(planes.count_pages(file, tags))
-    icc, dpi = rgb_profile(tags.get(34675)), resolution_of_tags(tags)
+    icc, dpi = profile_of(tags.get(34675), arrays[0]), resolution_of_tags(tags)
     return Picture(*arrays, icc, None, dpi, (note,) if note else ())
 
 
@@ -202,7 +202,7 @@ def decoded(image: Image.Image, file: BinaryIO) -> Picture:
             image.info.setdefault("exif", png_exif(file))
         file.seek(0)
         if arrays := decode_deep_color(image, file.read()):
-            icc, exif = rgb_profile(image.info.get("icc_profile")), lasting_exif(image)
+            icc, exif = profile_of(image.info.get("icc_profile"), arrays[0]), lasting_exif(image)
             dpi = resolution(image, image.format != "TIFF" and orientation(image) >= 5)
             return Picture(*arrays, icc, exif, dpi, (note,) if note else ())
     make_room(image)
@@ -226,7 +226,8 @@ def picture_of(image: Image.Image) -> Picture:
             grey = 65535 - grey  # white is zero, which Pillow heeds in 8 bits only
         clear = image.info.get("transparency")
         alpha = np.where(grey == clear, 0, 65535).astype(np.uint16) if clear is not None else None
-        return Picture(np.repeat(grey[..., None], 3, axis=2), alpha, None, exif, dpi)
+        color = np.repeat(grey[..., None], 3, axis=2)
+        return Picture(color, alpha, profile_of(icc, color), exif, dpi)
     if image.mode == "La":  # premultiplied, of which RGB cannot be made
         image = image.convert("LA")
     if image.mode in ("CMYK", "LAB"):
@@ -234,13 +235,15 @@ def picture_of(image: Image.Image) -> Picture:
     if image.mode == "L" and not image.has_transparency_data:
         # Mattes by the thousand are of this kind, and Pillow takes its time to make RGB of them.
         grey = upright(np.asarray(image), turned)
-        return Picture(np.stack([grey] * 3, axis=2), None, None, exif, dpi)
+        color = np.stack([grey] * 3, axis=2)
+        return Picture(color, None, profile_of(icc, color), exif, dpi)
     has_alpha = has_alpha_channel(image)
     wanted = "RGBA" if has_alpha else "RGB"
     # To convert is to copy, even to the mode that it has.
     array = upright(np.asarray(image if image.mode == wanted else image.convert(wanted)), turned)
     alpha = np.ascontiguousarray(array[..., 3]) if has_alpha else None
-    return Picture(np.ascontiguousarray(array[..., :3]), alpha, rgb_profile(icc), exif, dpi)
+    color = np.ascontiguousarray(array[..., :3])
+    return Picture(color, alpha, profile_of(icc, color), exif, dpi)
 
 
 def unsigned(image: Image.Image) -> np.ndarray:

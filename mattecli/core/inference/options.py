@@ -37,6 +37,10 @@ class Kind(str, Enum):
     trimap = "trimap"
 
 
+# Long sides in pixels at which a network may see a photo.
+_SIZES = 32, 8192
+
+
 @dataclasses.dataclass(frozen=True)
 class PredictOptions:
     """How the matte of a photo is found."""
@@ -51,8 +55,8 @@ class PredictOptions:
         None,
         "Long side in pixels at which the network sees a photo.",
         panel=NETWORK_PANEL,
-        min=32,
-        max=8192,
+        min=_SIZES[0],
+        max=_SIZES[1],
         show_default="what the weights were trained for",
     )
     two_pass: bool = option(
@@ -92,6 +96,8 @@ class PredictOptions:
             if getattr(self, name) not in get_args(choices):
                 known = ", ".join(get_args(choices))
                 raise MatteError(f"no {name} '{getattr(self, name)}': use one of {known}")
+        if self.size is not None and not _SIZES[0] <= self.size <= _SIZES[1]:
+            raise MatteError(f"the size {self.size} is not from {_SIZES[0]} to {_SIZES[1]} pixels")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_codecs import Encoding
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.colors import parse_color
+from mattecli.core.imaging.icc import is_of_grey
 from mattecli.core.imaging.layered import encode_layers
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
@@ -174,6 +175,8 @@ def decode(job: Job, settings: Settings) -> Picture:
         part.outputs.background is not None or part.suffix not in WITH_PROFILE
         for _, part in settings.parts()
     )
+    # Nor can a cutout, which has three channels, hold a profile of grey pictures.
+    needs_srgb = needs_srgb or (picture.icc is not None and is_of_grey(picture.icc))
     if not settings.keep_metadata or needs_srgb:
         picture = to_srgb(picture)
     if picture.alpha is not None:

@@ -12,7 +12,6 @@ from mattecli.core.errors import MatteError, not_found
 from mattecli.core.imaging.clips import is_clip
 from mattecli.core.imaging.colors import is_color, parse_color
 from mattecli.core.imaging.frame_folders import is_numbered
-from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.objects.paths import located
@@ -81,7 +80,9 @@ def blurred(scene: np.ndarray, blur: Blur) -> np.ndarray:
 
 
 def load_background(text: str) -> np.ndarray:
-    """Turn a color into float32 RGB of shape (3,), or the path of a picture into uint8 H×W×3.
+    """Turn a color into float32 RGB of shape (3,), or the path of a picture into its colors.
+
+    These are uint8 or uint16, of shape (H, W, 3).
 
     As everywhere, what is transparent lies on white.
     """
@@ -93,4 +94,4 @@ def load_background(text: str) -> np.ndarray:
         raise MatteError(f"{path} moves, and goes behind clips only: photos need a picture")
     if not path.exists():
         raise not_found(path)
-    return to_8_bit(flatten(to_srgb(read_picture(path)), np.ones(3, np.float32)))
+    return flatten(to_srgb(read_picture(path)), np.ones(3, np.float32))

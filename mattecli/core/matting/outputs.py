@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from mattecli.core.errors import MatteError
 from mattecli.core.imaging.pixels import to_8_bit, to_16_bit, to_bits, to_unit
 from mattecli.core.matting.backgrounds import Blur, blurred
 from mattecli.core.matting.blocks import Block, strips
@@ -55,6 +57,18 @@ class OutputSpec:
     edges: Edges = field(default_factory=Edges)
     framing: Framing | None = None
     shadow: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing.
+
+        Raises
+        ------
+        MatteError
+        """
+        if self.bits not in (8, 16):
+            raise MatteError(f"results have 8 or 16 bits, not {self.bits}")
+        if self.crop is not None and not 0 <= self.crop < math.inf:
+            raise MatteError(f"the room that a crop leaves is 0 or more, not {self.crop}")
 
 
 class Output(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mattecli.core.errors import MatteError
 from mattecli.core.metrics.pixels import white
 
 REGIONS = ("whole", "unknown", "detail")
@@ -15,7 +16,14 @@ def region_mask(region: str, truth: np.ndarray, trimap: np.ndarray | None) -> np
     """Give the pixels of the ``unknown`` or ``detail`` region, or None for the ``whole`` image.
 
     `trimap` is needed for ``unknown`` only.
+
+    Raises
+    ------
+    MatteError
+        If there is no such region.
     """
+    if region not in REGIONS:
+        raise MatteError(f"no region '{region}': use one of {', '.join(REGIONS)}")
     if region == "unknown":
         assert trimap is not None
         return unknown_region(trimap)
