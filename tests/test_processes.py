@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from cluster_tasks import Squares
 
 from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.executing.processes import alone, in_processes
+from mattecli.core.executing.starting import end_with_parent
 
 
 def pids(notes, item: object) -> list[str]:
     return (notes / str(item)).read_text().split()
+
+
+LEAVES_A_PROCESS = """
+import os, signal, sys
+from mattecli.core.executing.starting import end_with_parent, started_anew
+if __name__ == "__main__":
+    sys.path.insert(0, {folder!r})
+    from test_processes import stay
+    child = started_anew().Process(target=stay)
+    child.start()
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def stay() -> None:
+    end_with_parent()
+    time.sleep(60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed in another way")
+def test_a_process_that_is_still_starting_ends_with_its_parent():
+    script = LEAVES_A_PROCESS.format(folder=str(Path(__file__).parent))
+    left = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while os.path.exists(f"/proc/{left.stdout.strip()}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_answers_are_in_order_and_made_elsewhere(tmp_path):

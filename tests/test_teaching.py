@@ -11,6 +11,7 @@ from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source, find_unlabeled
 from mattecli.core.dataset.training_set import TrainingSet
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.network.weights import read_header
 from mattecli.core.toml import read_toml
 from mattecli.core.training.teaching import Teachers, agreement, load_teacher
 
@@ -126,6 +127,8 @@ def test_a_run_learns_from_photos_without_mattes(run):
     assert code == 0, said
     config = read_toml(root / "run/config.toml")
     assert config["teachers"] == ["default=2"]
+    settings = read_header(root / "run/last.safetensors")[1]["settings"]
+    assert settings["unlabeled"] == [f"{root.name}/backgrounds=3"], "not the machine's paths"
     assert np.isfinite(log_of(root / "run")[-1]["total"])
     code, said = matte(*command, "--resume", "--steps", 4, "--unlabeled", root / "cutouts")
     assert code == 1

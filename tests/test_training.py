@@ -205,6 +205,10 @@ def test_what_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
         (["{data}/pairs", "--recipe", "secret"], "no recipe 'secret'"),
         (["{data}/pairs", "--network", "unet"], "unknown network 'unet'"),
         (["{data}/pairs", "--crop-size", "100"], "multiple of 32"),
+        (
+            ["{data}/pairs", "--no-pretrained", "--train-only", "aspp", "--freeze", "aspp"],
+            "train_only and freeze together leave nothing to train",
+        ),
         (["{data}/pairs=x"], "must be a number"),
         (["{data}/pairs=0"], "must be above 0"),
         (["{data}/pairs", "--resume"], "nothing to resume from"),
@@ -232,6 +236,8 @@ def test_what_cannot_be_trained_says_why_in_one_line(data, tmp_path, arguments, 
         ("[network]\nwidth = 3", "unknown network setting width"),
         ("sides = [64, 100]", "sides must be a multiple of 32, not 100"),
         ("[mixture]\nfull = 1.0", "unknown key 'mixture.full'"),
+        ("[mixture]\nhair = 25", "mixture.hair must be from 0 to 1, not 25"),
+        ('optional_losses = ["ssimm"]', "only composition can be an optional loss, not ssimm"),
     ],
 )
 def test_recipes_that_make_no_sense_say_where(data, tmp_path, text, message):
@@ -388,6 +394,44 @@ def test_workers_wait_for_no_thread_of_the_process_that_started_them(data):
     with LOCK:
         (batch,) = batches.batches(dataset, config, 0, Processes(0, 1, torch.device("cpu")))
     assert len(batch["image"]) == 4
+
+
+LOSES_ITS_WORKER = """
+import multiprocessing, os, signal, time
+from mattecli.cli import app
+from mattecli.core.network.aspp import ASPP
+forward, calls = ASPP.forward, []
+def work(self, features):
+    calls.append(None)
+    if len(calls) == 4:
+        {what}
+    return forward(self, features)
+ASPP.forward = work
+app.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        (
+            "os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL); time.sleep(60)",
+            "try fewer --workers; --resume goes on",
+        ),
+        ("raise RuntimeError('the device has failed')", "the device has failed"),
+    ],
+)
+def test_a_run_ends_with_its_workers_whatever_happens(data, tmp_path, what, says):
+    recipe, run = tmp_path / "r.toml", tmp_path / "run"
+    recipe.write_text(TINY)
+    code, said = Child(
+        LOSES_ITS_WORKER.format(what=what),
+        *("train", data / "pairs", "--recipe", recipe, "--out", run, "--steps", 9, *FAST),
+        *("--no-pretrained", "--device=cpu", "--quiet", "--workers=1"),
+        said=tmp_path / "said",
+    ).wait()
+    assert code == 1 and says in said
+    assert load_checkpoint(run / "last/checkpoint.pt")["step"] == 0
 
 
 def test_each_step_has_one_of_the_sides_in_all_its_parts_and_processes(data):

@@ -99,6 +99,21 @@ def test_what_cannot_change_is_refused_by_name_and_nothing_is_touched(run, argum
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (["--start-from", "default", "--steps", 6], "leave --start-from out"),
+        (["--pretrained", "--encoder-weights", __file__], "leave --encoder-weights out"),
+        (["--steps", 2], "the run is at step 3 already: --steps must be 3 or more"),
+    ],
+)
+def test_what_a_run_that_goes_on_cannot_take_is_refused(run, arguments, refused):
+    before = (run / "config.toml").read_bytes()
+    code, said = resume(run, *arguments)
+    assert code == 1 and refused in said
+    assert (run / "config.toml").read_bytes() == before
+
+
 def test_another_discriminator_is_refused(run, tmp_path):
     changed = tmp_path / "changed.toml"
     changed.write_text(

@@ -15,6 +15,7 @@ from mattecli.core.dataset.fine_structure import cut_openwork, grow_hair
 from mattecli.core.dataset.glass import turn_to_glass
 from mattecli.core.dataset.sample_cache import SampleCache
 from mattecli.core.dataset.sources import Source
+from mattecli.core.errors import MatteError
 from mattecli.core.imaging.pixels import to_bits, to_unit
 from mattecli.core.matting.compositing import composite
 
@@ -44,6 +45,17 @@ class Mixture:
     hair: float = 0.25
     openwork: float = 0.08
     glass: float = 0.03
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share.
+
+        Raises
+        ------
+        MatteError
+        """
+        for name, share in vars(self).items():
+            if not 0 <= share <= 1:
+                raise MatteError(f"mixture.{name} must be from 0 to 1, not {share}")
 
 
 class TrainingSet(Dataset):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
 
-import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -20,19 +18,18 @@ from mattecli.core.dataset.sources import Source, find_backgrounds, find_sources
 from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, reason_of
-from mattecli.core.executing.starting import held_back, started_anew
+from mattecli.core.executing.starting import started_anew
 from mattecli.core.ranks import local_world
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
 from mattecli.core.training.processes import Processes
+from mattecli.core.training.sample_workers import prepare_worker, working
 from mattecli.core.training.stopping import Stopped, never_asked
 
 # Share of the samples that may be skipped, once there are more than a few.
 _MOST_SKIPPED, _FEW = 0.01, 3
 # Sample numbers in a row that are tried.
 _TRIES = 12
-# Samples are the parallelism, in threads or in worker processes.
-_THREADS_OF_OPENCV = 1
 
 
 @dataclass
@@ -133,12 +130,12 @@ def batches(
     processes: Processes,
     skipped: Skipped | None = None,
     asked: Callable[[], bool] = never_asked,
-) -> Iterator[dict[str, Tensor]]:
+) -> Generator[dict[str, Tensor], None, None]:
     """Yield the batches of this process from `first_step` on, `config.accumulate` of them a step.
 
     Sample numbers run on, so a resumed run sees the same ones, and all processes together see in
     each step what a single one would. In the place of a sample whose files are damaged comes the
-    next one that can be made; `skipped` takes note of it.
+    next one that can be made; `skipped` takes note of it. Worker processes end when it is closed.
 
     Raises
     ------
@@ -159,21 +156,15 @@ def batches(
         collate_fn=partial(_collate, layers=_wants_layers(config)),
         pin_memory=processes.device.type == "cuda",
         drop_last=True,
-        worker_init_fn=_prepare_worker,
+        worker_init_fn=prepare_worker,
         multiprocessing_context=started_anew() if workers else None,
     )
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(_THREADS_OF_OPENCV)
-    try:
-        with held_back(signal.SIGINT, signal.SIGTERM):
-            stream = iter(loader)
+    with working(loader) as stream:
         for batch, reasons, tried in stream:
             if batch is None:
                 raise MatteError("; ".join(list(dict.fromkeys(reasons))[:3]))
             skipped.add(reasons, tried)
             yield batch
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _wants_layers(config: TrainingConfig) -> bool:
@@ -187,18 +178,6 @@ def _workers(processes: Processes) -> int:
     if processes.device.type == "cpu":
         return 0
     return min(16, max(1, usable_cores() // local_world() - 1))
-
-
-def _prepare_worker(_: int) -> None:
-    """Let a worker process have one thread, and ignore Ctrl-C and SIGTERM.
-
-    A terminal sends them, and many a scheduler, to all processes of a run. A worker that ended by
-    them would end the run as a failure, before it could save what it has. Workers are told to end
-    once no more samples are wanted, and end by themselves if the run is gone.
-    """
-    cv2.setNumThreads(_THREADS_OF_OPENCV)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 # A sample, or None if so many in a row cannot be made, and the reasons why those before it cannot.

@@ -177,6 +177,8 @@ class TrainingConfig:
                 "photos without mattes need networks that teach, and these such photos: give "
                 "--unlabeled and --teacher together"
             )
+        if others := sorted(set(self.optional_losses) - {"composition"}):
+            raise MatteError(f"only composition can be an optional loss, not {', '.join(others)}")
         if self.crops and self.augment_on == "device":
             raise MatteError("with crops no colors are varied: leave augment_on = 'device' out")
 

@@ -80,8 +80,9 @@ def gradient(alpha: Tensor, batch: Batch) -> Tensor:
 def laplacian(alpha: Tensor, batch: Batch, levels: int = 5) -> Tensor:
     """L1 between Laplacian pyramids, level l (from 0, finest) weighted 2^l.
 
-    Hou and Liu, "Context-Aware Image Matting", ICCV 2019. Being linear, the pyramid of the
-    difference is the difference of the pyramids.
+    Hou and Liu, "Context-Aware Image Matting", ICCV 2019; pyramids as in Burt and Adelson, "The
+    Laplacian Pyramid as a Compact Image Code", 1983. Being linear, the pyramid of the difference is
+    the difference of the pyramids.
     """
     difference = alpha - batch["alpha"]
     kernel = difference.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
@@ -92,12 +93,20 @@ def laplacian(alpha: Tensor, batch: Batch, levels: int = 5) -> Tensor:
             break
         padded = functional.pad(difference, (2, 2, 2, 2), mode="reflect")
         coarser = functional.conv2d(padded, kernel, stride=2)
-        up = functional.interpolate(
-            coarser, size=difference.shape[-2:], mode="bilinear", align_corners=False
-        )
-        total = total + 2**level * (difference - up).abs().mean()
+        height, width = difference.shape[-2:]
+        expanded = _expanded(_expanded(coarser).mT).mT[..., :height, :width]
+        total = total + 2**level * (difference - expanded).abs().mean()
         difference = coarser
     return total
+
+
+def _expanded(image: Tensor) -> Tensor:
+    """Double the columns by the pyramid's own kernel; those that are there stay at even places."""
+    # Reduced pictures have their first column at the border, but their last one mostly before it.
+    wide = torch.cat([image[..., 1:2], image, image[..., -1:]], dim=-1)
+    before, here, after = wide[..., :-2], wide[..., 1:-1], wide[..., 2:]
+    even, odd = (before + 6 * here + after) / 8, (here + after) / 2
+    return torch.stack([even, odd], dim=-1).flatten(-2)
 
 
 def composition(alpha: Tensor, batch: Batch) -> Tensor:

@@ -17,6 +17,11 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.O
     """AdamW or SGD over two groups, encoder and the rest; norms and biases are not decayed.
 
     Learning rate and weight decay of every group are set before each step, see `set_rates`.
+
+    Raises
+    ------
+    MatteError
+        If no parameter is trained.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
@@ -24,6 +29,8 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.O
             continue
         key = (name.startswith("encoder."), parameter.ndim > 1)
         groups.setdefault(key, []).append(parameter)
+    if not groups:
+        raise MatteError("train_only and freeze together leave nothing to train")
     parameters: list[dict[str, Any]] = [
         {"params": members, "encoder": encoder, "decayed": decayed}
         for (encoder, decayed), members in groups.items()

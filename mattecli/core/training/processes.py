@@ -28,12 +28,17 @@ class Processes:
         """Whether this process writes files and shows progress."""
         return self.rank == 0
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """Average `network`'s gradients over the processes; a single one needs nothing."""
+    def wrap(self, network: nn.Module, *, sometimes_unused: bool = False) -> nn.Module:
+        """Average `network`'s gradients over the processes; a single one needs nothing.
+
+        To look for parameters that a step does not use takes time: only if there may be some.
+        """
         if self.world == 1:
             return network
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=ids)
+        return DistributedDataParallel(
+            network, device_ids=ids, find_unused_parameters=sometimes_unused
+        )
 
     def total(self, values: list[float]) -> list[float]:
         """Sum every value over the processes."""

@@ -12,6 +12,7 @@ from typing import Any
 from mattecli.core.dataset.training_set import TrainingSet
 from mattecli.core.errors import MatteError
 from mattecli.core.training.config import TrainingConfig
+from mattecli.core.training.options import StartOptions
 from mattecli.core.training.state import TrainingState
 
 #: Settings that decide which weights there are, or which samples come in which order.
@@ -26,12 +27,26 @@ FIXED_LOSSES = ("sentry", "adversarial")
 _INSTEAD = "or begin a new run with --start-from OUT/last.safetensors"
 
 
-def is_restarted(checkpoint: Path) -> bool:
-    """Tell whether torchrun started this process again after one of its group had ended.
+def goes_on(checkpoint: Path, start: StartOptions, *, asked: bool) -> bool:
+    """Tell whether a run goes on from its checkpoint: because it is asked to, or started again.
 
-    The command is the same then, so it says nothing of going on from the checkpoint.
+    The latter is what torchrun does once a process of its group has ended. The command is the same
+    then, so it says nothing of going on.
+
+    Raises
+    ------
+    MatteError
+        If it is asked to, but to start from other weights, too.
     """
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0 and checkpoint.exists()
+    if not asked:
+        return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0 and checkpoint.exists()
+    for name in ("start_from", "encoder_weights"):
+        if (path := getattr(start, name)) is not None:
+            raise MatteError(
+                f"--resume goes on with the run's own weights, not with {path}: leave "
+                f"--{name.replace('_', '-')} out, {_INSTEAD}"
+            )
+    return True
 
 
 def fingerprint(dataset: TrainingSet) -> str:
@@ -104,12 +119,16 @@ def continue_from(
     Raises
     ------
     MatteError
-        If the checkpoint is of another network.
+        If the checkpoint is of another network, or of a later step than the run is to have.
     """
     before, now = _plain(stored.get("settings", {})), _plain(asdict(config))
     if before and before["network"] != now["network"]:
         raise _refused(*_difference("network", before["network"], now["network"]))
     state.load_state_dict(stored)
+    if config.steps < state.step:
+        raise MatteError(
+            f"the run is at step {state.step} already: --steps must be {state.step} or more"
+        )
     if any(change.startswith("validation ") for change in changes):
         # Of other photos the best so far says nothing.
         state.best = math.inf

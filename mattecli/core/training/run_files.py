@@ -105,7 +105,7 @@ def save_weights(state: TrainingState, config: TrainingConfig, path: Path) -> No
         return "/".join(Path(folder).parts[-2:])
 
     settings = asdict(config)
-    for key in ("data", "backgrounds", "validation"):
+    for key in ("data", "backgrounds", "validation", "unlabeled", "teachers"):
         settings[key] = [without_machine(folder) for folder in settings[key]]
     provenance = {
         "step": state.step,

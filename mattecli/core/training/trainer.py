@@ -24,7 +24,7 @@ from mattecli.core.training.optimization import learning_rate
 from mattecli.core.training.options import RunOptions, StartOptions
 from mattecli.core.training.preparing import Run, prepare, say
 from mattecli.core.training.processes import Processes, join_processes, training_precision
-from mattecli.core.training.resuming import is_restarted
+from mattecli.core.training.resuming import goes_on
 from mattecli.core.training.run_files import (
     checkpoint_of,
     refuse_a_file,
@@ -32,6 +32,7 @@ from mattecli.core.training.run_files import (
     save_weights,
 )
 from mattecli.core.training.run_log import RunLog
+from mattecli.core.training.sample_workers import lost_workers_told
 from mattecli.core.training.saving import Saves
 from mattecli.core.training.state import TrainingState
 from mattecli.core.training.step import training_step
@@ -76,13 +77,13 @@ def train(
     Raises
     ------
     MatteError
-        On data that does not fit together or is damaged by more than 1%, a run that is already
-        there, a file in its place, a setting that a resumed run cannot change, a disk without room,
-        or a loss that is not finite (the last good checkpoint stays).
+        On data that does not fit or is damaged by more than 1%, a run that is already there or a
+        file in its place, what a resumed run cannot take, a disk without room, a worker process
+        that is ended, or a loss that is not finite (the last good checkpoint stays).
     """
     refuse_a_file(out)
     check_losses(config.loss | config.first_epoch_loss)
-    resume = options.resume or is_restarted(checkpoint_of(out))
+    resume = goes_on(checkpoint_of(out), start, asked=options.resume)
     if not resume:
         refuse_to_overwrite(out)
     cache = options.cache or out / "cache"
@@ -99,8 +100,9 @@ def train(
             run.say(line)
         with _log_and_bar(run, state, quiet=options.quiet) as (bar, lines), shutdown as asked:
             stream = batches(dataset, config, state.step, processes, run.skipped, asked)
-            timed = TimedStream(prefetched(stream, processes.device))
-            _run_steps(run, state, timed, bar, lines, Stop(asked, processes))
+            with contextlib.closing(stream), lost_workers_told():
+                timed = TimedStream(prefetched(stream, processes.device))
+                _run_steps(run, state, timed, bar, lines, Stop(asked, processes))
     best = out / "best.safetensors"
     return best if run.validation_sources and best.exists() else out / "last.safetensors"
 
@@ -110,7 +112,14 @@ def _trainable(network: nn.Module, config: TrainingConfig, processes: Processes)
     precision = training_precision(config.precision, processes.device)
     if precision is torch.bfloat16 and processes.device.type == "cpu":
         run_depthwise_in_float32(network)
-    return processes.wrap(compiled(network, config) if config.compile else network)
+    # Sentries without a weight for a while have no gradients then.
+    first_only = "sentry" in config.first_epoch_loss
+    sometimes_unused = first_only and bool(config.first_epoch_loss["sentry"]) != bool(
+        config.loss.get("sentry")
+    )
+    return processes.wrap(
+        compiled(network, config) if config.compile else network, sometimes_unused=sometimes_unused
+    )
 
 
 @contextlib.contextmanager
