@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from test_predict import matte, network, outputs, photo
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture
-from mattecli.core.imaging.writing import encode, write_image
+from mattecli.core.imaging.writing import LAYERED, SUFFIXES, encode, write_image
 from mattecli.core.inference import fetching
 
 __all__ = ["network", "photo"]
@@ -46,16 +47,29 @@ def test_several_inputs_keep_the_tree_below_their_common_folder(here, inputs, ma
     assert ("1 other file ignored (1 .txt)" in result.stderr) == ("b" in inputs)
 
 
-def test_two_photos_of_a_pattern_are_not_input_and_output(here):
+@pytest.mark.parametrize(
+    "options", [[], ["--save", "alpha"], ["--background", "white"], ["--save", "foreground"]]
+)
+def test_two_photos_of_a_pattern_are_not_input_and_output(here, options):
     before = (here / "b/x.png").read_bytes()
-    result = matte("a/x.png", "b/x.png")
+    result = matte("a/x.png", "b/x.png", *options)
     assert isinstance(result.exception, MatteError)
     assert "b/x.png would overwrite a photo" in str(result.exception)
     assert (here / "b/x.png").read_bytes() == before
-    # A cutout of before is replaced.
-    for _ in range(2):
-        assert matte("a/x.png", "cutout.png").exit_code == 0
-    assert matte("a/x.png", "top.png", "--background", "white").exit_code == 0
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, *LAYERED])
+def test_results_of_an_earlier_run_are_replaced(here, suffix):
+    if extra := {".exr": "OpenEXR", ".psd": "psd_tools"}.get(suffix):
+        pytest.importorskip(extra)
+    out = f"result{suffix}"
+    for color in ("white", "black"):
+        before = Path(out).read_bytes() if Path(out).exists() else b""
+        assert matte("a/x.png", out, "--background", color).exit_code == 0
+        assert Path(out).read_bytes() != before
+    if suffix not in LAYERED:
+        assert matte("a/x.png", out, "--save", "alpha").exit_code == 0
+        assert matte("a/x.png", out, "--save", "foreground").exit_code == 0
 
 
 def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):

@@ -11,9 +11,10 @@ from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging.clips import is_clip, is_clip_file
-from mattecli.core.imaging.layered import is_layered_psd
-from mattecli.core.imaging.reading import has_alpha
+from mattecli.core.imaging.layered import has_our_layers
+from mattecli.core.imaging.reading import has_alpha, is_result
 from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results
+from mattecli.core.imaging.writing import LAYERED
 from mattecli.core.objects.paths import ObjectPath, located
 
 #: A list of inputs that is longer than this is none, in bytes.
@@ -174,20 +175,21 @@ def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None
 
 
 def check_is_no_photo(out: Path) -> None:
-    """Raise `MatteError` if a cutout would replace a picture that is none.
+    """Raise `MatteError` if a result would replace a picture that is none.
 
-    ``*.png`` may stand for two photos, of which the last would be taken as the place of the result.
+    ``*.jpg`` may stand for two photos, of which the last would be taken as the place of the result.
+    A result has transparency, layers, or the note of `encode` that it is one.
     """
     try:
-        is_photo = out.is_file() and not has_alpha(out)
-        if is_photo and out.suffix.lower() == ".psd":
-            is_photo = not is_layered_psd(out)
+        is_photo = out.is_file() and not (has_alpha(out) or is_result(out))
+        if is_photo and out.suffix.lower() in LAYERED:
+            is_photo = not has_our_layers(out)
     except MatteError:
         return
     if is_photo:
         raise MatteError(
-            f"{out} would overwrite a photo, as it is there and has no transparency: choose "
-            "another place for output, or delete it first"
+            f"{out} would overwrite a photo, as nothing in it tells of a result: choose another "
+            "place for output, or delete it first"
         )
 
 

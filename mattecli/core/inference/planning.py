@@ -47,7 +47,7 @@ def plan_jobs(
         outputs = name_outputs(distinct(inputs.places), out, list(kinds), suffix, name)
     results = out if into_folder else out.parent
     check_apart_from(inputs, [path for paths in outputs for path in paths.values()], results)
-    if not into_folder and kinds[0] == "cutout":
+    if not into_folder:
         check_is_no_photo(out)
     return [
         Job(photo, paths, place)
