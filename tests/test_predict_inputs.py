@@ -80,6 +80,24 @@ def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):
     assert outputs(here / "out") == ["a/x.png", "a/y.png", "b/x.png"]
 
 
+def test_a_folder_that_is_called_like_a_result(here, photo):
+    write_image(here / "in/top.jpg", photo)
+    write_image(here / "in/top.png/x.png", photo)
+    for command in (["in", "out"], ["in", "out", "--resume"]):
+        assert matte(*command).exit_code == 0
+        assert outputs(here / "out") == ["top.jpg.png", "top.png/x.png"]
+
+
+def test_a_file_among_the_results_that_is_in_the_way_of_a_folder(here):
+    (here / "out").mkdir()
+    (here / "out" / "deep").touch()
+    result = matte("b", "out")
+    assert result.exit_code == 1 and "cannot write out/deep/z.png" in result.stderr
+    assert outputs(here / "out") == ["deep", "x.png"]
+    result = matte("b", "out/deep/")
+    assert "out/deep is a file, not a folder" in str(result.exception)
+
+
 def test_a_list_with_nul_comes_through_a_pipe(here):
     write_name = "two\nlines.png"
     write_image(here / "b" / write_name, read_picture(here / "top.png").color)
