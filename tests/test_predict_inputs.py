@@ -80,6 +80,20 @@ def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):
     assert outputs(here / "out") == ["a/x.png", "a/y.png", "b/x.png"]
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(here):
+    (here / "list.txt").write_text("a/x.png\nb/x.png\n", "utf-8-sig")
+    assert matte("--from-list", "list.txt", "out").exit_code == 0
+    assert outputs(here / "out") == ["a/x.png", "b/x.png"]
+
+
+def test_a_link_to_a_photo_has_a_result_and_no_photo_has_two(here):
+    (here / "a" / "link.png").symlink_to("x.png")
+    (here / "a" / "loop").symlink_to(here / "a", target_is_directory=True)
+    (here / "again").symlink_to(here / "a", target_is_directory=True)
+    assert matte("a", "again", "a/x.png", "./a/x.png", "out").exit_code == 0
+    assert outputs(here / "out") == ["a/link.png", "a/x.png", "a/y.png"]
+
+
 def test_a_folder_that_is_called_like_a_result(here, photo):
     write_image(here / "in/top.jpg", photo)
     write_image(here / "in/top.png/x.png", photo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections import Counter
@@ -84,6 +85,7 @@ def read_list(path: Path, *, null_separated: bool = False) -> list[str]:
         raise MatteError(f"cannot read {path}: {error.strerror or error}") from None
     if len(data) > _MOST_OF_A_LIST:
         raise MatteError(f"{path} is larger than any list of photos")
+    data = data.removeprefix(codecs.BOM_UTF8)
     if b"\0" in data and not null_separated:
         raise MatteError(f"{path} holds NUL bytes: a list has one path a line, or -0 with NULs")
     lines = data.split(b"\0") if null_separated else data.splitlines()
@@ -134,11 +136,11 @@ def gather(
             inputs.folders.append(path)
             inputs.passed_over += passed_over
             for image in without_results(images, path, results):
-                found.setdefault(_real(image), (image, _name_below(image, below)))
+                found.setdefault(_place(image), (image, _name_below(image, below)))
         elif len(sources) == 1 and not path.is_file():
             raise not_found(path)
         else:
-            found.setdefault(_real(path), (path, _name_below(path, below)))
+            found.setdefault(_place(path), (path, _name_below(path, below)))
     for photo, place in found.values():
         is_here = isinstance(photo, Path) and not isinstance(photo, ObjectPath)
         if with_clips and is_here and is_clip(photo):
@@ -210,6 +212,13 @@ def _whole(path: Path) -> str:
 
 def _real(path: Path) -> str:
     return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)
+
+
+def _place(path: Path) -> str:
+    """Give where a file is, however it was named; a link to a photo is a photo of its own."""
+    if isinstance(path, ObjectPath):
+        return str(path)
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _name_below(path: Path, folder: str) -> str:
