@@ -72,6 +72,37 @@ def test_results_of_an_earlier_run_are_replaced(here, suffix):
         assert matte("a/x.png", out, "--save", "foreground").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        *(
+            (f"{option} {place}", 1)
+            for option in ("--report", "--preview")
+            for place in ("a/x.png", "a/y.jpg", "top.png", "out/x.png", "link.png")
+        ),
+        ("--report list.txt --from-list list.txt", 1),
+        ("--report new.png --preview new.png", 1),
+        ("--report -", 2),
+        ("--preview -", 2),
+    ],
+)
+def test_reports_and_sheets_replace_no_other_file(here, options, code):
+    (here / "list.txt").write_text("a/x.png\n")
+    (here / "link.png").symlink_to("a/x.png")
+    assert matte("a", "out", "-q").exit_code == 0
+    before = {path: path.read_bytes() for path in here.rglob("*.*") if path.is_file()}
+    result = matte("a", "out", *options.split())
+    assert result.exit_code == code, result.output
+    assert {path: path.read_bytes() for path in here.rglob("*.*") if path.is_file()} == before
+
+
+def test_reports_and_sheets_of_an_earlier_run_go_on(here):
+    for _ in range(2):
+        options = ["--report", "report.jsonl", "--preview", "sheet.jpg"]
+        assert matte("a", "out", *options).exit_code == 0
+    assert len((here / "report.jsonl").read_text().splitlines()) == 4
+
+
 def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):
     (here / "list.txt").write_text("b/x.png\r\n\na\nb/gone.png\n")
     result = matte("--from-list", "list.txt", "out")
