@@ -110,6 +110,21 @@ def test_csv_has_a_line_an_image(folders):
     assert [float(x) for x in rows[1][2:]] == pytest.approx(score(np.clip(truth, 5, 250), truth))
 
 
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+@pytest.mark.parametrize("place", ["good/a.png", "gt/a.png", "poor/a.png", "photos/a.jpg"])
+def test_results_replace_no_picture(folders, option, place):
+    before = (folders / place).read_bytes()
+    run(folders / "good", folders / "gt", option, folders / place, code=1)
+    assert (folders / place).read_bytes() == before
+
+
+def test_results_need_files_of_their_own(folders):
+    run(folders / "good", folders / "gt", "--json", "-", code=2)
+    both = folders / "scores"
+    run(folders / "good", folders / "gt", "--json", both, "--csv", both, code=1)
+    assert not both.exists()
+
+
 def test_any_format_depth_and_cutouts_give_one_result(tmp_path):
     truth, matte = blob(30, 50), blob(30, 50, 2)
     write_image(tmp_path / "gt" / "x.png", truth)

@@ -172,6 +172,8 @@ REFUSED = {
     "photo that is not there": "nothing.png out.png",
     "IN = OUT": ". .",
     "OUT that is a photo already": "photo.png other.png",
+    "OUT that is a photo already, with --save alpha": "photo.png other.png --save alpha",
+    "OUT that is a photo already, with --background": "photo.png other.png --background red",
     "OUT of a format that is not written": "photo.png out.xcf",
     "folder into one file": ". out.png",
     "cutout as JPEG": "photo.png out.jpg",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from test_predict import matte, network, outputs, photo
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.reading import read_alpha, read_picture
-from mattecli.core.imaging.writing import encode, write_image
+from mattecli.core.imaging.writing import LAYERED, SUFFIXES, encode, write_image
 from mattecli.core.inference import fetching
 
 __all__ = ["network", "photo"]
@@ -46,16 +47,60 @@ def test_several_inputs_keep_the_tree_below_their_common_folder(here, inputs, ma
     assert ("1 other file ignored (1 .txt)" in result.stderr) == ("b" in inputs)
 
 
-def test_two_photos_of_a_pattern_are_not_input_and_output(here):
+@pytest.mark.parametrize(
+    "options", [[], ["--save", "alpha"], ["--background", "white"], ["--save", "foreground"]]
+)
+def test_two_photos_of_a_pattern_are_not_input_and_output(here, options):
     before = (here / "b/x.png").read_bytes()
-    result = matte("a/x.png", "b/x.png")
+    result = matte("a/x.png", "b/x.png", *options)
     assert isinstance(result.exception, MatteError)
     assert "b/x.png would overwrite a photo" in str(result.exception)
     assert (here / "b/x.png").read_bytes() == before
-    # A cutout of before is replaced.
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, *LAYERED])
+def test_results_of_an_earlier_run_are_replaced(here, suffix):
+    if extra := {".exr": "OpenEXR", ".psd": "psd_tools"}.get(suffix):
+        pytest.importorskip(extra)
+    out = f"result{suffix}"
+    for color in ("white", "black"):
+        before = Path(out).read_bytes() if Path(out).exists() else b""
+        assert matte("a/x.png", out, "--background", color).exit_code == 0
+        assert Path(out).read_bytes() != before
+    if suffix not in LAYERED:
+        assert matte("a/x.png", out, "--save", "alpha").exit_code == 0
+        assert matte("a/x.png", out, "--save", "foreground").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        *(
+            (f"{option} {place}", 1)
+            for option in ("--report", "--preview")
+            for place in ("a/x.png", "a/y.jpg", "top.png", "out/x.png", "link.png")
+        ),
+        ("--report list.txt --from-list list.txt", 1),
+        ("--report new.png --preview new.png", 1),
+        ("--report -", 2),
+        ("--preview -", 2),
+    ],
+)
+def test_reports_and_sheets_replace_no_other_file(here, options, code):
+    (here / "list.txt").write_text("a/x.png\n")
+    (here / "link.png").symlink_to("a/x.png")
+    assert matte("a", "out", "-q").exit_code == 0
+    before = {path: path.read_bytes() for path in here.rglob("*.*") if path.is_file()}
+    result = matte("a", "out", *options.split())
+    assert result.exit_code == code, result.output
+    assert {path: path.read_bytes() for path in here.rglob("*.*") if path.is_file()} == before
+
+
+def test_reports_and_sheets_of_an_earlier_run_go_on(here):
     for _ in range(2):
-        assert matte("a/x.png", "cutout.png").exit_code == 0
-    assert matte("a/x.png", "top.png", "--background", "white").exit_code == 0
+        options = ["--report", "report.jsonl", "--preview", "sheet.jpg"]
+        assert matte("a", "out", *options).exit_code == 0
+    assert len((here / "report.jsonl").read_text().splitlines()) == 4
 
 
 def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):
@@ -64,6 +109,38 @@ def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):
     assert result.exit_code == 1
     assert "3 done, 1 failed" in result.stderr and "gone.png" in result.stderr
     assert outputs(here / "out") == ["a/x.png", "a/y.png", "b/x.png"]
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(here):
+    (here / "list.txt").write_text("a/x.png\nb/x.png\n", "utf-8-sig")
+    assert matte("--from-list", "list.txt", "out").exit_code == 0
+    assert outputs(here / "out") == ["a/x.png", "b/x.png"]
+
+
+def test_a_link_to_a_photo_has_a_result_and_no_photo_has_two(here):
+    (here / "a" / "link.png").symlink_to("x.png")
+    (here / "a" / "loop").symlink_to(here / "a", target_is_directory=True)
+    (here / "again").symlink_to(here / "a", target_is_directory=True)
+    assert matte("a", "again", "a/x.png", "./a/x.png", "out").exit_code == 0
+    assert outputs(here / "out") == ["a/link.png", "a/x.png", "a/y.png"]
+
+
+def test_a_folder_that_is_called_like_a_result(here, photo):
+    write_image(here / "in/top.jpg", photo)
+    write_image(here / "in/top.png/x.png", photo)
+    for command in (["in", "out"], ["in", "out", "--resume"]):
+        assert matte(*command).exit_code == 0
+        assert outputs(here / "out") == ["top.jpg.png", "top.png/x.png"]
+
+
+def test_a_file_among_the_results_that_is_in_the_way_of_a_folder(here):
+    (here / "out").mkdir()
+    (here / "out" / "deep").touch()
+    result = matte("b", "out")
+    assert result.exit_code == 1 and "cannot write out/deep/z.png" in result.stderr
+    assert outputs(here / "out") == ["deep", "x.png"]
+    result = matte("b", "out/deep/")
+    assert "out/deep is a file, not a folder" in str(result.exception)
 
 
 def test_a_list_with_nul_comes_through_a_pipe(here):

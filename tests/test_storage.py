@@ -60,6 +60,31 @@ def test_whatever_goes_wrong_leaves_nothing_behind(tmp_path):
     assert names(tmp_path) == ["x.bin"]
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    real, link = tmp_path / "there" / "real.bin", tmp_path / "link.bin"
+    link.symlink_to(real)
+    for data in (b"old", b"new"):
+        write_whole(link, data)
+        assert link.is_symlink() and real.read_bytes() == data
+    assert names(real.parent) == ["real.bin"]
+
+
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    path = tmp_path / "x.bin"
+    path.touch(0o600)
+    write_whole(path, b"new")
+    assert path.stat().st_mode & 0o777 == 0o600 and path.read_bytes() == b"new"
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(path, b"new")
+    assert os.read(reader, 9) == b"new" and path.is_fifo()
+    os.close(reader)
+
+
 def test_temporaries_of_dead_processes_are_swept(tmp_path):
     def left_by(process: int, machine: str = storage._MACHINE) -> Path:
         path = tmp_path / f".matte-{machine}-{process}-abc.tmp"

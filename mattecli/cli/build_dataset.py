@@ -18,6 +18,7 @@ from mattecli.cli.dataset_options import (
 )
 from mattecli.cli.dataset_work import build_set, check_set, draw_sheet, mine_cutouts, show_plan
 from mattecli.cli.option_groups import with_options
+from mattecli.cli.side_files import check_side_files
 from mattecli.cli.streams import say
 from mattecli.core.inference.run_options import ClusterOptions
 from mattecli.core.objects.paths import located
@@ -227,6 +228,7 @@ def build_dataset(
     check_task(out, check, from_photos, foregrounds, alphas, photos, backgrounds, raw)
     builds = check is None and from_photos is None
     check_cluster(cluster, unfit="" if builds else "makes samples, and no other work")
+    check_side_files({"--sheet": sheet})
     if check is not None:
         check_set(located(check), sheet, workers, quiet)
         return

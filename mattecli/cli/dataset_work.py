@@ -135,5 +135,5 @@ def draw_sheet(root: Path, sheet: Path) -> None:
     from mattecli.core.dataset.sheet import dataset_sheet
     from mattecli.core.imaging.writing import write_image
 
-    write_image(sheet, dataset_sheet(root))
+    write_image(sheet, dataset_sheet(root), is_result=True)
     say(f"contact sheet: {sheet}", err=False)

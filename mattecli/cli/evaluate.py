@@ -13,6 +13,7 @@ import typer
 from mattecli.cli.cluster import check_cluster, chosen_executor, may_use_gpu
 from mattecli.cli.commands import yields_to_what_is_typed
 from mattecli.cli.option_groups import with_options
+from mattecli.cli.side_files import check_side_files
 from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 from mattecli.core.inference.run_options import ClusterOptions
@@ -188,11 +189,17 @@ def evaluate(
 
     names = evaluation.method_names([weights] if weights else predictions)
     trimaps = trimap if chosen == "unknown" else None
+    methods = {
+        name: matching.match(folder, truth, trimaps, images)
+        for name, folder in zip(names, predictions, strict=True)
+    }
+    page_file = html and html / page.PAGE
+    check_side_files(
+        {"--json": json_file, "--csv": csv_file, "--html": page_file},
+        [weights, *(path for found in methods.values() for path in found.files())],
+    )
     evaluations = evaluation.evaluate(
-        {
-            name: matching.match(folder, truth, trimaps, images)
-            for name, folder in zip(names, predictions, strict=True)
-        },
+        methods,
         chosen,
         predictor=predictor,
         load=load,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ from mattecli.cli.predict_plan import (
 )
 from mattecli.cli.predict_tasks import TaskMaker
 from mattecli.cli.predict_usage import Usage, usage_of
+from mattecli.cli.side_files import check_side_files
 from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions, PredictOptions
 from mattecli.core.inference.run_options import ClusterOptions, RunOptions
@@ -33,7 +35,6 @@ from mattecli.core.inference.source_options import SourceOptions
 from mattecli.core.objects.paths import is_object, located
 
 if TYPE_CHECKING:
-    from mattecli.core.inference.jobs import Job
     from mattecli.core.inference.review import Review
 
 
@@ -126,7 +127,7 @@ def _run(
         planned = plan_clip((sources or [""])[0], out, made[0].output, usages[0].suffix)
     elif run.dry_run or not (stream := stream_photos(sources or [], out, inputs, made, usages)):
         planned = plan()
-    _check_preview(run.preview, planned.photos)
+    _check_side_files(run, inputs, made, planned)
     hints = plan_hints(
         inputs, " and ".join(sources or [str(inputs.from_list)]), planned.photos + planned.clips
     )
@@ -179,11 +180,18 @@ def _check_values(made: list[Made], usage: Usage, run: RunOptions) -> None:
             raise typer.BadParameter(f"--{name} grows line by line, and needs a place on a disk")
 
 
-def _check_preview(preview: Path | None, jobs: list[Job]) -> None:
-    from mattecli.core.errors import MatteError
-
-    if preview is not None and preview.resolve() in {Path(job.name).resolve() for job in jobs}:
-        raise MatteError(f"{preview} would overwrite a photo: choose another place for the preview")
+def _check_side_files(
+    run: RunOptions, inputs: SourceOptions, made: list[Made], planned: Planned
+) -> None:
+    jobs = planned.photos + planned.clips
+    hints = (inputs.trimap, inputs.keep, inputs.drop, inputs.hints, inputs.guide, inputs.from_list)
+    used = chain(
+        (job.source for job in jobs if isinstance(job.source, Path)),
+        (path for job in jobs for path in job.outputs.values()),
+        hints,
+        (each.output.background for each in made),
+    )
+    check_side_files({"--report": run.report, "--preview": run.preview}, used)
 
 
 def _usage_of(

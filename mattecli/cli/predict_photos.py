@@ -88,7 +88,7 @@ def predict_photos(
             if not silent:
                 say(f"{page} shows what is worth a look, worst first")
         if run.preview is not None and notes.rows:
-            write_image(run.preview, contact_sheet(notes.rows))
+            write_image(run.preview, contact_sheet(notes.rows), is_result=True)
     if interrupted:
         raise KeyboardInterrupt
     if count["failed"] or (clips and clips.damaged):

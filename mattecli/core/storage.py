@@ -6,6 +6,8 @@ import contextlib
 import errno
 import os
 import re
+import shutil
+import stat
 import tempfile
 import threading
 import zlib
@@ -18,8 +20,6 @@ from mattecli.core.objects.stores import check_writable, write_object
 
 # After one of these no other file in the same place can be written either.
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-# A file stands where a folder should be made.
-_HOPELESS |= {errno.ENOTDIR, errno.EEXIST}
 
 # Temporary files are made private; a finished file shall be as readable as any other.
 _UMASK = os.umask(0o077)
@@ -29,6 +29,8 @@ os.umask(_UMASK)
 # file, which may have the full 255 bytes. Machine and process tell whether anybody still writes it.
 _MACHINE = f"{zlib.crc32(os.uname().nodename.encode()):08x}" if hasattr(os, "uname") else "local"
 _TEMPORARY = re.compile(rf"\.matte-{_MACHINE}-(\d+)-(\w+)\.tmp")
+# Links to what is open already, which may be a file.
+_STREAM = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
 _swept: set[Path] = set()
 _sweeping = threading.Lock()
@@ -39,7 +41,9 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`, to be renamed to it: `path` never holds half a file.
 
     The temporary file is renamed when the block ends well and removed when it does not. Missing
-    folders are made. That of an object is on this machine, and is sent where it belongs.
+    folders are made. Where `path` is a link, the file that it leads to is replaced; the new one is
+    as readable as the old one. What is meant for an object or a pipe is written to a file on this
+    machine first, and sent where it belongs.
 
     Parameters
     ----------
@@ -60,6 +64,12 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
         return
     temporary: Path | None = None
     with clear_errors(path):
+        mode = _mode_of(path)
+        if _STREAM.fullmatch(str(path)) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            with _sent_through(path) as local:
+                yield local
+            return
+        path = Path(os.path.realpath(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _sweep_once(path.parent)
@@ -73,12 +83,31 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.chmod(temporary, 0o666 & ~_UMASK)
+            os.chmod(temporary, stat.S_IMODE(mode) & 0o777)
             os.replace(temporary, path)
         except BaseException:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def _mode_of(path: Path) -> int:
+    """Give kind and permissions of what is there, or those of a new file."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return stat.S_IFREG | (0o666 & ~_UMASK)
+
+
+@contextlib.contextmanager
+def _sent_through(path: Path) -> Iterator[Path]:
+    """Give a temporary name for what a pipe or a device gets once it is whole."""
+    with tempfile.TemporaryDirectory(prefix="matte-") as folder:
+        temporary = Path(folder, f"file{path.suffix}")
+        yield temporary
+        # A stream may lead to a file that others write to as well.
+        with temporary.open("rb") as file, path.open("ab") as target:
+            shutil.copyfileobj(file, target)
 
 
 @contextlib.contextmanager
@@ -117,6 +146,17 @@ def clear_errors(path: Path | str) -> Iterator[None]:
     except OSError as error:
         kind = OutputUnusable if error.errno in _HOPELESS else MatteError
         raise kind(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `OutputUnusable` if a file stands where a folder for results is to be."""
+    if isinstance(located(folder), ObjectPath):
+        return
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise OutputUnusable(f"cannot write into {folder}: {place} is a file, not a folder")
 
 
 def sweep(folder: Path) -> None:

@@ -23,7 +23,7 @@ from mattecli.core.imaging.quiet import without_lines
 _REC709 = (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
 
 
-def encode_exr(array: np.ndarray) -> bytes:
+def encode_exr(array: np.ndarray, maker: str | None = None) -> bytes:
     """Encode an image in sRGB as half floats of linear light.
 
     Parameters
@@ -31,6 +31,8 @@ def encode_exr(array: np.ndarray) -> bytes:
     array : ndarray of shape (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16
         Grey is taken as numbers, such as alpha, and not as light. Straight colors of RGBA become
         premultiplied ones, as the format has them.
+    maker : str, optional
+        Noted in the header; see `exr_software`.
 
     Raises
     ------
@@ -49,6 +51,8 @@ def encode_exr(array: np.ndarray) -> bytes:
         planes = np.dstack([light, unit[..., 3:]]).astype(np.float16)
         channels = {name: np.ascontiguousarray(planes)}
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+    if maker is not None:
+        header["software"] = maker
     # The library writes to files only.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "picture.exr")
@@ -113,6 +117,11 @@ def exr_size(file: BinaryIO) -> tuple[int, int]:
 def exr_has_alpha(file: BinaryIO) -> bool:
     """Tell from the header whether there is an alpha channel."""
     return "A" in read_header(file).channels
+
+
+def exr_software(file: BinaryIO) -> str:
+    """Read from the header which program made the file; empty if it does not say."""
+    return read_header(file).software
 
 
 @contextlib.contextmanager

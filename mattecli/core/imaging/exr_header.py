@@ -69,6 +69,8 @@ class ExrHeader:
         x and y of red, green, blue and white.
     least_bytes : int
         Fewest that a file of such a picture has.
+    software : str
+        The program that made it, if it says so.
     """
 
     channels: dict[str, tuple[int, int]]
@@ -76,6 +78,7 @@ class ExrHeader:
     frame: Window
     primaries: tuple[float, ...] | None
     least_bytes: int = 0
+    software: str = ""
 
 
 def read_header(file: BinaryIO) -> ExrHeader:
@@ -107,6 +110,7 @@ def read_header(file: BinaryIO) -> ExrHeader:
             _window(attributes["displayWindow"][1]),
             _primaries(*attributes.get("chromaticities", ("", b""))),
             _least_bytes(channels, held, compression, tiled=bool(version & _TILED)),
+            attributes.get("software", ("", b""))[1].decode("utf-8", "replace"),
         )
     except (struct.error, ValueError, KeyError, IndexError):
         raise MatteError("the picture is damaged or cut off") from None

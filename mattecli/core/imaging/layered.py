@@ -49,17 +49,23 @@ def encode_layers(
     return write(behind, subject, to_bits(alpha, 8), merged)
 
 
-def is_layered_psd(path: Path) -> bool:
-    """Tell whether a file is a PSD of the layers that `encode_layers` writes.
+def has_our_layers(path: Path) -> bool:
+    """Tell whether a file is one of the layers that `encode_layers` writes.
 
     Raises
     ------
     MatteError
-        If it cannot be read, or psd-tools is not installed.
+        If it cannot be read, or psd-tools is needed and not installed.
     """
-    # Pillow passes over layers that have a mask.
-    with opened(path) as file:
-        return [layer.name for layer in _psd_tools().PSDImage.open(file)] == [_BEHIND, _SUBJECT]
+    if path.suffix.lower() == ".psd":
+        # Pillow passes over layers that have a mask.
+        with opened(path) as file:
+            return [layer.name for layer in _psd_tools().PSDImage.open(file)] == [_BEHIND, _SUBJECT]
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            return {_place_of(_BEHIND), _place_of(_SUBJECT)} <= {*archive.namelist()}
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
 
 
 def check_library(suffix: str) -> None:
@@ -81,7 +87,7 @@ def _ora(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.
         "<?xml version='1.0' encoding='UTF-8'?>",
         f'<image version="0.0.3" w="{width}" h="{height}"><stack>',
         *(
-            f'<layer name={quoteattr(name)} src="data/{name.lower()}.png" x="0" y="0" />'
+            f'<layer name={quoteattr(name)} src="{_place_of(name)}" x="0" y="0" />'
             for name in layers
         ),
         "</stack></image>",
@@ -94,10 +100,14 @@ def _ora(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.
         file.writestr("mimetype", "image/openraster")
         file.writestr("stack.xml", "\n".join(lines))
         for name, layer in layers.items():
-            file.writestr(f"data/{name.lower()}.png", encode(layer, ".png"))
+            file.writestr(_place_of(name), encode(layer, ".png"))
         file.writestr("mergedimage.png", encode(merged, ".png"))
         file.writestr("Thumbnails/thumbnail.png", encode(np.asarray(small), ".png"))
     return buffer.getvalue()
+
+
+def _place_of(layer: str) -> str:
+    return f"data/{layer.lower()}.png"
 
 
 def _psd(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:

@@ -15,6 +15,12 @@ from mattecli.core.imaging.icc import is_of_grey
 _ORIENTATION = 0x0112
 # What TIFF and EXIF say of channels beside the colors; 2 is alpha with straight colors.
 _EXTRA_SAMPLES, _ALPHA = 0x0152, 2
+#: "ProcessingSoftware" of EXIF, which cameras leave empty; not among `_LASTING_EXIF`.
+PROCESSED_BY = 0x000B
+#: What results say of who made them.
+MAKER = "matte"
+# In four bytes of the header that are the writing program's own.
+_BMP_MAKER = b"matt"
 # Encoders of these leave an alpha channel out that is opaque everywhere.
 _LEAVE_OUT_OPAQUE_ALPHA = {".webp": "WEBP", ".avif": "AVIF"}
 # Description, make, model, resolution and its unit, software, date, artist, copyright, and the
@@ -80,11 +86,31 @@ def with_opaque_alpha(exif: bytes | None, suffix: str) -> bytes | None:
     """
     if suffix not in _LEAVE_OUT_OPAQUE_ALPHA:
         return exif
-    noted = Image.Exif()
-    with contextlib.suppress(Exception):  # a damaged EXIF block is not worth keeping
-        noted.load(exif or b"")
+    noted = _loaded(exif)
     noted[_EXTRA_SAMPLES] = _ALPHA
     return noted.tobytes()
+
+
+def with_maker(exif: bytes | None) -> bytes:
+    """Note in EXIF that a picture is a result, so that it can be told from a photo."""
+    noted = _loaded(exif)
+    noted[PROCESSED_BY] = MAKER
+    return noted.tobytes()
+
+
+def bmp_with_maker(data: bytes) -> bytes:
+    """Note in a BMP, which has no EXIF, what `with_maker` does; others stay as they are."""
+    return data[:6] + _BMP_MAKER + data[10:] if data.startswith(b"BM") else data
+
+
+def names_maker(image: Image.Image, start: bytes) -> bool:
+    """Tell whether a picture notes that this program made it; `start` are its first bytes."""
+    if start.startswith(b"BM"):
+        return start[6:10] == _BMP_MAKER
+    try:
+        return image.getexif().get(PROCESSED_BY) == MAKER
+    except Exception:  # a damaged EXIF block notes nothing
+        return False
 
 
 def has_alpha_channel(image: Image.Image) -> bool:
@@ -99,6 +125,13 @@ def _is_noted(image: Image.Image) -> bool:
         return image.getexif().get(_EXTRA_SAMPLES) == _ALPHA
     except Exception:  # a damaged EXIF block notes nothing
         return False
+
+
+def _loaded(exif: bytes | None) -> Image.Exif:
+    loaded = Image.Exif()
+    with contextlib.suppress(Exception):  # a damaged EXIF block is not worth keeping
+        loaded.load(exif or b"")
+    return loaded
 
 
 def print_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:

@@ -98,37 +98,54 @@ def fill_pattern(
     return relative
 
 
-def distinct_stems(images: list[Path], root: Path) -> list[str]:
-    """Name each image by its path under `root`, without suffix unless that would name two alike."""
+def distinct_stems(images: list[Path], root: Path, suffix: str = "") -> list[str]:
+    """Name each image by its path under `root`, without suffix where `distinct` allows it."""
     return distinct(
-        [image.name if image == root else image.relative_to(root).as_posix() for image in images]
+        [image.name if image == root else image.relative_to(root).as_posix() for image in images],
+        suffix,
     )
 
 
-def distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str], suffix: str = "") -> list[str]:
     """Take the suffixes off relative paths, unless that would name two alike.
 
     Where several would share a name (``x.jpg`` and ``x.webp``, or ``X.jpg`` on a disk that ignores
     case), all of them keep their suffix: ``x.jpg``, ``x.webp``.
+
+    Parameters
+    ----------
+    suffix : str
+        Of the results, if they are put into such a tree. What would be called as a folder there
+        (``x.jpg`` beside a folder ``x.png``) keeps its own suffix, too.
     """
+    folders = {
+        folder.as_posix().casefold()
+        for parent in {PurePosixPath(name).parent for name in names}
+        for folder in (parent, *parent.parents)
+    }
+
+    def is_folder(stem: str) -> bool:
+        return bool(suffix) and (stem + suffix).casefold() in folders
+
+    def is_taken(stem: str) -> bool:
+        return count[stem.casefold()] > 1 or is_folder(stem)
+
     stems = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
     # A full name may in turn meet the stem of another image (x.jpg beside x.png and x.jpg.png), so
     # this is repeated; every round lengthens a name for good, hence it ends.
     while True:
         count = Counter(stem.casefold() for stem in stems)
-        clashing = [
-            i for i, stem in enumerate(stems) if count[stem.casefold()] > 1 and stem != names[i]
-        ]
+        clashing = [i for i, stem in enumerate(stems) if stem != names[i] and is_taken(stem)]
         if not clashing:
             break
         for i in clashing:
             stems[i] = names[i]
-    # Full names differ, but perhaps only by case.
+    # Full names differ, but perhaps only by case, and a folder may be called like a result of one.
     seen: dict[str, int] = defaultdict(int)
     for i, stem in enumerate(stems):
         repeat = seen[stem.casefold()]
         seen[stem.casefold()] += 1
-        if repeat:
+        if repeat or is_folder(stem):
             stems[i] = f"{stem}~{repeat}"
     return stems
 

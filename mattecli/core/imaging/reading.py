@@ -19,13 +19,16 @@ from mattecli.core.imaging.deep_color import (
     holds_alpha,
     is_deep_color,
 )
-from mattecli.core.imaging.exr import exr_has_alpha, exr_size, read_exr
+from mattecli.core.imaging.exr import exr_has_alpha, exr_size, exr_software, read_exr
 from mattecli.core.imaging.frames import frames_note, pages_note
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
 from mattecli.core.imaging.kinds import START, kind_of
 from mattecli.core.imaging.metadata import (
+    MAKER,
+    PROCESSED_BY,
     has_alpha_channel,
     lasting_exif,
+    names_maker,
     orientation,
     png_exif,
     print_to_srgb,
@@ -156,6 +159,21 @@ def has_alpha(path: Path) -> bool:
             return holds_alpha(tags)
         with open_image(file, path) as image:
             return has_alpha_channel(image)
+
+
+def is_result(path: Path) -> bool:
+    """Tell whether a picture notes that this program made it, without decoding it."""
+    with opened(path) as file:
+        if _is_exr(file):
+            return exr_software(file) == MAKER
+        tags = planes.read_tags(file)
+        if tags is not None:
+            return tags.get(PROCESSED_BY) == MAKER
+        with open_image(file, path) as image:
+            if image.format == "PNG":
+                image.info.setdefault("exif", png_exif(file))
+            file.seek(0)
+            return names_maker(image, file.read(START))
 
 
 def _is_ours(tags: planes.Tags) -> bool:

@@ -12,7 +12,12 @@ import numpy as np
 from PIL import Image
 
 from mattecli.core.errors import MatteError, OutputUnusable
-from mattecli.core.imaging.metadata import with_opaque_alpha
+from mattecli.core.imaging.metadata import (
+    MAKER,
+    bmp_with_maker,
+    with_maker,
+    with_opaque_alpha,
+)
 from mattecli.core.imaging.tiff_tags import with_tags
 from mattecli.core.storage import write_whole
 
@@ -34,6 +39,7 @@ def encode(
     icc: bytes | None = None,
     exif: bytes | None = None,
     dpi: tuple[float, float] | None = None,
+    is_result: bool = False,
 ) -> bytes:
     """Encode an image in the format that `suffix` names.
 
@@ -53,6 +59,9 @@ def encode(
         Metadata to embed, and a profile where there is color, in files of `WITH_PROFILE`.
     dpi : tuple of float, optional
         Dots per inch, horizontal and vertical, which WebP cannot hold.
+    is_result : bool
+        Whether the file notes that this program made it, where it has no transparency that would
+        tell it from a photo; see `reading.is_result`.
 
     Raises
     ------
@@ -66,25 +75,17 @@ def encode(
     if suffix == ".exr":
         from mattecli.core.imaging.exr import encode_exr
 
-        return encode_exr(array)
+        return encode_exr(array, MAKER if is_result else None)
+    if is_result and array.shape[2:] != (4,):
+        exif = with_maker(exif)
     quick_png = suffix == ".png" and (compression is None or 1 <= compression <= 3)
     if quick_png or (array.dtype == np.uint16 and array.ndim == 3):
         return _encode_with_opencv(array, suffix, compression, icc, exif, dpi)
 
     if array.shape[2:] == (4,) and array[..., 3].min() == 255:
         exif = with_opaque_alpha(exif, suffix)
-    described = (("icc_profile", icc), ("exif", exif), ("dpi", dpi))
-    options = _pillow_options(suffix, compression, quality)
-    options |= {key: value for key, value in described if value}
-    buffer = io.BytesIO()
-    try:
-        Image.fromarray(np.ascontiguousarray(array)).save(
-            buffer, Image.registered_extensions()[suffix], **options
-        )
-    except (ValueError, OSError) as error:
-        height, width = array.shape[:2]
-        raise MatteError(f"cannot encode {width}x{height} as '{suffix}': {error}") from None
-    return buffer.getvalue()
+    data = _encode_with_pillow(array, suffix, compression, quality, icc, exif, dpi)
+    return bmp_with_maker(data) if is_result else data
 
 
 def check_format(suffix: str, bits: int, *, transparent: bool, layered: bool = False) -> None:
@@ -158,6 +159,29 @@ def _pillow_options(suffix: str, compression: int | None, quality: int | None) -
     if suffix == ".avif":
         return {"quality": quality or 90, "subsampling": "4:4:4"}
     return {}
+
+
+def _encode_with_pillow(
+    array: np.ndarray,
+    suffix: str,
+    compression: int | None,
+    quality: int | None,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> bytes:
+    described = (("icc_profile", icc), ("exif", exif), ("dpi", dpi))
+    options = _pillow_options(suffix, compression, quality)
+    options |= {key: value for key, value in described if value}
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(np.ascontiguousarray(array)).save(
+            buffer, Image.registered_extensions()[suffix], **options
+        )
+    except (ValueError, OSError) as error:
+        height, width = array.shape[:2]
+        raise MatteError(f"cannot encode {width}x{height} as '{suffix}': {error}") from None
+    return buffer.getvalue()
 
 
 def _encode_with_opencv(

@@ -26,6 +26,7 @@ from mattecli.core.matting.backgrounds import load_background
 from mattecli.core.matting.layout import Layout, check_transparent, compose
 from mattecli.core.objects.paths import located
 from mattecli.core.objects.stores import check_writable
+from mattecli.core.storage import check_folder
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,18 @@ def plan_composites(
         if in_folder
         else [located(background).stem]
     )
+    cutout_names = distinct_stems(cutouts, foreground, suffix)
     jobs: dict[Path, CompositeJob] = {}
     # Background by background, so that each is decoded once.
     for text, background_name in zip(backgrounds, background_names, strict=True):
-        for path, cutout_name in zip(cutouts, distinct_stems(cutouts, foreground), strict=True):
+        for path, cutout_name in zip(cutouts, cutout_names, strict=True):
             fields = {"fg": cutout_name, "bg": background_name}
             output = with_suffix(out / fill_pattern(pattern, out, fields), suffix)
             if output in jobs:
                 raise MatteError(f"pattern '{pattern}' names several results {output}")
             _check_harmless(output, inputs)
             jobs[output] = CompositeJob(path, text, output)
+    check_folder(out)
     for folder in (foreground, located(background)) if in_folder else (foreground,):
         check_apart(jobs, folder, out)
     return list(jobs.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections import Counter
@@ -11,9 +12,10 @@ from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging.clips import is_clip, is_clip_file
-from mattecli.core.imaging.layered import is_layered_psd
-from mattecli.core.imaging.reading import has_alpha
+from mattecli.core.imaging.layered import has_our_layers
+from mattecli.core.imaging.reading import has_alpha, is_result
 from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results
+from mattecli.core.imaging.writing import LAYERED
 from mattecli.core.objects.paths import ObjectPath, located
 
 #: A list of inputs that is longer than this is none, in bytes.
@@ -83,6 +85,7 @@ def read_list(path: Path, *, null_separated: bool = False) -> list[str]:
         raise MatteError(f"cannot read {path}: {error.strerror or error}") from None
     if len(data) > _MOST_OF_A_LIST:
         raise MatteError(f"{path} is larger than any list of photos")
+    data = data.removeprefix(codecs.BOM_UTF8)
     if b"\0" in data and not null_separated:
         raise MatteError(f"{path} holds NUL bytes: a list has one path a line, or -0 with NULs")
     lines = data.split(b"\0") if null_separated else data.splitlines()
@@ -133,11 +136,11 @@ def gather(
             inputs.folders.append(path)
             inputs.passed_over += passed_over
             for image in without_results(images, path, results):
-                found.setdefault(_real(image), (image, _name_below(image, below)))
+                found.setdefault(_place(image), (image, _name_below(image, below)))
         elif len(sources) == 1 and not path.is_file():
             raise not_found(path)
         else:
-            found.setdefault(_real(path), (path, _name_below(path, below)))
+            found.setdefault(_place(path), (path, _name_below(path, below)))
     for photo, place in found.values():
         is_here = isinstance(photo, Path) and not isinstance(photo, ObjectPath)
         if with_clips and is_here and is_clip(photo):
@@ -174,20 +177,21 @@ def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None
 
 
 def check_is_no_photo(out: Path) -> None:
-    """Raise `MatteError` if a cutout would replace a picture that is none.
+    """Raise `MatteError` if a result would replace a picture that is none.
 
-    ``*.png`` may stand for two photos, of which the last would be taken as the place of the result.
+    ``*.jpg`` may stand for two photos, of which the last would be taken as the place of the result.
+    A result has transparency, layers, or the note of `encode` that it is one.
     """
     try:
-        is_photo = out.is_file() and not has_alpha(out)
-        if is_photo and out.suffix.lower() == ".psd":
-            is_photo = not is_layered_psd(out)
+        is_photo = out.is_file() and not (has_alpha(out) or is_result(out))
+        if is_photo and out.suffix.lower() in LAYERED:
+            is_photo = not has_our_layers(out)
     except MatteError:
         return
     if is_photo:
         raise MatteError(
-            f"{out} would overwrite a photo, as it is there and has no transparency: choose "
-            "another place for output, or delete it first"
+            f"{out} would overwrite a photo, as nothing in it tells of a result: choose another "
+            "place for output, or delete it first"
         )
 
 
@@ -208,6 +212,13 @@ def _whole(path: Path) -> str:
 
 def _real(path: Path) -> str:
     return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)
+
+
+def _place(path: Path) -> str:
+    """Give where a file is, however it was named; a link to a photo is a photo of its own."""
+    if isinstance(path, ObjectPath):
+        return str(path)
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _name_below(path: Path, folder: str) -> str:

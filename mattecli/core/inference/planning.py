@@ -11,6 +11,7 @@ from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.inference.inputs import Inputs, check_apart_from, check_is_no_photo
 from mattecli.core.inference.jobs import Job
 from mattecli.core.ranks import rank_and_world
+from mattecli.core.storage import check_folder
 
 
 def plan_jobs(
@@ -44,10 +45,12 @@ def plan_jobs(
     if not into_folder:
         outputs = [{kinds[0]: out}] * len(inputs.photos)
     else:
-        outputs = name_outputs(distinct(inputs.places), out, list(kinds), suffix, name)
+        outputs = name_outputs(distinct(inputs.places, suffix), out, list(kinds), suffix, name)
     results = out if into_folder else out.parent
     check_apart_from(inputs, [path for paths in outputs for path in paths.values()], results)
-    if not into_folder and kinds[0] == "cutout":
+    if into_folder:
+        check_folder(out)
+    else:
         check_is_no_photo(out)
     return [
         Job(photo, paths, place)

@@ -260,5 +260,6 @@ def _write_results(
             icc=kept[0],
             exif=kept[1],
             dpi=picture.dpi,
+            is_result=True,
         )
         write(item.job.outputs[prefix + kind], data)

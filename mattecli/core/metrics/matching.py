@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,12 @@ class Matching:
     missing: list[str] = field(default_factory=list)
     extra: list[Path] = field(default_factory=list)
     without_trimap: list[str] = field(default_factory=list)
+
+    def files(self) -> Iterator[Path | None]:
+        """Give all files that were found; None for those that an entry lacks."""
+        for entry in self.entries:
+            yield from (entry.prediction, entry.truth, entry.trimap, entry.photo)
+        yield from self.extra
 
 
 def match(

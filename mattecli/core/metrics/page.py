@@ -21,6 +21,8 @@ from mattecli.core.metrics.scoring import Job, read_job
 from mattecli.core.metrics.statistics import Estimate
 from mattecli.core.storage import write_whole
 
+#: Name of the page in its folder.
+PAGE = "index.html"
 TEMPLATE = Path(__file__).with_name("page.html")
 THUMBNAIL = 420
 
@@ -80,7 +82,7 @@ def write_page(
     }
     # "<" is the only character that could end the script element that holds the data.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    page = folder / "index.html"
+    page = folder / PAGE
     write_whole(page, TEMPLATE.read_text("utf-8").replace("{{data}}", text).encode())
     return page
 

@@ -1,0 +1,82 @@
+"""Files that options name beside the results: reports, tables and contact sheets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+from mattecli.core.objects.paths import ObjectPath, located
+
+#: Those that are pictures.
+_PICTURES = ("--preview", "--sheet")
+# Text holds no NUL; these many bytes of anything else do.
+_SOME = 4096
+
+
+def check_side_files(files: dict[str, Path | None], used: Iterable[Path | str | None] = ()) -> None:
+    """Refuse what would be written over photos, results, or one another.
+
+    A pattern of the shell behind an option, as in ``--report *.jpg out/``, makes its first photo
+    the file of the option.
+
+    Parameters
+    ----------
+    files : dict of Path
+        By option; None where it is not given.
+    used : iterable of Path or str
+        What the run reads and writes; None is passed over.
+
+    Raises
+    ------
+    typer.BadParameter
+        If one is to go to standard output.
+    MatteError
+        If one would replace something else.
+    """
+    from mattecli.core.errors import MatteError
+
+    given = {option: located(path) for option, path in files.items() if path is not None}
+    if not given:
+        return
+    taken = {_real(located(path)) for path in used if path is not None}
+    for option, path in given.items():
+        if str(path) == "-":
+            raise typer.BadParameter(f"{option} takes a file, not -")
+        if _real(path) in taken:
+            raise MatteError(
+                f"{path} would be written over, which the run reads or writes: choose another "
+                f"place for {option}"
+            )
+        taken.add(_real(path))
+        _check_replaceable(path, option)
+
+
+def _check_replaceable(path: Path, option: str) -> None:
+    from mattecli.core.errors import MatteError
+    from mattecli.core.imaging.kinds import START, kind_of
+    from mattecli.core.imaging.reading import is_result
+
+    if isinstance(path, ObjectPath) or not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            start = file.read(_SOME)
+    except OSError as error:
+        raise MatteError(f"cannot read {path}: {error.strerror or error}") from None
+    is_picture = kind_of(start[:START]) is not None
+    if option in _PICTURES:
+        is_other, what = is_picture and not is_result(path), "a picture that matte did not draw"
+    else:
+        is_other, what = is_picture or b"\0" in start, "no text file"
+    if is_other:
+        raise MatteError(
+            f"{path} would be written over, which is {what}: choose another place for {option}, or "
+            "delete it first"
+        )
+
+
+def _real(path: Path) -> str:
+    return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)
