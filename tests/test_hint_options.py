@@ -59,6 +59,28 @@ def test_strokes_go_by_the_photos_names(here):
     assert matte("x.png")[48, 120] == 0
 
 
+def test_photos_that_differ_by_their_suffix_are_told_apart_by_it(here):
+    (here / "in/a.png").rename(here / "in/b.webp")
+    strokes(here / "drop/b.png.png", slice(112, 128))
+    assert predict("in", "out", "--drop", "drop").exit_code == 0
+    assert matte("b.png.png")[48, 120] == 0 and matte("b.webp.png")[48, 120] > 0
+    (here / "drop/b.png.png").rename(here / "drop/b.png")
+    result = predict("in", "other", "--drop", "drop")
+    assert result.exit_code == 1 and not (here / "other").exists()
+    assert str(result.exception) == (
+        "drop/b.png: b is the name of several photos: add the suffix, as in b.png.png"
+    )
+
+
+def test_a_name_with_the_suffix_holds_for_a_photo_and_once(here):
+    strokes(here / "drop/a.png.png", slice(112, 128))
+    assert predict("in", "out", "--drop", "drop", "--only-hinted").exit_code == 0
+    assert matte()[48, 120] == 0 and not (here / "out/b.png").exists()
+    strokes(here / "drop/a.png", slice(112, 128))
+    result = predict("in", "out", "--drop", "drop")
+    assert "drop/a.png and drop/a.png.png are of one photo" in str(result.exception)
+
+
 def test_a_rough_matte_says_what_is_meant(here):
     rough = np.zeros((HEIGHT, WIDTH), np.uint8)
     rough[30:66, 100:140] = 255
