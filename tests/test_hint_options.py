@@ -117,6 +117,11 @@ def test_a_list_has_hints_for_some_photos(kind, here):
     [
         ("h.csv", "photo,box\nzz.png,\n", "h.csv, line 2: in has no photo zz.png"),
         ("h.csv", "photo,bax\na.png,\n", "there is no hint 'bax': did you mean 'box'?"),
+        ("h.csv", "photo,box,box\na.png,,\n", "h.csv has two columns 'box': keep one of them"),
+        ("h.csv", "photo;box\na.png;\n", "h.csv: separate columns by commas"),
+        ("h.csv", "photo,subject\r\n\r\na.png,big\r\n", "h.csv, line 3: no subject 'big'"),
+        ("h.csv", "p\0h\0o\0t\0o\0", "cannot read h.csv: it is no text in UTF-8"),
+        ("h.csv", "photo\ncaf\udce9\n", "in has no photo caf\\xe9: save the list in UTF-8"),
         ("h.csv", "photo,box\na.png,1,2,3,4\n", "h.csv, line 2 has not as many cells"),
         ("h.csv", 'photo,box\na.png,"1,2,3"\n', "line 2: the box '1,2,3' is not x,y,width,height"),
         ("h.csv", 'photo,box\na.png,"1,2,3,400%"\n', "has 400%: percent are 0 to 100"),
@@ -127,6 +132,7 @@ def test_a_list_has_hints_for_some_photos(kind, here):
         ("h.csv", "photo,box\n", "h.csv holds no hints"),
         ("h.csv", "photo,box\n,\n", "line 2 names no photo"),
         ("h.json", "{", "h.json: not valid JSON"),
+        ("h.json", '{"a": {"box": 1, "box": 2}}', "h.json: an object has 'box' twice: keep one"),
         ("h.json", '{"a.png": 3}', "photo 1: hints are an object"),
         ("h.json", '{"a.png": {"points": 3}}', "'3' is no place"),
         ("h.json", '{"a.png": {"keep": 3}}', "'keep' must be a text"),
@@ -134,7 +140,7 @@ def test_a_list_has_hints_for_some_photos(kind, here):
     ],
 )
 def test_what_is_wrong_with_a_list_is_said_before_anything_is_cut(name, text, message, here):
-    (here / name).write_text(text)
+    (here / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     result = predict("in", "out", "--hints", name)
     assert result.exit_code == 1
     assert message in str(result.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -13,6 +14,9 @@ from mattecli.core.inference.hint_files import Line, read_hint_file
 from mattecli.core.inference.jobs import Job, Source
 from mattecli.core.inference.photo_hints import PICTURES, PhotoHints, RunHints
 from mattecli.core.inference.source_options import SourceOptions
+
+# Bytes that are no UTF-8, as they are read.
+_NO_UTF_8 = re.compile("[\udc80-\udcff]")
 
 
 def plan_hints(options: SourceOptions, source: str, jobs: list[Job]) -> RunHints:
@@ -101,6 +105,8 @@ def beside(
 def match_lines(lines: list[Line], source: str, jobs: list[Job]) -> dict[Source, PhotoHints]:
     """Find the photos that lines are about, by their path in the run, or that without suffix.
 
+    Blanks around a name count only where a photo's name has them.
+
     Raises
     ------
     MatteError
@@ -109,9 +115,11 @@ def match_lines(lines: list[Line], source: str, jobs: list[Job]) -> dict[Source,
     names = _by_name(jobs)
     found: dict[Source, PhotoHints] = {}
     for line in lines:
-        photos = names.get(line.photo.removeprefix("./"), [])
+        name = line.photo.removeprefix("./")
+        photos = names.get(name) or names.get(name.strip().removeprefix("./"), [])
         if not photos:
-            raise MatteError(f"{line.where}: {source} has no photo {line.photo}")
+            why = ": save the list in UTF-8" if _NO_UTF_8.search(name) else ""
+            raise MatteError(f"{line.where}: {source} has no photo {line.photo}{why}")
         if len(photos) > 1:
             raise MatteError(
                 f"{line.where}: {line.photo} is the name of several photos: add the suffix"
