@@ -112,6 +112,14 @@ def test_a_list_has_hints_for_some_photos(kind, here):
     assert all(matte(name)[1, 80] == 0 for name in ("a.png", "b.png", "c/d.png"))
 
 
+def test_all_in_a_list_is_a_subject_too(here):
+    (here / "h.csv").write_text("photo,subject\na.png,all\n")
+    result = predict("in", "out", "--subject", "largest", "--hints", "h.csv", "--only-hinted")
+    assert result.exit_code == 0 and not (here / "out/b.png").exists()
+    assert predict("in/a.png", "out/plain.png").exit_code == 0
+    assert np.array_equal(matte(), matte("plain.png"))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -36,18 +36,20 @@ def plan_hints(options: SourceOptions, source: str, jobs: list[Job]) -> RunHints
         tuple(options.box),
         tuple(options.point),
         tuple(options.not_point),
-        subject=options.subject,
+        subject=None if options.subject == "all" else options.subject,
     )
-    own: dict[Source, PhotoHints] = {job.source: of_all for job in jobs}
+    own: dict[Source, PhotoHints] = {}
     for key, kind in PICTURES.items():
         place = getattr(options, key)
         if place is None:
             continue
         for photo, path in beside(place, source, jobs, kind, strict=key != "trimap").items():
-            own[photo] = replace(own[photo], **cast(dict[str, Any], {key: path}))
+            before = own.get(photo, of_all)
+            own[photo] = replace(before, **cast(dict[str, Any], {key: path}))
     if options.hints is not None:
         for photo, line in match_lines(read_hint_file(options.hints), source, jobs).items():
-            own[photo] = line.over(own[photo])
+            if not line.is_empty:
+                own[photo] = line.over(own.get(photo, of_all))
     return RunHints(of_all, own)
 
 
