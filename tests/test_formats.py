@@ -79,6 +79,16 @@ def test_ora_has_the_subject_over_its_photo(source, photo, tmp_path):
     assert subject.color[5, 5][0] > 200
 
 
+def test_layers_are_cropped_as_what_they_show(source, tmp_path):
+    assert matte(source, tmp_path / "cut.png", "--crop").exit_code == 0
+    assert matte(source, tmp_path / "cut.ora", "--crop").exit_code == 0
+    cut = read_picture(tmp_path / "cut.png")
+    with zipfile.ZipFile(tmp_path / "cut.ora") as file:
+        subject = read_picture(file.read("data/subject.png"))
+        assert np.array_equal(subject.alpha, cut.alpha)
+        assert read_picture(file.read("data/photo.png")).color.shape == cut.color.shape
+
+
 def test_psd_has_a_layer_mask_over_the_background(source, tmp_path):
     psd_tools = pytest.importorskip("psd_tools")
     options = ["--background", "#00ff00", "--canvas", "200x150"]

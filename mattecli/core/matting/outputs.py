@@ -15,7 +15,6 @@ from mattecli.core.matting.blocks import Block, strips
 from mattecli.core.matting.compositing import composite
 from mattecli.core.matting.edges import Edges
 from mattecli.core.matting.framing import Framing, PlacedSubject
-from mattecli.core.matting.harmonizing import contact_shadow
 from mattecli.core.matting.placing import fill_frame
 from mattecli.core.matting.subject import RIM, VISIBLE, Subject, subject_box
 
@@ -39,7 +38,8 @@ class OutputSpec:
         For composites: a color of shape (3,), float32 in [0, 1], a picture of shape (H, W, 3),
         uint8 or uint16, or the photo's own.
     crop : float or None
-        Crop to the subject, with a margin of this share of its longer side; None keeps the frame.
+        Crop to the subject and its shadow, with a margin of this share of the subject's longer
+        side; None keeps the frame.
     edges : Edges
         What is done to the matte before.
     framing : Framing or None
@@ -98,7 +98,7 @@ class CutoutOutput:
 
     @staticmethod
     def _add_shadow(result: np.ndarray, subject: Subject) -> None:
-        dark = contact_shadow(subject.alpha)
+        dark = subject.shadow
         for strip in strips(dark.shape):
             alpha, part = subject.alpha[strip], result[strip]
             together = alpha + (1 - alpha) * dark[strip]
@@ -140,7 +140,7 @@ class CompositeOutput:
         """Give the background with the shadow, uint8 or uint16 of shape (H, W, 3)."""
         result = self._background(subject)
         if self.shadow:
-            dark = contact_shadow(subject.alpha)
+            dark = subject.shadow
             for strip in strips(dark.shape):
                 light = to_unit(result[strip]) * (1 - dark[strip])[..., None]
                 result[strip] = to_bits(light, subject.bits)
@@ -219,11 +219,16 @@ def render(subject: Subject, spec: OutputSpec) -> dict[str, np.ndarray]:
     if spec.framing is not None and not isinstance(subject, PlacedSubject):
         subject = PlacedSubject(subject, spec.framing)
     results = {kind: OUTPUTS[kind](spec).render(subject) for kind in spec.kinds}
-    if spec.crop is not None:
-        height, width = (part.stop - part.start for part in subject_box(subject.alpha, 0))
-        window = subject_box(subject.alpha, round(spec.crop * max(height, width)))
-        results = {kind: result[window] for kind, result in results.items()}
-    return results
+    window = _crop(subject, spec)
+    return {kind: result[window] for kind, result in results.items()}
+
+
+def _crop(subject: Subject, spec: OutputSpec) -> Block:
+    if spec.crop is None:
+        return slice(None), slice(None)
+    height, width = (part.stop - part.start for part in subject_box(subject.alpha, 0))
+    shown = np.maximum(subject.alpha, subject.shadow) if spec.shadow else subject.alpha
+    return subject_box(shown, round(spec.crop * max(height, width)))
 
 
 def layers_of(
@@ -241,7 +246,8 @@ def layers_of(
         behind = np.full_like(colors, np.iinfo(colors.dtype).max)
     else:
         behind = subject.color
-    return behind, colors, subject.alpha
+    window = _crop(subject, spec)
+    return behind[window], colors[window], subject.alpha[window]
 
 
 def make_trimap(alpha: np.ndarray) -> np.ndarray:
