@@ -233,11 +233,12 @@ def _crop(subject: Subject, spec: OutputSpec) -> Block:
 
 def layers_of(
     subject: Subject, spec: OutputSpec, kind: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give what a file with layers is made of: what is behind, the subject's colors, and alpha.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Give what a file with layers is made of: what is behind, the subject's colors, alpha, shadow.
 
     Behind a cutout is its photo, which a subject on a canvas has left, so that white takes its
-    place there; behind a composite is its background.
+    place there; behind a composite is its background. A shadow of its own, float32 of shape (H, W),
+    has a cutout only: on a background it lies already.
     """
     colors = extend_to_frame(subject.foreground, subject.box, subject.alpha.shape)
     if kind == "composite":
@@ -247,7 +248,8 @@ def layers_of(
     else:
         behind = subject.color
     window = _crop(subject, spec)
-    return behind[window], colors[window], subject.alpha[window]
+    shadow = subject.shadow[window] if spec.shadow and kind == "cutout" else None
+    return behind[window], colors[window], subject.alpha[window], shadow
 
 
 def make_trimap(alpha: np.ndarray) -> np.ndarray:
