@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -338,6 +340,19 @@ def test_page_of_several_methods_survives_hostile_names(folders):
     assert data["methods"][1]["scores"][name] == [0] * 5
     assert len(data["pictures"]["a"]["predictions"]) == 2
     assert [comparison["name"] for comparison in data["comparisons"]] == ["poor"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names there are UTF-8")
+def test_every_kind_of_file_takes_a_name_that_is_no_text(folders):
+    name = os.fsdecode(b"caf\xe9")
+    for folder in ("good", "gt"):
+        write_image(folders / folder / f"{name}.png", blob(40, 60))
+    files = ["--json", folders / "a.json", "--csv", folders / "a.csv", "--html", folders / "page"]
+    run(folders / "good", folders / "gt", *files)
+    images = json.loads((folders / "a.json").read_text("utf-8"))["images"]
+    assert name in [image["name"] for image in images]
+    assert os.fsencode(name) in (folders / "a.csv").read_bytes()
+    assert name in page_data(folders / "page" / "index.html")["pictures"]
 
 
 class RedIsSubject(torch.nn.Module):

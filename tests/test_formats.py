@@ -79,6 +79,35 @@ def test_ora_has_the_subject_over_its_photo(source, photo, tmp_path):
     assert subject.color[5, 5][0] > 200
 
 
+def test_layers_are_cropped_as_what_they_show(source, tmp_path):
+    assert matte(source, tmp_path / "cut.png", "--crop").exit_code == 0
+    assert matte(source, tmp_path / "cut.ora", "--crop").exit_code == 0
+    cut = read_picture(tmp_path / "cut.png")
+    with zipfile.ZipFile(tmp_path / "cut.ora") as file:
+        subject = read_picture(file.read("data/subject.png"))
+        assert np.array_equal(subject.alpha, cut.alpha)
+        assert read_picture(file.read("data/photo.png")).color.shape == cut.color.shape
+
+
+def test_the_shadow_of_a_cutout_is_a_layer(source, tmp_path):
+    for name in ("cut.png", "cut.ora"):
+        assert matte(source, tmp_path / name, "--shadow").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "cut.ora") as file:
+        stack = file.read("stack.xml").decode()
+        assert stack.index("Subject") < stack.index("Shadow") < stack.index("Photo")
+        subject, shadow = (read_picture(file.read(f"data/{x}.png")) for x in ("subject", "shadow"))
+    assert shadow.color.max() == 0 and shadow.alpha.max() > 50
+    alpha, dark = subject.alpha / 255, shadow.alpha / 255
+    shown = read_picture(tmp_path / "cut.png").alpha
+    assert np.abs(255 * (alpha + dark * (1 - alpha)) - shown).max() < 2
+    psd_tools = pytest.importorskip("psd_tools")
+    for _ in range(2):  # the first is no photo that the second would overwrite
+        assert matte(source, tmp_path / "cut.psd", "--shadow").exit_code == 0
+    layers = list(psd_tools.PSDImage.open(tmp_path / "cut.psd"))
+    assert [layer.name for layer in layers] == ["Photo", "Shadow", "Subject"]
+    assert np.array_equal(np.asarray(layers[1].mask.topil()), shadow.alpha)
+
+
 def test_psd_has_a_layer_mask_over_the_background(source, tmp_path):
     psd_tools = pytest.importorskip("psd_tools")
     options = ["--background", "#00ff00", "--canvas", "200x150"]

@@ -136,6 +136,16 @@ def test_shadows_darken_the_ground_below_the_subject():
     assert np.abs(255 * laid - shaded["composite"]).max() <= 3
 
 
+def test_a_crop_keeps_all_of_a_shadow():
+    whole, cropped = (
+        render_outputs(*block(), OutputSpec(crop=crop, shadow=True))["cutout"]
+        for crop in (None, 0.0)
+    )
+    shown = whole[..., 3] > 0
+    assert cropped[..., 3].sum() == whole[..., 3].sum()
+    assert cropped.shape[:2] == (np.ptp(shown.nonzero()[0]) + 1, np.ptp(shown.nonzero()[1]) + 1)
+
+
 def test_the_command_line_makes_a_picture_for_a_shop(photo, tmp_path):
     write_image(tmp_path / "in/photo.png", photo)
     options = ["--canvas", "300x240", "--pad", "10%", "--align", "bottom", "--background", "white"]

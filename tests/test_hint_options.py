@@ -59,6 +59,28 @@ def test_strokes_go_by_the_photos_names(here):
     assert matte("x.png")[48, 120] == 0
 
 
+def test_photos_that_differ_by_their_suffix_are_told_apart_by_it(here):
+    (here / "in/a.png").rename(here / "in/b.webp")
+    strokes(here / "drop/b.png.png", slice(112, 128))
+    assert predict("in", "out", "--drop", "drop").exit_code == 0
+    assert matte("b.png.png")[48, 120] == 0 and matte("b.webp.png")[48, 120] > 0
+    (here / "drop/b.png.png").rename(here / "drop/b.png")
+    result = predict("in", "other", "--drop", "drop")
+    assert result.exit_code == 1 and not (here / "other").exists()
+    assert str(result.exception) == (
+        "drop/b.png: b is the name of several photos: add the suffix, as in b.png.png"
+    )
+
+
+def test_a_name_with_the_suffix_holds_for_a_photo_and_once(here):
+    strokes(here / "drop/a.png.png", slice(112, 128))
+    assert predict("in", "out", "--drop", "drop", "--only-hinted").exit_code == 0
+    assert matte()[48, 120] == 0 and not (here / "out/b.png").exists()
+    strokes(here / "drop/a.png", slice(112, 128))
+    result = predict("in", "out", "--drop", "drop")
+    assert "drop/a.png and drop/a.png.png are of one photo" in str(result.exception)
+
+
 def test_a_rough_matte_says_what_is_meant(here):
     rough = np.zeros((HEIGHT, WIDTH), np.uint8)
     rough[30:66, 100:140] = 255
@@ -90,11 +112,24 @@ def test_a_list_has_hints_for_some_photos(kind, here):
     assert all(matte(name)[1, 80] == 0 for name in ("a.png", "b.png", "c/d.png"))
 
 
+def test_all_in_a_list_is_a_subject_too(here):
+    (here / "h.csv").write_text("photo,subject\na.png,all\n")
+    result = predict("in", "out", "--subject", "largest", "--hints", "h.csv", "--only-hinted")
+    assert result.exit_code == 0 and not (here / "out/b.png").exists()
+    assert predict("in/a.png", "out/plain.png").exit_code == 0
+    assert np.array_equal(matte(), matte("plain.png"))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("h.csv", "photo,box\nzz.png,\n", "h.csv, line 2: in has no photo zz.png"),
         ("h.csv", "photo,bax\na.png,\n", "there is no hint 'bax': did you mean 'box'?"),
+        ("h.csv", "photo,box,box\na.png,,\n", "h.csv has two columns 'box': keep one of them"),
+        ("h.csv", "photo;box\na.png;\n", "h.csv: separate columns by commas"),
+        ("h.csv", "photo,subject\r\n\r\na.png,big\r\n", "h.csv, line 3: no subject 'big'"),
+        ("h.csv", "p\0h\0o\0t\0o\0", "cannot read h.csv: it is no text in UTF-8"),
+        ("h.csv", "photo\ncaf\udce9\n", "in has no photo caf\\xe9: save the list in UTF-8"),
         ("h.csv", "photo,box\na.png,1,2,3,4\n", "h.csv, line 2 has not as many cells"),
         ("h.csv", 'photo,box\na.png,"1,2,3"\n', "line 2: the box '1,2,3' is not x,y,width,height"),
         ("h.csv", 'photo,box\na.png,"1,2,3,400%"\n', "has 400%: percent are 0 to 100"),
@@ -105,6 +140,7 @@ def test_a_list_has_hints_for_some_photos(kind, here):
         ("h.csv", "photo,box\n", "h.csv holds no hints"),
         ("h.csv", "photo,box\n,\n", "line 2 names no photo"),
         ("h.json", "{", "h.json: not valid JSON"),
+        ("h.json", '{"a": {"box": 1, "box": 2}}', "h.json: an object has 'box' twice: keep one"),
         ("h.json", '{"a.png": 3}', "photo 1: hints are an object"),
         ("h.json", '{"a.png": {"points": 3}}', "'3' is no place"),
         ("h.json", '{"a.png": {"keep": 3}}', "'keep' must be a text"),
@@ -112,7 +148,7 @@ def test_a_list_has_hints_for_some_photos(kind, here):
     ],
 )
 def test_what_is_wrong_with_a_list_is_said_before_anything_is_cut(name, text, message, here):
-    (here / name).write_text(text)
+    (here / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     result = predict("in", "out", "--hints", name)
     assert result.exit_code == 1
     assert message in str(result.exception)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 
 import numpy as np
@@ -15,8 +16,10 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.assessment import Assessment
 from mattecli.core.inference.hint_files import read_hint_file
+from mattecli.core.inference.hint_planning import plan_hints
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.review import Review
+from mattecli.core.inference.source_options import SourceOptions
 from mattecli.core.inference.steps import Outcome
 
 
@@ -89,6 +92,18 @@ def test_a_list_that_was_filled_in_is_not_written_over(tmp_path):
         assert (folder / "hints.csv").read_text() == filled
     with pytest.raises(MatteError, match="lies among the photos"):
         Review(source / "review", [source])
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"a\rb", "a\u2028b".encode(), b"a\xe9b", b' "a",\tb'])
+def test_the_list_is_read_whatever_a_photo_is_called(name, tmp_path):
+    job = Job(tmp_path / "in/x.png", {}, os.fsdecode(name + b".png"))
+    review = Review(tmp_path, [tmp_path / "in"])
+    review.add(Outcome(job, "ok", "", assessment=Assessment(0.2, 0.1, False)))
+    review.close()
+    options = SourceOptions(subject="largest", hints=tmp_path / "hints.csv")
+    text = options.hints.read_bytes()
+    options.hints.write_bytes(re.sub(rb'("?)\n$', rb"center\1\n", text))
+    assert plan_hints(options, "in", [job]).of(job.source).subject == "center"
 
 
 @pytest.fixture

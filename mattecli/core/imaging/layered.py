@@ -18,16 +18,22 @@ from mattecli.core.imaging.writing import encode
 
 _THUMBNAIL = 256
 # Names of the layers.
-_BEHIND, _SUBJECT = "Photo", "Subject"
+_BEHIND, _SHADOW, _SUBJECT = "Photo", "Shadow", "Subject"
 
 
 def encode_layers(
-    suffix: str, behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray
+    suffix: str,
+    behind: np.ndarray,
+    subject: np.ndarray,
+    alpha: np.ndarray,
+    merged: np.ndarray,
+    shadow: np.ndarray | None = None,
 ) -> bytes:
     """Encode a subject over what is behind it.
 
     In a PSD the subject's layer has its colors everywhere and alpha as its mask, which can be
-    painted on; OpenRaster knows no masks, so there alpha is the layer's own.
+    painted on, and so has that of its shadow; OpenRaster knows no masks, so there alpha is the
+    layer's own.
 
     Parameters
     ----------
@@ -38,6 +44,8 @@ def encode_layers(
     alpha : float32 ndarray of shape (H, W), in [0, 1]
     merged : ndarray of shape (H, W, 3) or (H, W, 4), uint8 or uint16
         What programs show that know no layers.
+    shadow : float32 ndarray of shape (H, W), in [0, 1], optional
+        How dark what is behind gets: a layer between the two.
 
     Raises
     ------
@@ -46,7 +54,8 @@ def encode_layers(
     """
     behind, subject, merged = map(to_8_bit, (behind, subject, merged))
     write = _ora if suffix == ".ora" else _psd
-    return write(behind, subject, to_bits(alpha, 8), merged)
+    dark = None if shadow is None else to_bits(shadow, 8)
+    return write(behind, subject, to_bits(alpha, 8), merged, dark)
 
 
 def has_our_layers(path: Path) -> bool:
@@ -60,7 +69,8 @@ def has_our_layers(path: Path) -> bool:
     if path.suffix.lower() == ".psd":
         # Pillow passes over layers that have a mask.
         with opened(path) as file:
-            return [layer.name for layer in _psd_tools().PSDImage.open(file)] == [_BEHIND, _SUBJECT]
+            names = [layer.name for layer in _psd_tools().PSDImage.open(file)]
+        return names in ([_BEHIND, _SUBJECT], [_BEHIND, _SHADOW, _SUBJECT])
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return {_place_of(_BEHIND), _place_of(_SUBJECT)} <= {*archive.namelist()}
@@ -76,13 +86,22 @@ def check_library(suffix: str) -> None:
         import_openexr()
 
 
-def _ora(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:
+def _ora(
+    behind: np.ndarray,
+    subject: np.ndarray,
+    alpha: np.ndarray,
+    merged: np.ndarray,
+    dark: np.ndarray | None,
+) -> bytes:
     """Follow the OpenRaster specification, version 0.0.3."""
     # It brings a whole client of http along.
     from xml.sax.saxutils import quoteattr
 
     height, width = alpha.shape
-    layers = {_SUBJECT: np.dstack([subject, alpha]), _BEHIND: behind}
+    layers = {_SUBJECT: np.dstack([subject, alpha])}
+    if dark is not None:
+        layers[_SHADOW] = np.dstack([np.zeros_like(subject), dark])
+    layers[_BEHIND] = behind
     lines = [
         "<?xml version='1.0' encoding='UTF-8'?>",
         f'<image version="0.0.3" w="{width}" h="{height}"><stack>',
@@ -110,14 +129,24 @@ def _place_of(layer: str) -> str:
     return f"data/{layer.lower()}.png"
 
 
-def _psd(behind: np.ndarray, subject: np.ndarray, alpha: np.ndarray, merged: np.ndarray) -> bytes:
+def _psd(
+    behind: np.ndarray,
+    subject: np.ndarray,
+    alpha: np.ndarray,
+    merged: np.ndarray,
+    dark: np.ndarray | None,
+) -> bytes:
     psd_tools = _psd_tools()
     if merged.shape[2] == 4:
         # Of a cutout: with what is behind it, as all layers are seen.
         share = to_unit(alpha)[..., None]
-        merged = np.rint(subject * share + behind * (1 - share)).astype(np.uint8)
+        ground = behind if dark is None else behind * (1 - to_unit(dark))[..., None]
+        merged = np.rint(subject * share + ground * (1 - share)).astype(np.uint8)
     file = psd_tools.PSDImage.frompil(Image.fromarray(merged[..., :3]))
     file.create_pixel_layer(Image.fromarray(behind), name=_BEHIND)
+    if dark is not None:
+        black = file.create_pixel_layer(Image.fromarray(np.zeros_like(subject)), name=_SHADOW)
+        black.create_mask(Image.fromarray(dark))
     layer = file.create_pixel_layer(Image.fromarray(subject), name=_SUBJECT)
     layer.create_mask(Image.fromarray(alpha))
     buffer = io.BytesIO()

@@ -53,10 +53,12 @@ def read_hint_file(path: Path, *, may_be_empty: bool = False) -> list[Line]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise MatteError(f"{path} is too large for a list of hints")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise MatteError(f"cannot read {path}: {reason}") from None
+        # Names of photos may be no UTF-8; no name holds NUL, of which UTF-16 is full.
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise MatteError(f"cannot read {path}: {error.strerror or error}") from None
+    if "\0" in text:
+        raise MatteError(f"cannot read {path}: it is no text in UTF-8")
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".json"):
         raise MatteError(f"{path}: a list of hints is a .csv or a .json file")
@@ -78,31 +80,43 @@ def blank_list(photos: Iterable[tuple[str, str, str]]) -> str:
     """Give a list in CSV to write hints into: lines of photo, confidence and status."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     columns = [key for key in _KEYS if key != _PHOTO]
     writer.writerow([_PHOTO, *_REMARKS, *columns])
-    writer.writerows([*photo, *("" for _ in columns)] for photo in photos)
+    for photo in photos:
+        # Python 3.11 puts no lone carriage return in quotes by itself.
+        chosen = quoting if "\r" in photo[0] else writer
+        chosen.writerow([*photo, *("" for _ in columns)])
     return text.getvalue()
 
 
 def _rows_of_csv(path: Path, text: str) -> Iterable[tuple[str, dict[str, Any]]]:
     try:
-        reader = csv.DictReader(text.splitlines(), strict=True)
-        for key in reader.fieldnames or ():
-            _check_key(str(path), key.strip())
+        # Names may hold whatever else Python takes for line ends.
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        keys = [key.strip() for key in reader.fieldnames or ()]
+        for number, key in enumerate(keys):
+            if ";" in key or "\t" in key:
+                raise MatteError(f"{path}: separate columns by commas")
+            _check_key(str(path), key)
+            if key in keys[:number]:
+                raise MatteError(f"{path} has two columns '{key}': keep one of them")
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise MatteError(
                     f"{where} has not as many cells as the header: put what has commas in quotes"
                 )
-            yield where, {key.strip(): value.strip() for key, value in row.items()}
+            cells = {key.strip(): value for key, value in row.items()}
+            # Blanks around the name of a photo may be its own.
+            yield where, {key: cells[key] if key == _PHOTO else cells[key].strip() for key in cells}
     except csv.Error as error:
         raise MatteError(f"{path}: not valid CSV ({error})") from None
 
 
 def _rows_of_json(path: Path, text: str) -> Iterable[tuple[str, dict[str, Any]]]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=lambda pairs: _object_of(path, pairs))
     except (ValueError, RecursionError) as error:
         raise MatteError(f"{path}: not valid JSON ({error})") from None
     if isinstance(content, dict):
@@ -122,6 +136,16 @@ def _rows_of_json(path: Path, text: str) -> Iterable[tuple[str, dict[str, Any]]]
         yield where, row
 
 
+def _object_of(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON, of whose repeated keys Python would keep the last."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise MatteError(f"{path}: an object has '{key}' twice: keep one of them")
+        found[key] = value
+    return found
+
+
 def _check_key(where: str, key: str) -> None:
     if key not in (*_KEYS, *_REMARKS):
         raise MatteError(f"{where}: there is no hint '{key}': {suggest(key, _KEYS)}")
@@ -130,7 +154,7 @@ def _check_key(where: str, key: str) -> None:
 def _line(path: Path, where: str, row: dict[str, Any]) -> Line:
     """Understand a row; texts that are empty say nothing."""
     photo = row.get(_PHOTO)
-    if not isinstance(photo, str) or not photo:
+    if not isinstance(photo, str) or not photo.strip():
         raise MatteError(f"{where} names no photo")
     said: dict[str, Any] = {}
     for key, value in row.items():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.naming import distinct
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.inference.hint_files import Line, read_hint_file
 from mattecli.core.inference.jobs import Job, Source
 from mattecli.core.inference.photo_hints import PICTURES, PhotoHints, RunHints
 from mattecli.core.inference.source_options import SourceOptions
+
+# Bytes that are no UTF-8, as they are read.
+_NO_UTF_8 = re.compile("[\udc80-\udcff]")
 
 
 def plan_hints(options: SourceOptions, source: str, jobs: list[Job]) -> RunHints:
@@ -31,18 +36,20 @@ def plan_hints(options: SourceOptions, source: str, jobs: list[Job]) -> RunHints
         tuple(options.box),
         tuple(options.point),
         tuple(options.not_point),
-        subject=options.subject,
+        subject=None if options.subject == "all" else options.subject,
     )
-    own: dict[Source, PhotoHints] = {job.source: of_all for job in jobs}
+    own: dict[Source, PhotoHints] = {}
     for key, kind in PICTURES.items():
         place = getattr(options, key)
         if place is None:
             continue
         for photo, path in beside(place, source, jobs, kind, strict=key != "trimap").items():
-            own[photo] = replace(own[photo], **cast(dict[str, Any], {key: path}))
+            before = own.get(photo, of_all)
+            own[photo] = replace(before, **cast(dict[str, Any], {key: path}))
     if options.hints is not None:
         for photo, line in match_lines(read_hint_file(options.hints), source, jobs).items():
-            own[photo] = line.over(own[photo])
+            if not line.is_empty:
+                own[photo] = line.over(own.get(photo, of_all))
     return RunHints(of_all, own)
 
 
@@ -50,6 +57,9 @@ def beside(
     place: Path, source: str, jobs: list[Job], kind: str, *, strict: bool
 ) -> dict[Source, Path]:
     """Find the pictures that go with photos: the same name in the same place below a folder.
+
+    A picture may be called as the photo's results are, which keep its suffix (``x.jpg.png``) where
+    several photos share the rest.
 
     Parameters
     ----------
@@ -63,18 +73,32 @@ def beside(
     Raises
     ------
     MatteError
-        If none goes with a photo, or, if `strict`, one does not.
+        If none goes with a photo, or one with several, or several with one; or, if `strict`, one
+        with none.
     """
     if place.is_file():
         return {job.source: place for job in jobs}
-    named = by_stem(place)
-    stems = {job.stem: job.source for job in jobs if not isinstance(job.source, bytes)}
-    found: dict[Source, Path] = {
-        photo: named[stem] for stem, photo in stems.items() if stem in named
-    }
+    placed = [job for job in jobs if job.place]
+    results = zip(distinct([job.place for job in placed]), placed, strict=True)
+    names = _by_name(placed) | {name: [job] for name, job in results}
+    found: dict[Source, Path] = {}
+    left: list[Path] = []
+    for name, path in by_stem(place).items():
+        photos = names.get(name, [])
+        if not photos:
+            left.append(path)
+            continue
+        if len(photos) > 1:
+            raise MatteError(
+                f"{path}: {name} is the name of several photos: add the suffix, as in "
+                f"{PurePosixPath(photos[0].place).name}{path.suffix}"
+            )
+        other = found.setdefault(photos[0].source, path)
+        if other is not path:
+            raise MatteError(f"{other} and {path} are of one photo: keep one of them")
     if not found:
         raise MatteError(f"no {kind} in {place} has the name of a photo in {source}")
-    if strict and (left := [path for stem, path in named.items() if stem not in stems]):
+    if strict and left:
         more = f", and {len(left) - 1} more are like it" if len(left) > 1 else ""
         raise MatteError(f"{left[0]} has the name of no photo in {source}{more}")
     return found
@@ -83,29 +107,37 @@ def beside(
 def match_lines(lines: list[Line], source: str, jobs: list[Job]) -> dict[Source, PhotoHints]:
     """Find the photos that lines are about, by their path in the run, or that without suffix.
 
+    Blanks around a name count only where a photo's name has them.
+
     Raises
     ------
     MatteError
         If there is no such photo, or more than one.
     """
-    names: dict[str, list[Source]] = {}
-    for job in jobs:
-        for name in _names(job):
-            names.setdefault(name, []).append(job.source)
+    names = _by_name(jobs)
     found: dict[Source, PhotoHints] = {}
     for line in lines:
-        photos = names.get(line.photo.removeprefix("./"), [])
+        name = line.photo.removeprefix("./")
+        photos = names.get(name) or names.get(name.strip().removeprefix("./"), [])
         if not photos:
-            raise MatteError(f"{line.where}: {source} has no photo {line.photo}")
+            why = ": save the list in UTF-8" if _NO_UTF_8.search(name) else ""
+            raise MatteError(f"{line.where}: {source} has no photo {line.photo}{why}")
         if len(photos) > 1:
             raise MatteError(
                 f"{line.where}: {line.photo} is the name of several photos: add the suffix"
             )
-        if photos[0] in found:
+        if photos[0].source in found:
             raise MatteError(f"{line.where}: {line.photo} has hints already")
-        found[photos[0]] = line.hints
+        found[photos[0].source] = line.hints
     return found
 
 
-def _names(job: Job) -> set[str]:
-    return {"-"} if isinstance(job.source, bytes) else {job.stem, job.place}
+def _by_name(jobs: list[Job]) -> dict[str, list[Job]]:
+    """Index photos by their path in the run, and by that without suffix, which comes second."""
+    stems: dict[str, list[Job]] = {}
+    places: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.stem:
+            stems.setdefault(job.stem, []).append(job)
+        places.setdefault("-" if isinstance(job.source, bytes) else job.place, []).append(job)
+    return stems | places

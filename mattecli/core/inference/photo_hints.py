@@ -26,7 +26,10 @@ PICTURES = {"trimap": "trimap", "keep": "mask", "drop": "mask", "guide": "rough 
 
 @dataclass(frozen=True)
 class PhotoHints:
-    """What is said of one photo: places as texts, pictures as files; see `hints_of`."""
+    """What is said of one photo: places as texts, pictures as files; see `hints_of`.
+
+    A subject of None is "all" that nobody said.
+    """
 
     box: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
@@ -35,7 +38,7 @@ class PhotoHints:
     drop: Path | None = None
     trimap: Path | None = None
     guide: Path | None = None
-    subject: SubjectChoice = "all"
+    subject: SubjectChoice | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -49,7 +52,9 @@ class PhotoHints:
             for field in fields(self)
             if getattr(self, field.name) != field.default
         }
-        return replace(other, **said)
+        both = replace(other, **said)
+        # All is what holds anyway, so that nothing else may be left to say.
+        return replace(both, subject=None) if both.subject == "all" else both
 
     def read(self, shape: tuple[int, int], max_pixels: int = MAX_PIXELS) -> Hints:
         """Understand the hints for a photo of (height, width).
@@ -65,7 +70,7 @@ class PhotoHints:
             box=list(self.box),
             points=list(self.points),
             not_points=list(self.not_points),
-            subject=self.subject,
+            subject=self.subject or "all",
         )
         readers: dict[str, Callable[[Path], np.ndarray]] = {
             "keep": lambda path: _strokes(path, shape, max_pixels),
@@ -93,8 +98,8 @@ class RunHints:
         return self.of_photo.get(source, self.of_all)
 
     def are_own(self, source: Source) -> bool:
-        """Tell whether a photo has hints that not all have."""
-        return self.of(source) != self.of_all
+        """Tell whether something is said of a photo that is not said of all."""
+        return source in self.of_photo
 
 
 def _strokes(path: Path, shape: tuple[int, int], max_pixels: int) -> np.ndarray:

@@ -247,7 +247,8 @@ def _write_results(
     results = render(subject, spec)
     if settings.suffix in LAYERED:
         for kind in spec.kinds:
-            data = encode_layers(settings.suffix, *layers_of(subject, spec, kind), results[kind])
+            behind, colors, alpha, shadow = layers_of(subject, spec, kind)
+            data = encode_layers(settings.suffix, behind, colors, alpha, results[kind], shadow)
             write(item.job.outputs[prefix + kind], data)
         return
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)

@@ -17,7 +17,6 @@ from mattecli.core.matting.blocks import Block, strips
 from mattecli.core.matting.compositing import composite
 from mattecli.core.matting.edges import Edges
 from mattecli.core.matting.framing import Framing, PlacedSubject
-from mattecli.core.matting.harmonizing import contact_shadow
 from mattecli.core.matting.placing import fill_frame
 from mattecli.core.matting.subject import RIM, VISIBLE, Subject, subject_box
 
@@ -41,7 +40,8 @@ class OutputSpec:
         For composites: a color of shape (3,), float32 in [0, 1], a picture of shape (H, W, 3),
         uint8 or uint16, or the photo's own.
     crop : float or None
-        Crop to the subject, with a margin of this share of its longer side; None keeps the frame.
+        Crop to the subject and its shadow, with a margin of this share of the subject's longer
+        side; None keeps the frame.
     edges : Edges
         What is done to the matte before.
     framing : Framing or None
@@ -112,7 +112,7 @@ class CutoutOutput:
 
     @staticmethod
     def _add_shadow(result: np.ndarray, subject: Subject) -> None:
-        dark = contact_shadow(subject.alpha)
+        dark = subject.shadow
         for strip in strips(dark.shape):
             alpha, part = subject.alpha[strip], result[strip]
             together = alpha + (1 - alpha) * dark[strip]
@@ -154,7 +154,7 @@ class CompositeOutput:
         """Give the background with the shadow, uint8 or uint16 of shape (H, W, 3)."""
         result = self._background(subject)
         if self.shadow:
-            dark = contact_shadow(subject.alpha)
+            dark = subject.shadow
             for strip in strips(dark.shape):
                 light = to_unit(result[strip]) * (1 - dark[strip])[..., None]
                 result[strip] = to_bits(light, subject.bits)
@@ -233,20 +233,26 @@ def render(subject: Subject, spec: OutputSpec) -> dict[str, np.ndarray]:
     if spec.framing is not None and not isinstance(subject, PlacedSubject):
         subject = PlacedSubject(subject, spec.framing)
     results = {kind: OUTPUTS[kind](spec).render(subject) for kind in spec.kinds}
-    if spec.crop is not None:
-        height, width = (part.stop - part.start for part in subject_box(subject.alpha, 0))
-        window = subject_box(subject.alpha, round(spec.crop * max(height, width)))
-        results = {kind: result[window] for kind, result in results.items()}
-    return results
+    window = _crop(subject, spec)
+    return {kind: result[window] for kind, result in results.items()}
+
+
+def _crop(subject: Subject, spec: OutputSpec) -> Block:
+    if spec.crop is None:
+        return slice(None), slice(None)
+    height, width = (part.stop - part.start for part in subject_box(subject.alpha, 0))
+    shown = np.maximum(subject.alpha, subject.shadow) if spec.shadow else subject.alpha
+    return subject_box(shown, round(spec.crop * max(height, width)))
 
 
 def layers_of(
     subject: Subject, spec: OutputSpec, kind: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give what a file with layers is made of: what is behind, the subject's colors, and alpha.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Give what a file with layers is made of: what is behind, the subject's colors, alpha, shadow.
 
     Behind a cutout is its photo, which a subject on a canvas has left, so that white takes its
-    place there; behind a composite is its background.
+    place there; behind a composite is its background. A shadow of its own, float32 of shape (H, W),
+    has a cutout only: on a background it lies already.
     """
     colors = extend_to_frame(subject.foreground, subject.box, subject.alpha.shape)
     if kind == "composite":
@@ -255,7 +261,9 @@ def layers_of(
         behind = np.full_like(colors, np.iinfo(colors.dtype).max)
     else:
         behind = subject.color
-    return behind, colors, subject.alpha
+    window = _crop(subject, spec)
+    shadow = subject.shadow[window] if spec.shadow and kind == "cutout" else None
+    return behind[window], colors[window], subject.alpha[window], shadow
 
 
 def make_trimap(alpha: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from mattecli.core.imaging.pixels import to_8_bit, to_16_bit
 from mattecli.core.matting.blocks import Block
 from mattecli.core.matting.edges import Edges, corrected, shaped
 from mattecli.core.matting.foreground import estimate_foreground
+from mattecli.core.matting.harmonizing import contact_shadow
 
 #: Color is kept under transparent pixels this far from the subject, in pixels, so that resampling
 #: a cutout mixes in no black; farther out it is cleared, which hides the old background and packs
@@ -63,6 +64,11 @@ class Subject:
         """Colors without their old background, in the box: ndarray of shape (h, w, 3)."""
         color = to_8_bit(self.color) if self.bits == 8 else to_16_bit(self.color)
         return estimate_foreground(color[self.box], self.matte[self.box])
+
+    @cached_property
+    def shadow(self) -> np.ndarray:
+        """What it casts where it stands: float32 ndarray of shape (H, W), see `contact_shadow`."""
+        return contact_shadow(self.alpha)
 
 
 def subject_box(alpha: np.ndarray, margin: int, least: float = VISIBLE) -> Block:

@@ -49,7 +49,8 @@ def write_json(path: Path, evaluations: list[Evaluation]) -> None:
             ],
         }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(path, (text + "\n").encode())
+    # Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
+    write_whole(path, (text + "\n").encode(errors="backslashreplace"))
 
 
 def write_csv(path: Path, evaluations: list[Evaluation]) -> None:
@@ -62,7 +63,7 @@ def write_csv(path: Path, evaluations: list[Evaluation]) -> None:
         for name, scores in evaluation.scores.items():
             start = [evaluation.method] if several else []
             writer.writerow([*start, name, evaluation.region, *scores])
-    write_whole(path, buffer.getvalue().encode())
+    write_whole(path, buffer.getvalue().encode(errors="surrogateescape"))
 
 
 def _results(evaluation: Evaluation) -> dict[str, Any]:

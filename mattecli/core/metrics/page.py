@@ -83,7 +83,9 @@ def write_page(
     # "<" is the only character that could end the script element that holds the data.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     page = folder / PAGE
-    write_whole(page, TEMPLATE.read_text("utf-8").replace("{{data}}", text).encode())
+    content = TEMPLATE.read_text("utf-8").replace("{{data}}", text)
+    # Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
+    write_whole(page, content.encode(errors="backslashreplace"))
     return page
 
 
