@@ -83,13 +83,7 @@ def takes_clips(made: list[Made], inputs: SourceOptions) -> bool:
 
 
 def plan_clip(source: str, out: str, output: OutputOptions, suffix: str) -> Planned:
-    """Name what becomes of a single clip.
-
-    Raises
-    ------
-    MatteError
-        If it would be overwritten.
-    """
+    """Name what becomes of a single clip."""
     from mattecli.core.inference.video import clip_job
 
     return Planned([], [clip_job(located(source), located(out), output.kinds, suffix)], Counter())
