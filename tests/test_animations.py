@@ -66,7 +66,52 @@ def test_every_frame_is_cut_and_keeps_its_time(tmp_path, source, out):
     if out == "out.gif":
         assert set(np.unique(np.stack(pictures)[..., 3])) == {0, 255}
     with Image.open(tmp_path / out) as image:
-        assert image.info.get("loop") == 3
+        # A GIF says how often it plays again, others how often it plays.
+        assert image.info.get("loop") == 3 + (source == "GIF") - (out == "out.gif")
+
+
+@pytest.mark.parametrize(
+    ("source", "loop", "out", "written"),
+    [
+        ("gif", None, "webp", 1),
+        ("gif", None, "gif", None),
+        ("webp", 1, "gif", None),
+        ("webp", 0, "gif", 0),
+        ("gif", 0, "apng", 0),
+    ],
+)
+def test_the_number_of_rounds_is_kept(tmp_path, source, loop, out, written):
+    first, *rest = frames()
+    looping = {} if loop is None else {"loop": loop}
+    first.save(tmp_path / f"a.{source}", save_all=True, append_images=rest, duration=40, **looping)
+    assert matte(tmp_path / f"a.{source}", tmp_path / f"b.{out}").exit_code == 0
+    with Image.open(tmp_path / f"b.{out}") as image:
+        assert image.info.get("loop") == written
+
+
+@pytest.mark.parametrize(
+    ("rate", "out", "times"),
+    [
+        (30, "out.gif", [30, 40, 30, 30, 40, 30]),
+        (30, "out.webp", [33, 34, 33, 33, 34, 33]),
+        (60, "out.gif", [20, 30, 20, 30]),
+        (60, "out.apng", [17, 16, 17, 17, 16, 17]),
+    ],
+)
+def test_times_that_a_format_cannot_say_do_not_add_up_to_another_speed(tmp_path, rate, out, times):
+    for number, frame in enumerate(frames(6)):
+        frame.save(tmp_path / f"{number}.png")
+    result = matte(tmp_path / "%d.png", tmp_path / out, "--fps", rate, "--no-smooth")
+    assert result.exit_code == 0, result.output
+    assert seen(tmp_path / out)[1] == times
+    assert ("2 of 6 frames left out" in result.stderr) == (len(times) == 4)
+
+
+def test_a_gif_that_is_too_fast_is_read_as_it_is_seen(tmp_path):
+    first, *rest = frames()
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=[10, 20, 0, 10])
+    assert matte(tmp_path / "a.gif", tmp_path / "b.gif").exit_code == 0
+    assert seen(tmp_path / "b.gif")[1] == [100, 20, 100, 100]
 
 
 def test_an_animation_becomes_a_clip_and_a_clip_an_animation(tmp_path):

@@ -11,6 +11,7 @@ from http_serving import serving
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.errors import MatteError
 from mattecli.core.runtime import catalogue as catalogue_module
 from mattecli.core.runtime.catalogue import Entry, catalogue
 from mattecli.core.runtime.named_weights import cache_folder, find_weights, list_weights
@@ -130,6 +131,12 @@ def test_a_mirror_has_the_same_files_elsewhere(served, monkeypatch):
     monkeypatch.setenv(catalogue_module.MIRROR, f"{there}/mirror/")
     assert weights("get", "net", "--accept").exit_code == 0
     assert Handler.asked == [("/mirror/net.onnx", None)]
+
+
+def test_a_mirror_that_is_no_address_is_said(served, monkeypatch):
+    monkeypatch.setenv(catalogue_module.MIRROR, "nonsense")
+    error = weights("get", "net", "--accept").exception
+    assert isinstance(error, MatteError) and "MIRROR=nonsense is no address" in str(error)
 
 
 def test_the_proxy_of_the_environment_is_asked(served, monkeypatch):

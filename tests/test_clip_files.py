@@ -148,6 +148,47 @@ def test_numbered_pictures_in_and_out(tmp_path):
     assert "shot_0099.png is 96x9 but the first frame 96x64" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("read", "out"),
+    [("%06d", ""), ("%06d", "%01d.png"), ("%d", "%01d.png"), ("%06d", "link/")],
+)
+def test_numbered_pictures_are_not_written_over(tmp_path, read, out):
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    for number in range(2):
+        picture = encode(np.full((24, 32, 3), number, np.uint8), ".png")
+        (shots / f"{read % (100101 + number)}.png").write_bytes(picture)
+    (shots / "link").symlink_to(shots)
+    before = {path: path.read_bytes() for path in shots.glob("*.png")}
+    result = matte(f"{shots}/{read}.png", f"{shots}/{out}")
+    assert "would overwrite pictures that are read" in str(result.exception)
+    assert {path: path.read_bytes() for path in shots.glob("*.png")} == before
+    # Other names are free, also there.
+    assert matte(f"{shots}/{read}.png", f"{shots}/cut-%d.png").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("out", "option", "file"),
+    [
+        ("other.mp4", "--background", "other.mp4"),
+        ("frames/", "--background", "frames/%06d.png"),
+        ("frames/%06d.png", "--keep", "frames/000001.png"),
+        ("frames/%d.png", "--guide", "frames/1.png"),
+    ],
+)
+def test_what_is_read_beside_a_clip_is_not_written_over(tmp_path, monkeypatch, out, option, file):
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "clip.mp4", audio=None)
+    path = tmp_path / file.replace("%06d", "000001")
+    path.parent.mkdir(exist_ok=True)
+    content = encode(np.zeros((HEIGHT, WIDTH, 3), np.uint8), ".png")
+    if path.suffix == ".mp4":
+        content = (tmp_path / "clip.mp4").read_bytes()
+    path.write_bytes(content)
+    result = matte("clip.mp4", out, option, file)
+    assert "would overwrite" in str(result.exception) and path.read_bytes() == content
+
+
 def test_the_report_tells_subject_and_confidence(tmp_path):
     clip, report = write_clip(tmp_path / "clip.mp4", audio=None), tmp_path / "report.jsonl"
     assert matte(clip, tmp_path / "out.mov", "--report", report).exit_code == 0

@@ -141,6 +141,21 @@ def test_a_stream_that_breaks_off_in_a_frame_is_cut_up_to_there_and_said():
     assert len(frames_of(result.stdout_bytes)[0]) == COUNT - 1
 
 
+@pytest.mark.parametrize(
+    ("stdin", "raw"),
+    [
+        (b"".join(half_red(number).tobytes() for number in range(COUNT)), f"{WIDTH}x{HEIGHT}@25"),
+        (streamed("nut", "rgb24"), None),
+        (streamed("nut", "yuv444p10le"), None),
+    ],
+)
+def test_so_is_one_of_bare_frames_or_nut(tmp_path, stdin, raw):
+    options = ["--raw", raw] if raw else []
+    result = matte("-", f"{tmp_path}/out/", *options, stdin=stdin[:-5000])
+    assert result.exit_code == 1 and "breaks off within a frame" in result.stderr
+    assert len(list((tmp_path / "out").iterdir())) == COUNT - 1
+
+
 def test_photos_still_come_through_standard_input():
     data = cv2.imencode(".png", half_red(0)[..., ::-1])[1].tobytes()
     result = matte("-", "-", stdin=data)

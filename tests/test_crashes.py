@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +17,9 @@ from crashing import CRASHES, CrashingPhotos
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.imaging import reading
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference import photo_task
+from mattecli.core.inference import photo_task, run, watching
 from mattecli.core.inference.underway import Underway
 from mattecli.core.objects.paths import located
 
@@ -79,6 +84,46 @@ def predict(*arguments: object, code: int):
     result = CliRunner().invoke(app, ["predict", *map(str, arguments)])
     assert result.exit_code == code, (result.output, result.exception)
     return result.output
+
+
+def test_a_watch_goes_on_past_it_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(photo_task, "PhotoTask", CrashingPhotos)
+    monkeypatch.setattr(watching, "INTERVAL", 0.05)
+    photos, out = tmp_path / "in", tmp_path / "out"
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    write_image(photos / "a.png", picture)
+    (photos / "b.jpg").write_bytes(CRASHES)
+    noted(out, "dies", "first", *(str(photos / name) for name in ("b.jpg", "removed.png")))
+    names = []
+
+    def read_picture(source, *arguments):
+        names.append(b"".join(path.read_bytes() for path in out.glob(".*underway*")))
+        return reading.read_picture(source, *arguments)
+
+    monkeypatch.setattr(run, "read_picture", read_picture)
+
+    def add_and_stop():
+        report = tmp_path / "report.jsonl"
+        deadline = time.monotonic() + 60
+        while not (out / "c.png").exists() and time.monotonic() < deadline:
+            if (
+                report.exists()
+                and "failed" in report.read_text()
+                and not (photos / "c.png").exists()
+            ):
+                write_image(photos / "c.png", picture)
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=add_and_stop)
+    thread.start()
+    options = ("--watch", "--size", 64, "--single-pass", "--report", tmp_path / "report.jsonl")
+    told = predict(photos, out, *options, code=1)
+    thread.join()
+    assert "2 empty, 1 failed" in told and "b.jpg: its process ended, twice" in told
+    assert any(b"c.png" in noted for noted in names)
+    (left,) = out.glob(".*")
+    assert b"b.jpg" in left.read_bytes() and b"removed.png" not in left.read_bytes()
 
 
 def test_a_run_goes_on_past_a_photo_that_ends_its_process(tmp_path, monkeypatch):

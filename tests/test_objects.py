@@ -11,13 +11,15 @@ from collections import Counter, OrderedDict
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from mattecli.cli.app import app
 from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.object_walking import stream_pictures
 from mattecli.core.imaging.walking import by_stem, relative_stem, stands_for_folder, walk
 from mattecli.core.objects import stores
 from mattecli.core.objects.listing import existing, list_objects
-from mattecli.core.objects.paths import ObjectPath, is_object, located
+from mattecli.core.objects.paths import ObjectPath, is_object, located, located_results
 from mattecli.core.objects.stores import check_writable, read_object, size_of, write_object
 from mattecli.core.storage import whole_file, write_whole
 
@@ -64,6 +66,21 @@ def test_other_places_stay_what_they_are(tmp_path, monkeypatch):
     Path("s3:").mkdir()
     Path("s3:/x").touch()
     assert located("s3://x") == Path("s3:/x") and not isinstance(located("s3://x"), ObjectPath)
+
+
+@pytest.mark.parametrize("text", ["S3://b/out/", "abfss://b/x", "sftp://host/x/", "file:///x/"])
+def test_no_folder_is_made_of_an_address_that_is_not_known(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    write_whole(tmp_path / "in" / "a.png", b"")
+    for command in (["predict", "in", text], ["composite", "in", "white", "--out", text]):
+        error = CliRunner().invoke(app, command).exception
+        assert isinstance(error, MatteError) and "is no place for results" in str(error)
+    with pytest.raises(MatteError, match="is no place for results"):
+        located_results(Path(text))
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    (tmp_path / "S3:").mkdir()
+    assert located_results("S3://") == Path("S3:")
+    assert located_results("new:/x") == Path("new:/x")
 
 
 @pytest.mark.parametrize(

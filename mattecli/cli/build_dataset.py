@@ -21,7 +21,7 @@ from mattecli.cli.option_groups import with_options
 from mattecli.cli.side_files import check_side_files
 from mattecli.cli.streams import say
 from mattecli.core.inference.run_options import ClusterOptions
-from mattecli.core.objects.paths import located
+from mattecli.core.objects.paths import located, located_results
 from mattecli.core.objects.stores import check_writable
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def build_dataset(
         check_set(located(check), sheet, workers, quiet)
         return
     assert out is not None  # or check_task would have refused
-    out = located(out)
+    out = located_results(out)
     check_writable(out)
     if from_photos is not None:
         mine_cutouts(located(from_photos), out, weights, device or "auto", min_agreement, quiet)

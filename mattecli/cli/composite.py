@@ -23,7 +23,7 @@ from mattecli.cli.status import ExitStatus
 from mattecli.core.errors import MatteError
 from mattecli.core.inference.options import Format
 from mattecli.core.inference.run_options import ClusterOptions
-from mattecli.core.objects.paths import located
+from mattecli.core.objects.paths import located, located_results
 from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
@@ -246,7 +246,12 @@ def composite(
         layout = _layout_of(canvas, fit, scale, position, linear, match, shadow)
         compose_moving(
             ClipComposite(
-                located(foreground), background, located(place), layout, quality, background_loop
+                located(foreground),
+                background,
+                located_results(place),
+                layout,
+                quality,
+                background_loop,
             ),
             quiet=quiet,
         )
@@ -258,7 +263,7 @@ def composite(
     jobs = plan_composites(
         located(foreground),
         background,
-        located(out),
+        located_results(out),
         suffix,
         pattern=(name or ("{fg}_{bg}" if several else "{fg}")) if into_folder else None,
     )

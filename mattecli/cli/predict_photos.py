@@ -53,7 +53,6 @@ def predict_photos(
     from mattecli.core.imaging.writing import write_image
     from mattecli.core.inference.preview import contact_sheet
     from mattecli.core.inference.report import Report, summary
-    from mattecli.core.inference.run import predict_all
     from mattecli.core.inference.watching import watch
     from mattecli.core.progress import progress
     from mattecli.core.ranks import all_reduce_counts, is_main_process
@@ -69,8 +68,7 @@ def predict_photos(
         notes = OutcomeNotes(log, bar, review, silent=run.json_log, quiet=run.quiet)
         notes.price_per_hour = run.price_per_hour
         if rescan:
-            rounds = watch(_finder(rescan, run), stopped)
-            outcomes = predict_all(rounds, task.settings, task.options, run, stopped=stopped)
+            outcomes = task.run_rounds(watch(_finder(rescan, run), stopped), stopped)
         else:
             of_clips = len(clips.jobs) if clips else 0
             outcomes = executor.run(task, _to_do(jobs, notes, run, of_clips), stopped)

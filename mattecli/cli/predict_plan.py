@@ -13,7 +13,7 @@ from mattecli.cli.predict_usage import Usage
 from mattecli.core.inference.clip_options import ClipContainer
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, Kind, OutputOptions
 from mattecli.core.inference.source_options import SourceOptions
-from mattecli.core.objects.paths import located
+from mattecli.core.objects.paths import located, located_results
 
 if TYPE_CHECKING:
     from mattecli.core.inference.inputs import Inputs
@@ -83,16 +83,12 @@ def takes_clips(made: list[Made], inputs: SourceOptions) -> bool:
 
 
 def plan_clip(source: str, out: str, output: OutputOptions, suffix: str) -> Planned:
-    """Name what becomes of a single clip.
-
-    Raises
-    ------
-    MatteError
-        If it would be overwritten.
-    """
+    """Name what becomes of a single clip."""
     from mattecli.core.inference.video import clip_job
 
-    return Planned([], [clip_job(located(source), located(out), output.kinds, suffix)], Counter())
+    return Planned(
+        [], [clip_job(located(source), located_results(out), output.kinds, suffix)], Counter()
+    )
 
 
 def plan_photos(
@@ -120,7 +116,7 @@ def plan_photos(
     from mattecli.core.inference.planning import piped_job
     from mattecli.core.objects.stores import check_writable
 
-    place = located(out)
+    place = located_results(out)
     check_writable(place)
     results = place if usages[0].into_folder else None
     found = _find(sources, results, inputs, with_clips=with_clips)
@@ -177,7 +173,7 @@ def stream_photos(
         return None
     if sources[0].lower().startswith("http"):
         return None
-    root, place = located(sources[0]), located(out)
+    root, place = located(sources[0]), located_results(out)
     if not (isinstance(root, ObjectPath) and stands_for_folder(sources[0])):
         return None
     check_writable(place)

@@ -46,7 +46,13 @@ class TaskMaker:
         return PhotoTask(settings, self.prediction, self.run)
 
     def of_clips(self, made: Made, usage: Usage, jobs: list[Job]) -> ClipsOfRun | None:
-        """Say what is done with each clip; None if there is none."""
+        """Say what is done with each clip; None if there is none.
+
+        Raises
+        ------
+        MatteError
+            If a result would overwrite what is read.
+        """
         if not jobs:
             return None
         from mattecli.core.imaging.animations import holds_pages
@@ -72,6 +78,8 @@ class TaskMaker:
             loops=self.clips.background_loop,
             options=_said(made, self.prediction, self.inputs, self.clips),
         )
+        for job in jobs:
+            task.check_apart(job)
         return ClipsOfRun(jobs, task, self.prediction)
 
     def _settings(self, made: Made, suffix: str, *, moving: bool) -> Settings:

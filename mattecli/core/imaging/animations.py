@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageSequence, TiffImagePlugin
 
 from mattecli.core.errors import MatteError
+from mattecli.core.imaging.animation_times import duration_of, looping, plays_of, shown
 from mattecli.core.imaging.clip_codecs import CONTAINERS
 from mattecli.core.imaging.clip_colors import STANDARD
 from mattecli.core.imaging.clips import Frame
@@ -30,8 +30,6 @@ FORMATS = {".gif": "GIF", ".apng": "PNG", ANIMATED_WEBP: "WEBP", PAGED_TIFF: "TI
 _NAMED = {".gif": ".gif", ".apng": ".apng", ".webp": ANIMATED_WEBP}
 _PAGED = {".tif": PAGED_TIFF, ".tiff": PAGED_TIFF}
 _READ = frozenset({".gif", ".apng", ".png", ".webp"})
-# Milliseconds of frames that say none, or 0, as browsers take them.
-_USUAL = 100
 
 
 def written_as(out: str) -> str | None:
@@ -87,8 +85,8 @@ class AnimationReader:
     path, width, height, pixel_shape, rate, time_base, frame_count, colors, audio, metadata, \
 problems, notes
         As those of `ClipReader`; times are in milliseconds.
-    loop : int or None
-        How often it plays, 0 forever; None where it does not say.
+    plays : int
+        How often it plays, 0 forever.
     """
 
     def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
@@ -103,9 +101,9 @@ problems, notes
         with self._open() as image:
             self.width, self.height = image.size
             self.frame_count = len(_numbers(image))
-            self.loop: int | None = image.info.get("loop")
-            total = sum(_duration(frame) for frame in ImageSequence.Iterator(image))
-        self.rate = Fraction(1000 * self.frame_count, max(1, total))
+            self.plays = plays_of(image)
+            total = sum(duration_of(frame) for frame in ImageSequence.Iterator(image))
+        self.rate = Fraction(1000 * self.frame_count, max(1, round(total)))
 
     def frames(self, take_audio: Callable[[Any], None] | None = None) -> Iterator[Frame]:
         """Decode frame after frame, as it is seen; there is no sound.
@@ -115,15 +113,16 @@ problems, notes
         MatteError
             If the file is damaged.
         """
-        time = 0
+        # Of frames that are no whole milliseconds long, fractions do not add up to a drift.
+        time = 0.0
         with self._open() as image:
             for number in _numbers(image):
                 image.seek(number)
                 check_pixels(self.path, image.size, self._max_pixels)
                 picture = to_srgb(_picture(image))
-                duration = _duration(image)
-                yield Frame(picture.color, time, duration, picture.alpha)
-                time += duration
+                end = time + duration_of(image)
+                yield Frame(picture.color, round(time), round(end) - round(time), picture.alpha)
+                time = end
 
     def __enter__(self) -> AnimationReader:
         return self
@@ -221,40 +220,43 @@ class AnimationWriter:
             return
         if not self._frames:
             raise MatteError(f"{self._like.path} holds no frames")
-        first, *others = self._frames
+        form = FORMATS[self._form]
+        stay = shown(form, self._seconds())
+        if left := len(self._frames) - len(stay):
+            self._like.notes.append(
+                f"{left} of {len(self._frames)} frames left out, which came faster than a {form} "
+                "can say"
+            )
+        first, *others = (self._frames[number] for number, _ in stay)
         try:
             first.save(
                 self._path,
-                FORMATS[self._form],
+                form,
                 save_all=True,
                 append_images=others,
-                **self._options(),
+                **self._options(form, [duration for _, duration in stay]),
             )
         except (ValueError, OSError) as error:
             raise MatteError(f"cannot encode {self._like.path}: {error}") from None
 
-    def _durations(self) -> list[int]:
-        """Give the milliseconds of every frame: up to the next one, as clips need not say them."""
-        like, starts = self._like, [time for time, _ in self._times]
-        units = [after - before for before, after in pairwise(starts)]
-        last = self._times[-1][1] * like.time_base or 1 / like.rate
-        seconds = [*(unit * like.time_base for unit in units), last]
-        return [max(1, round(1000 * second)) for second in seconds]
+    def _seconds(self) -> list[Fraction]:
+        """Give the time of every frame, and of the end, which clips need not say."""
+        like, (time, duration) = self._like, self._times[-1]
+        last = duration * like.time_base or 1 / like.rate
+        return [*(begin * like.time_base for begin, _ in self._times), time * like.time_base + last]
 
-    def _options(self) -> dict[str, Any]:
-        durations = self._durations()
-        loop = getattr(self._like, "loop", 0)
-        looping = {} if loop is None else {"loop": loop}
-        if self._form == ".gif":
-            return {"duration": durations, "disposal": 2, "optimize": False, **looping}
+    def _options(self, form: str, durations: list[int]) -> dict[str, Any]:
         if self._form == PAGED_TIFF:
             return {"compression": "tiff_deflate"}
+        timing = {"duration": durations, **looping(form, getattr(self._like, "plays", 0))}
+        if self._form == ".gif":
+            return {"disposal": 2, "optimize": False, **timing}
         if self._form == ".apng":
-            return {"duration": durations, "loop": loop or 0}
+            return timing
         lossless = self._quality is None
         quality = 50 if lossless else self._quality
         options = {"lossless": lossless, "quality": quality, "method": 2, "exact": True}
-        return {"duration": durations, "loop": loop or 0, **options}
+        return {**timing, **options}
 
 
 def _numbers(image: Image.Image) -> list[int]:
@@ -269,10 +271,6 @@ def _numbers(image: Image.Image) -> list[int]:
         image.seek(0)
         return shown
     return list(range(1 if image.info.get("default_image") else 0, count))
-
-
-def _duration(image: Image.Image) -> int:
-    return max(0, round(image.info.get("duration", 0) or 0)) or _USUAL
 
 
 def _picture(image: Image.Image) -> Picture:

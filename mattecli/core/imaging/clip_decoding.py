@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 
+class Damaged(MatteError):
+    """A clip cannot be decoded to its end."""
+
+
 class Decoding:
     """The video of a clip that is being decoded, and the packets of its sound.
 
@@ -148,6 +152,6 @@ class Decoding:
         except (self._av.FFmpegError, ValueError, OverflowError, MemoryError) as error:
             raise self._damaged(reason(error)) from None
 
-    def _damaged(self, why: str) -> MatteError:
+    def _damaged(self, why: str) -> Damaged:
         where = f"after {self._count} frames" if self._count else "at its first frame"
-        return MatteError(f"{self._path} is damaged {where}: {why}")
+        return Damaged(f"{self._path} is damaged {where}: {why}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_decoding import Decoding
+from mattecli.core.imaging.clip_decoding import Damaged, Decoding
 from mattecli.core.imaging.clip_lengths import Lengths
 from mattecli.core.imaging.clip_opening import decoder_limit, reason
 from mattecli.core.imaging.clip_times import Clock
@@ -101,6 +102,7 @@ class _PipedDecoding(Decoding):
         container = _opened(av, self._file, raw, max_pixels)
         super().__init__(av, Path("standard input"), max_pixels, container)
         self._running: Iterator[Any] = iter(())
+        self._is_cut = False
 
     def first(self) -> Any:
         """Decode one frame."""
@@ -121,15 +123,26 @@ class _PipedDecoding(Decoding):
         begin = self._first.pts or 0
         self._first.pts = 0
         yield self._first
-        for frame in self._running:
+        for frame in self._whole():
             if frame.pts is not None:
                 frame.pts -= begin
             yield frame
 
+    def _whole(self) -> Iterator[Any]:
+        """Give the frames that follow, also where the stream ends within one."""
+        try:
+            yield from self._running
+        except Damaged:
+            if not self._file.is_at_end:
+                raise
+            self._is_cut = True
+            with suppress(Damaged):
+                yield from self._decode(None)
+
     def breaks_off(self, count: int) -> bool:
-        """Tell whether there is more than so many frames, where FFmpeg does not say so itself."""
+        """Tell whether there is more than so many frames, which FFmpeg does not always say."""
         if self.container.format.name != "yuv4mpegpipe":
-            return False
+            return self._is_cut
         form = self._first.format
         samples = sum(component.width * component.height for component in form.components)
         frame = len("FRAME\n") + samples * -(-form.components[0].bits // 8)
@@ -143,10 +156,12 @@ class _StandardInput:
         self._file = file
         self._start = b""
         self.count = 0
+        self.is_at_end = False
 
     def read(self, size: int) -> bytes:
         data = self._file.read(size)
         self.count += len(data)
+        self.is_at_end = not data
         if len(self._start) < _LONGEST_HEADER:
             self._start += data[:_LONGEST_HEADER]
         return data

@@ -31,6 +31,12 @@ def numbered(pattern: Path, number: int) -> Path:
     return pattern.with_name(_NUMBER.sub(f"{number:0{int(digits or 1)}}", pattern.name))
 
 
+def has_number(pattern: Path, path: Path) -> bool:
+    """Tell whether a path is one of those that a pattern stands for."""
+    found = _form(pattern).fullmatch(path.name)
+    return found is not None and numbered(pattern, int(found[1])) == path
+
+
 def files_of(pattern: Path) -> list[Path]:
     """List the numbered pictures that are there.
 
@@ -110,10 +116,14 @@ notes
         """There is nothing to close between pictures."""
 
 
+def _form(pattern: Path) -> re.Pattern[str]:
+    before, after = (re.escape(part) for part in re.split(r"%\d*d", pattern.name))
+    return re.compile(f"{before}(\\d+){after}")
+
+
 def _numbers(pattern: Path) -> list[int]:
     """List the numbers for which there is a picture."""
-    before, after = (re.escape(part) for part in re.split(r"%\d*d", pattern.name))
-    form = re.compile(f"{before}(\\d+){after}")
+    form = _form(pattern)
     try:
         names = {entry.name for entry in os.scandir(pattern.parent)}
     except OSError as error:

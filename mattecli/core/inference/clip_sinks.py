@@ -91,6 +91,11 @@ class IntoClips:
             track.writer.copy(store.packets(group, number, track.writer.time_base))
 
 
+def pictures_in(place: Path, suffix: str) -> Path:
+    """Give the pattern of the pictures that a clip becomes, of a folder or of such a pattern."""
+    return place if is_numbered(place) else place / f"%06d{suffix}"
+
+
 class IntoPictures:
     """Frames become pictures that are named by their numbers."""
 
@@ -105,9 +110,7 @@ class IntoPictures:
     ) -> tuple[None, Assessment]:
         """Cut a frame and write it; work for any thread."""
         outputs = {
-            kind: numbered(place, number)
-            if is_numbered(place)
-            else place / f"{number:06}{self._settings.suffix}"
+            kind: numbered(pictures_in(place, self._settings.suffix), number)
             for kind, place in self._job.outputs.items()
         }
         if not self._overwrite and all(path.exists() for path in outputs.values()):

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from mattecli.core.errors import MatteError
+from mattecli.core.imaging.animations import FORMATS
+from mattecli.core.imaging.clip_codecs import CONTAINERS
+from mattecli.core.imaging.clip_pipe_writing import PIPES
 from mattecli.core.imaging.clip_pipes import RawFrames
 from mattecli.core.imaging.clip_range import Range
-from mattecli.core.imaging.frame_folders import files_of, is_numbered
+from mattecli.core.imaging.frame_folders import files_of, has_number, is_numbered
 from mattecli.core.imaging.moving import open_frames
 from mattecli.core.inference.assessment import ClipAssessment
+from mattecli.core.inference.clip_sinks import pictures_in
 from mattecli.core.inference.jobs import Job
+from mattecli.core.inference.photo_hints import PICTURES
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings
 from mattecli.core.inference.run_options import RunOptions
@@ -69,6 +75,24 @@ class ClipTask:
     backdrop: Path | None = None
     loops: bool = True
     options: str = ""
+
+    def check_apart(self, job: Job) -> None:
+        """Raise `MatteError` if a result would overwrite an input, or lie among its pictures."""
+        hints = self.settings.hints.of(job.source)
+        beside = [self.backdrop, *(getattr(hints, key) for key in PICTURES)]
+        read = _real([Path(str(job.source)), *(path for path in beside if path is not None)])
+        into_pictures = self.settings.suffix not in (*CONTAINERS, *FORMATS, *PIPES)
+        for out in job.outputs.values():
+            if into_pictures:
+                names = pictures_in(out, self.settings.suffix)
+                names = names.parent.resolve() / names.name
+                if any(has_number(names, path) for path in read):
+                    raise MatteError(
+                        f"results in {out} would overwrite pictures that are read, or lie among "
+                        "them: choose another place for output"
+                    )
+            elif str(out) != "-" and out.resolve() in read:
+                raise MatteError(f"{out} would overwrite an input: choose another place for output")
 
     def cut(
         self,
@@ -141,6 +165,19 @@ class ClipTask:
         said = [__version__, self.options, *map(identity, places)]
         said += [f"{kind} {path}" for kind, path in job.outputs.items()]
         return hashlib.sha256("\n".join(said).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _real(places: list[Path]) -> set[Path]:
+    """List files and numbered pictures: where they lie, and what links among them lead to."""
+    found: set[Path] = set()
+    for place in places:
+        try:
+            paths = files_of(place) if is_numbered(place) else [place]
+        except MatteError:  # which it says when it is cut
+            continue
+        for path in paths:
+            found |= {path.resolve(), path.parent.resolve() / path.name}
+    return found
 
 
 def identity(path: Path) -> str:

@@ -38,24 +38,33 @@ class PhotoTask:
 
     def run_here(self, items: Iterable[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         """Cut photos by the threads of this process."""
+        return self.run_rounds([items], stopped)
+
+    def run_rounds(
+        self, rounds: Iterable[Iterable[Job]], stopped: Callable[[], bool]
+    ) -> Iterator[Outcome]:
+        """Cut photos by the threads of this process, round by round as they come."""
         if self.out is None:
-            yield from predict_all([items], self.settings, self.options, self.run, stopped=stopped)
+            yield from predict_all(rounds, self.settings, self.options, self.run, stopped=stopped)
             return
         underway = Underway(self.out)
         lost: set[str] = set()
         with underway.noting():
-            for outcome in self._noted(items, stopped, underway):
+            for outcome in self._noted(iter(rounds), stopped, underway, lost):
                 if outcome.is_lost:
                     lost.add(outcome.job.name)
                 else:
                     underway.end(outcome.job.name)
                 yield outcome
             if not stopped():
-                # Others are done already, or do not belong to this run.
                 underway.end_all_but(lost)
 
     def _noted(
-        self, items: Iterable[Job], stopped: Callable[[], bool], underway: Underway
+        self,
+        rounds: Iterator[Iterable[Job]],
+        stopped: Callable[[], bool],
+        underway: Underway,
+        lost: set[str],
     ) -> Iterator[Outcome]:
         suspects: list[Job] = []
 
@@ -65,17 +74,32 @@ class PhotoTask:
                 return False
             return True
 
-        sound: Iterable[Job] = filter(is_sound, items)
-        yield from predict_all(
-            # How many there are says how the cores are used best.
-            [list(sound) if isinstance(items, list) else sound],
-            self.settings,
-            self.options,
-            self.run,
-            stopped=stopped,
-            begins=lambda job: underway.begin(job.name),
-        )
-        yield from alone(self, suspects, stopped)
+        def sound_rounds() -> Iterator[Iterable[Job]]:
+            """Give rounds without suspects, up to one that has some."""
+            for items in rounds:
+                sound: Iterable[Job] = filter(is_sound, items)
+                if isinstance(items, list):
+                    # How many there are says how the cores are used best.
+                    sound = list(sound)
+                    # Other suspects are done already, or do not belong to this run.
+                    underway.end_all_but(lost.union(job.name for job in suspects))
+                yield sound
+                if suspects:
+                    return
+
+        while True:
+            yield from predict_all(
+                sound_rounds(),
+                self.settings,
+                self.options,
+                self.run,
+                stopped=stopped,
+                begins=lambda job: underway.begin(job.name),
+            )
+            if not suspects:
+                return
+            yield from alone(self, suspects, stopped)
+            suspects.clear()
 
     def open(self, cpus: int) -> PhotoEngine:
         """Load the network."""

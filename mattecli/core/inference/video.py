@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mattecli.core.device import usable_cores
-from mattecli.core.errors import MatteError, OutputUnusable
+from mattecli.core.errors import OutputUnusable
 from mattecli.core.imaging.animations import FORMATS
 from mattecli.core.imaging.clip_codecs import CONTAINERS
 from mattecli.core.imaging.clip_groups import GROUP, GroupStore
@@ -65,15 +65,7 @@ class ClipWay:
 
 
 def clip_job(source: Path, out: Path, kinds: tuple[str, ...], suffix: str) -> Job:
-    """Name what becomes of a clip: a file, or folders for pictures, one for each kind of several.
-
-    Raises
-    ------
-    MatteError
-        If the clip would be overwritten by its own result.
-    """
-    if str(out) != "-" and out.resolve() == source.resolve():
-        raise MatteError(f"{out} would overwrite the clip: choose another place for output")
+    """Name what becomes of a clip: a file, or a folder of pictures for each of several kinds."""
     if suffix in (*CONTAINERS, *FORMATS, *PIPES):
         return Job(source, {kinds[0]: out})
     if is_numbered(out):

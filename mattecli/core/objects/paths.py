@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from mattecli.core.errors import MatteError
 from mattecli.core.objects.listing import list_objects
-from mattecli.core.objects.names import ARCHIVE, EXTRAS, ObjectName
+from mattecli.core.objects.names import ARCHIVE, EXTRAS, READ_ONLY, ObjectName
 from mattecli.core.objects.stores import read_object, remove_object, size_of
 
 # A path keeps only one of the two slashes.
@@ -154,3 +154,24 @@ def located(place: str | PurePath) -> Path:
     if not rest.strip("/"):
         raise MatteError(f"{protocol}:// names no place: a bucket goes behind it")
     return ObjectPath(f"{protocol}:", rest)
+
+
+def located_results(place: str | PurePath) -> Path:
+    """Give the path that a text names as the place of results; see `located`.
+
+    Raises
+    ------
+    MatteError
+        Also if it begins like an address, of which a folder here would be made.
+    """
+    path, text = located(place), str(place)
+    slashes = "//" if isinstance(place, str) else "/"
+    # A scheme of one letter is a drive of Windows.
+    is_address = re.match(rf"[A-Za-z][A-Za-z0-9+.-]+:{slashes}", text)
+    if not is_address or isinstance(path, ObjectPath) or path.exists():
+        return path
+    known = ", ".join(f"{name}://" for name in EXTRAS if name not in (*READ_ONLY, "memory"))
+    raise MatteError(
+        f"{text} is no place for results: name one on this machine by its path, or an address with "
+        f"{known}"
+    )

@@ -145,6 +145,8 @@ def by_hand(name: str, entry: Entry) -> str:
 
 def _address(name: str, entry: Entry) -> str:
     if mirror := os.environ.get(MIRROR):
+        if "://" not in mirror:
+            raise MatteError(f"{MIRROR}={mirror} is no address: write it as https://HOST/FOLDER")
         return f"{mirror.rstrip('/')}/{(entry.url or name + '.onnx').rpartition('/')[2]}"
     if not entry.url:
         raise MatteError(f"{name} cannot be downloaded by this program: {by_hand(name, entry)}")
