@@ -103,6 +103,7 @@ WRONG = [
     ({"bits": "12"}, "bits is 8 or 16"),
     ({"quality": "1000"}, "from 1 to 100"),
     ({"quality": "nan"}, "whole number"),
+    ({"quality": "9" * 400}, "from 1 to 100"),
     ({"margin": "inf"}, "margin"),
     ({"crop": "perhaps"}, "true or false"),
     ({"refine": "beste"}, "did you mean 'best'?"),

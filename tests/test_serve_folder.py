@@ -147,6 +147,7 @@ BAD_HINTS = [
     {"strokes": [{"kind": "keep", "width": 3, "path": [1e300, 2]}]},
     {"points": [[1, 2, 3]]},
     {"points": [[True, 2]]},
+    {"points": [[int("9" * 400), 2]]},
     {"points": [[5000, 2]]},
     {"boxes": [[10, 10, -5, 5]]},
     {"boxes": [[1000, 10, 50, 50]]},

@@ -96,7 +96,8 @@ class PhotoOption:
             value = math.nan
         low = -math.inf if self.least is None else self.least
         high = math.inf if self.most is None else self.most
-        if not (math.isfinite(value) and low <= value <= high):
+        # Not `math.isfinite`, for which whole numbers may be too long.
+        if not (low <= value <= high and abs(value) < math.inf):
             between = f"from {low:g} to {high:g}" if math.isfinite(high) else f"from {low:g} on"
             kind = "a whole number" if self.kind is int else "a number"
             raise MatteError(f"{self.name} is {kind} {between}, not '{text}'")
