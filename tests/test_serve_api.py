@@ -228,10 +228,42 @@ def test_removebg_answers_json_and_refuses_what_it_does_not_know(server):
     result = base64.b64decode(answer.json()["data"]["result_b64"])
     assert Image.open(io.BytesIO(result)).size == (451, 300)
     assert answer.headers["X-Width"] == "451"
-    for wrong in ({"add_shadow": "true"}, {"scale": "50%"}, {"nonsense": "1"}, {"format": "zip"}):
+    for wrong in (
+        *({"add_shadow": "true"}, {"scale": "50%"}, {"nonsense": "1"}, {"format": "zip"}),
+        *({"size": "banana"}, {"crop": "perhaps"}),
+        *({"image_file_b64": base64.b64encode(DATA).decode()}, {"image_url": "http://x.example/"}),
+    ):
         answer = requests.post(url, files={"image_file": DATA}, data=wrong)
         assert answer.status_code == 400, wrong
         assert answer.json()["errors"][0]["title"]
+    answer = requests.post(url, files={"image_file": DATA, "shadow_file": DATA})
+    assert answer.status_code == 400 and "shadow_file" in answer.text
+
+
+@pytest.mark.parametrize("size", ["preview", "full", "50MP", "4k", ""])
+def test_removebg_takes_what_asks_for_nothing_else(server, size):
+    # Sources that are empty count as not given.
+    given = {"size": size, "image_url": "", "image_file_b64": "", "crop": "False"}
+    answer = requests.post(f"{server}/v1.0/removebg", files={"image_file": DATA}, data=given)
+    assert opened(answer).size == (451, 300)
+
+
+def test_removebg_crops_however_true_is_written(server):
+    url = f"{server}/v1.0/removebg"
+    for text in ("true", "yes"):
+        answer = requests.post(url, files={"image_file": DATA}, data={"crop": text})
+        assert opened(answer).size < (451, 300)
+
+
+def test_only_one_photo_is_taken(server):
+    url = f"{server}/v1/cutout"
+    answers = [
+        requests.post(url, files={"image": DATA, "file": DATA}),
+        requests.post(url, data=DATA, params={"url": "http://photos.example/cat.jpg"}),
+    ]
+    for answer in answers:
+        assert code_of(answer) == (400, "bad_request")
+        assert "several photos" in answer.json()["error"]["message"]
 
 
 def test_requests_that_wait_share_a_pass_through_the_network(monkeypatch):
