@@ -106,6 +106,9 @@ WRONG = [
     ({"quality": "9" * 400}, "from 1 to 100"),
     ({"margin": "inf"}, "margin"),
     ({"crop": "perhaps"}, "true or false"),
+    # Larger than photos may be; the second one is so once the subject is found.
+    ({"canvas": "1500x1500"}, "a canvas of 1500x1500 is more than 2 megapixels"),
+    ({"canvas": "1:4", "pad": "40%"}, "is more than 2 megapixels"),
     ({"refine": "beste"}, "did you mean 'best'?"),
     # It is no file of the server's that is meant.
     ({"background": str(PHOTO)}, "no color"),

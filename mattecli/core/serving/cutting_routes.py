@@ -19,7 +19,12 @@ from mattecli.core.inference.options import Kind
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.serving.bodies import Body, named, several_photos
 from mattecli.core.serving.cutter import Cutting
-from mattecli.core.serving.photo_options import HINT_FILES, HINT_OPTIONS, settings_for
+from mattecli.core.serving.photo_options import (
+    HINT_FILES,
+    HINT_OPTIONS,
+    MOST_ADDED_PIXELS,
+    settings_for,
+)
 from mattecli.core.serving.refusals import Refusal
 from mattecli.core.serving.service import Order, Service, check_photo
 
@@ -38,8 +43,6 @@ MEDIA_TYPES = {
 PHOTO_FIELDS = ("", "image", "photo", "file", "image_file")
 # Characters of an option: hundreds of points.
 _LONGEST_OPTION = 10_000
-# Pictures behind subjects wait decoded, so they are bounded beyond what photos are.
-_MOST_BACKGROUND_PIXELS = 25_000_000
 
 
 def cutting_routes(service: Service) -> list[Route]:
@@ -118,7 +121,8 @@ def read_background(data: NamedBytes, max_pixels: int) -> np.ndarray:
     Refusal
         If it is no picture, or too large.
     """
-    max_pixels = min(max_pixels, _MOST_BACKGROUND_PIXELS)
+    # It waits decoded, so that it is bounded beyond what photos are.
+    max_pixels = min(max_pixels, MOST_ADDED_PIXELS)
     check_photo(data, max_pixels)
     try:
         picture = to_srgb(read_picture(data, max_pixels))
