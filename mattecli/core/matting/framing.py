@@ -133,6 +133,12 @@ class PlacedSubject(Subject):
         # What is beside the subject's box has colors too, so that no black is mixed into its rim.
         window = _window(box, subject.box, (top, left), frame, self.enlarged)
         target, source, taken = _target(box, window, (top, left), frame, self.enlarged)
+        # Of a few pixels, those around them that show in part only are larger than the canvas.
+        if math.prod(taken) > 2 * framing.max_pixels:
+            raise MatteError(
+                f"a subject of {size[1]}x{size[0]} pixels is too small for a canvas of "
+                f"{frame[1]}x{frame[0]}"
+            )
         alpha = np.zeros(frame, np.float32)
         alpha[target] = resize(subject.alpha[window], *taken)[source]
         super().__init__(subject.color, alpha, subject.bits)
