@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import errno
 import io
+import re
+import socket
 import tempfile
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -20,6 +25,7 @@ import mattecli as matte
 from mattecli.core.imaging.writing import encode
 from mattecli.core.inference import pipeline
 from mattecli.core.inference.run_options import RunOptions
+from mattecli.core.serving import connections
 
 PHOTO = EXAMPLES / "cat.jpg"
 DATA = PHOTO.read_bytes()
@@ -323,6 +329,64 @@ def test_a_photo_that_takes_too_long_is_given_up(monkeypatch):
         url = f"{listening.address}/v1/alpha"
         assert code_of(requests.post(url, data=DATA)) == (504, "timeout")
         held.go_on.set()
+
+
+UNFINISHED = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "
+
+
+def connected(address: str, data: bytes) -> socket.socket:
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection.sendall(data)
+    return connection
+
+
+HALF_A_BODY = b"POST /v1/alpha HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses"), [(b"", []), (UNFINISHED, [b"408"]), (HALF_A_BODY, [b"408"])]
+)
+def test_a_request_that_never_ends_is_given_up(data, statuses):
+    with matte_serving(timeout=0.5) as listening:
+        with connected(listening.address, data) as connection:
+            assert statuses_of(connection) == statuses
+        # Once more after a request that has ended.
+        whole = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with connected(listening.address, whole) as connection:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            connection.sendall(data or b"\r\n")
+            assert statuses_of(connection) == (statuses or [b"408"])
+
+
+def statuses_of(connection: socket.socket) -> list[bytes]:
+    """Read until the server closes."""
+    with connection.makefile("rb") as answers:
+        return re.findall(rb"HTTP/1.1 (\d+)", answers.read())
+
+
+def test_of_too_many_connections_the_one_that_rests_for_longest_is_closed(monkeypatch):
+    monkeypatch.setattr(connections, "_MOST", 3)
+    with matte_serving() as listening, ExitStack() as stack:
+        opened = []
+        for _ in range(5):
+            opened.append(stack.enter_context(connected(listening.address, UNFINISHED)))
+            assert requests.get(f"{listening.address}/v1/health").status_code == 200
+        assert opened[0].recv(1) == b""
+        opened[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            opened[-1].recv(1)
+
+
+def test_that_files_have_run_out_is_said_once(caplog):
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(connections.Complaints())
+    error = OSError(errno.EMFILE, "Too many open files")
+    for message in ("socket.accept() out of system resource",) * 3 + ("something else",):
+        loop.call_exception_handler({"message": message, "exception": error})
+    loop.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and "Too many open files" in said[0] and "something else" in said[1]
 
 
 def test_stopping_finishes_what_has_begun(monkeypatch):

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 import uvicorn
@@ -22,6 +23,7 @@ from mattecli.core.inference.options import PredictOptions
 from mattecli.core.inference.preloading import load_predictor
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.serving.application import make_application
+from mattecli.core.serving.connections import Complaints, Connection, most_connections
 from mattecli.core.serving.cutter import Cutter
 from mattecli.core.serving.editing import OpenPhotos
 from mattecli.core.serving.folder import Folder, FolderPlan
@@ -132,8 +134,12 @@ def _looking_through(folder: Folder | None) -> Iterator[None]:
 
 
 def _server(application, options: ServeOptions) -> uvicorn.Server:
+    most = most_connections()
     config = uvicorn.Config(
         application,
+        http=partial(Connection, seconds=options.timeout, most=most),  # type: ignore[arg-type]
+        # So many come at once, before any of them is counted.
+        backlog=min(128, 1 + most // 4),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -155,9 +161,13 @@ def _run(
     ended = threading.Event()
     errors: list[BaseException] = []
 
+    async def answer() -> None:
+        asyncio.get_running_loop().set_exception_handler(Complaints())
+        await server.serve(sockets=[sock])
+
     def listen() -> None:
         try:
-            asyncio.run(server.serve(sockets=[sock]))
+            asyncio.run(answer())
         # SystemExit is how uvicorn ends where it cannot start.
         except BaseException as error:
             errors.append(error)
