@@ -23,7 +23,7 @@ from serving import EXAMPLES, matte_serving
 
 import mattecli as matte
 from mattecli.core.imaging.writing import encode
-from mattecli.core.inference import pipeline
+from mattecli.core.inference import pipeline, run
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.serving import connections
 
@@ -283,8 +283,8 @@ def test_requests_that_wait_share_a_pass_through_the_network(monkeypatch):
         return real(model, photos)
 
     monkeypatch.setattr(pipeline, "infer_batch", counted)
-    run = RunOptions(batch_size=4, workers=1)
-    with matte_serving(run=run) as listening, ThreadPoolExecutor(8) as clients:
+    in_batches = RunOptions(batch_size=4, workers=1)
+    with matte_serving(run=in_batches) as listening, ThreadPoolExecutor(8) as clients:
         url = f"{listening.address}/v1/alpha"
         answers = list(clients.map(lambda _: requests.post(url, data=DATA), range(8)))
         alone = requests.post(url, data=DATA)
@@ -329,6 +329,23 @@ def test_a_photo_that_takes_too_long_is_given_up(monkeypatch):
         url = f"{listening.address}/v1/alpha"
         assert code_of(requests.post(url, data=DATA)) == (504, "timeout")
         held.go_on.set()
+
+
+def test_what_was_given_up_is_not_encoded_any_more(monkeypatch):
+    reached, given_up, real, encoded = threading.Event(), threading.Event(), run.render, []
+
+    def rendered(*given):
+        reached.set()
+        assert given_up.wait(30)
+        return real(*given)
+
+    monkeypatch.setattr(run, "render", rendered)
+    monkeypatch.setattr(run, "encode", lambda *given, **options: encoded.append(given) or b"")
+    with matte_serving(timeout=2) as listening:
+        assert requests.post(f"{listening.address}/v1/cutout", data=DATA).status_code == 504
+        assert reached.wait(30)
+        given_up.set()
+    assert not encoded
 
 
 UNFINISHED = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "
