@@ -81,6 +81,13 @@ def test_a_tiny_subject_on_a_large_canvas():
     assert made.shape == (900, 900) and made[450, 450] == 255
 
 
+def test_a_subject_is_not_enlarged_beyond_any_canvas():
+    color, alpha = block(1, 1)
+    framing = Framing(parse_canvas("1000x1000"), max_pixels=1_000_000)
+    with pytest.raises(MatteError, match="1x1 pixels is too small for a canvas of 1000x1000"):
+        render_outputs(color, alpha, OutputSpec(framing=framing))
+
+
 def test_sixteen_bits_stay():
     color, alpha = block()
     framing = Framing(parse_canvas("80x80"))

@@ -299,7 +299,10 @@ def test_a_name_that_leads_to_a_private_address_is_refused(monkeypatch):
         *((text, False) for text in ("127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.169.254")),
         *((text, False) for text in ("0.0.0.0", "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0")),
         *((text, False) for text in ("fd00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "::")),
-        *((text, True) for text in ("93.184.216.34", "2606:2800:220:1::1")),
+        # Addresses of IPv4 in others, of one site, and of documents.
+        *((text, False) for text in ("64:ff9b::a00:1", "64:ff9b:1::7f00:1", "::ffff:0:10.0.0.1")),
+        *((text, False) for text in ("::127.0.0.1", "fec0::1", "3fff::1", "2001:db8::1")),
+        *((text, True) for text in ("93.184.216.34", "2606:2800:220:1::1", "64:ff9b::808:808")),
     ],
 )
 def test_which_addresses_are_public(number, public):

@@ -17,17 +17,19 @@ from mattecli.core.serving.options import ServeOptions
 from mattecli.core.serving.running import access_of
 
 DATA = (EXAMPLES / "cat.jpg").read_bytes()
+# Signs that mean something in links and cookies.
+TOKEN = 'a+secret/;"&='
 
 
 @pytest.fixture(scope="module")
 def server() -> str:
-    with matte_serving(allow_host=["photos.lan"]) as listening:
+    with matte_serving(allow_host=["Photos.lan", "fotografía.example", "[FD00::1]"]) as listening:
         yield listening.address
 
 
 @pytest.fixture(scope="module")
 def guarded():
-    with matte_serving(token="a secret") as listening:
+    with matte_serving(token=TOKEN) as listening:
         yield listening
 
 
@@ -37,7 +39,13 @@ def test_a_name_that_may_be_rebound_is_refused(server, host):
     assert answer.status_code in (400, 403)
 
 
-@pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:8000", "photos.lan"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost:1", "127.0.0.1", "[::1]:8000"),
+        *("photos.lan", "xn--fotografa-n5a.example:80", "[fd00::1]:8000"),
+    ],
+)
 def test_names_of_this_machine_and_named_ones_pass(server, host):
     assert requests.get(f"{server}/v1/health", headers={"Host": host}).status_code == 200
 
@@ -72,7 +80,7 @@ def test_the_own_page_passes(server):
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"X-Api-Key": "wrong"}, {"Authorization": "Basic a secret"}, {"Cookie": "matte_token=x"}],
+    [{}, {"X-Api-Key": "wrong"}, {"Authorization": f"Basic {TOKEN}"}, {"Cookie": "matte_token=x"}],
     ids=str,
 )
 def test_without_the_token_nothing_is_done(guarded, headers):
@@ -83,7 +91,7 @@ def test_without_the_token_nothing_is_done(guarded, headers):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"X-Api-Key": "a secret"}, {"Authorization": "Bearer a secret"}], ids=str
+    "headers", [{"X-Api-Key": TOKEN}, {"Authorization": f"Bearer {TOKEN}"}], ids=str
 )
 def test_the_token_lets_in_under_any_name(guarded, headers):
     headers = {**headers, "Host": "photos.example"}
@@ -108,6 +116,26 @@ def test_others_than_this_machine_always_need_a_token():
     assert made != access_of(ServeOptions(host="0.0.0.0")).token
     with pytest.raises(MatteError, match="token is empty"):
         access_of(ServeOptions(token=" "))
+
+
+def test_the_link_may_be_written_with_the_token_as_it_is():
+    with matte_serving(token="ab+c/d=") as listening:
+        answer = requests.get(f"{listening.address}/?token=ab+c/d=", allow_redirects=False)
+    assert answer.status_code == 303 and "matte_token=" in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize("token", [" padded ", "two words", "пароль", "a\nb", "a\x7fb"])
+def test_a_token_that_no_header_holds_is_refused_at_the_start(token):
+    with pytest.raises(MatteError, match="give another one"):
+        access_of(ServeOptions(token=token))
+
+
+@pytest.mark.parametrize(
+    "name", ["Foo.example:8000", "http://foo", "foo/", " foo", "", "*.lan", "a..b", "[::1]:80"]
+)
+def test_a_host_that_no_browser_names_is_refused_at_the_start(name):
+    with pytest.raises(MatteError, match=r"write it alone, such as photos\.example"):
+        access_of(ServeOptions(allow_host=[name]))
 
 
 def test_a_port_that_is_taken_is_said():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import errno
 import io
+import re
+import socket
 import tempfile
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -18,8 +23,9 @@ from serving import EXAMPLES, matte_serving
 
 import mattecli as matte
 from mattecli.core.imaging.writing import encode
-from mattecli.core.inference import pipeline
+from mattecli.core.inference import pipeline, run
 from mattecli.core.inference.run_options import RunOptions
+from mattecli.core.serving import connections
 
 PHOTO = EXAMPLES / "cat.jpg"
 DATA = PHOTO.read_bytes()
@@ -103,8 +109,12 @@ WRONG = [
     ({"bits": "12"}, "bits is 8 or 16"),
     ({"quality": "1000"}, "from 1 to 100"),
     ({"quality": "nan"}, "whole number"),
+    ({"quality": "9" * 400}, "from 1 to 100"),
     ({"margin": "inf"}, "margin"),
     ({"crop": "perhaps"}, "true or false"),
+    # Larger than photos may be; the second one is so once the subject is found.
+    ({"canvas": "1500x1500"}, "a canvas of 1500x1500 is more than 2 megapixels"),
+    ({"canvas": "1:4", "pad": "40%"}, "is more than 2 megapixels"),
     ({"refine": "beste"}, "did you mean 'best'?"),
     # It is no file of the server's that is meant.
     ({"background": str(PHOTO)}, "no color"),
@@ -227,10 +237,42 @@ def test_removebg_answers_json_and_refuses_what_it_does_not_know(server):
     result = base64.b64decode(answer.json()["data"]["result_b64"])
     assert Image.open(io.BytesIO(result)).size == (451, 300)
     assert answer.headers["X-Width"] == "451"
-    for wrong in ({"add_shadow": "true"}, {"scale": "50%"}, {"nonsense": "1"}, {"format": "zip"}):
+    for wrong in (
+        *({"add_shadow": "true"}, {"scale": "50%"}, {"nonsense": "1"}, {"format": "zip"}),
+        *({"size": "banana"}, {"crop": "perhaps"}),
+        *({"image_file_b64": base64.b64encode(DATA).decode()}, {"image_url": "http://x.example/"}),
+    ):
         answer = requests.post(url, files={"image_file": DATA}, data=wrong)
         assert answer.status_code == 400, wrong
         assert answer.json()["errors"][0]["title"]
+    answer = requests.post(url, files={"image_file": DATA, "shadow_file": DATA})
+    assert answer.status_code == 400 and "shadow_file" in answer.text
+
+
+@pytest.mark.parametrize("size", ["preview", "full", "50MP", "4k", ""])
+def test_removebg_takes_what_asks_for_nothing_else(server, size):
+    # Sources that are empty count as not given.
+    given = {"size": size, "image_url": "", "image_file_b64": "", "crop": "False"}
+    answer = requests.post(f"{server}/v1.0/removebg", files={"image_file": DATA}, data=given)
+    assert opened(answer).size == (451, 300)
+
+
+def test_removebg_crops_however_true_is_written(server):
+    url = f"{server}/v1.0/removebg"
+    for text in ("true", "yes"):
+        answer = requests.post(url, files={"image_file": DATA}, data={"crop": text})
+        assert opened(answer).size < (451, 300)
+
+
+def test_only_one_photo_is_taken(server):
+    url = f"{server}/v1/cutout"
+    answers = [
+        requests.post(url, files={"image": DATA, "file": DATA}),
+        requests.post(url, data=DATA, params={"url": "http://photos.example/cat.jpg"}),
+    ]
+    for answer in answers:
+        assert code_of(answer) == (400, "bad_request")
+        assert "several photos" in answer.json()["error"]["message"]
 
 
 def test_requests_that_wait_share_a_pass_through_the_network(monkeypatch):
@@ -241,8 +283,8 @@ def test_requests_that_wait_share_a_pass_through_the_network(monkeypatch):
         return real(model, photos)
 
     monkeypatch.setattr(pipeline, "infer_batch", counted)
-    run = RunOptions(batch_size=4, workers=1)
-    with matte_serving(run=run) as listening, ThreadPoolExecutor(8) as clients:
+    in_batches = RunOptions(batch_size=4, workers=1)
+    with matte_serving(run=in_batches) as listening, ThreadPoolExecutor(8) as clients:
         url = f"{listening.address}/v1/alpha"
         answers = list(clients.map(lambda _: requests.post(url, data=DATA), range(8)))
         alone = requests.post(url, data=DATA)
@@ -287,6 +329,81 @@ def test_a_photo_that_takes_too_long_is_given_up(monkeypatch):
         url = f"{listening.address}/v1/alpha"
         assert code_of(requests.post(url, data=DATA)) == (504, "timeout")
         held.go_on.set()
+
+
+def test_what_was_given_up_is_not_encoded_any_more(monkeypatch):
+    reached, given_up, real, encoded = threading.Event(), threading.Event(), run.render, []
+
+    def rendered(*given):
+        reached.set()
+        assert given_up.wait(30)
+        return real(*given)
+
+    monkeypatch.setattr(run, "render", rendered)
+    monkeypatch.setattr(run, "encode", lambda *given, **options: encoded.append(given) or b"")
+    with matte_serving(timeout=2) as listening:
+        assert requests.post(f"{listening.address}/v1/cutout", data=DATA).status_code == 504
+        assert reached.wait(30)
+        given_up.set()
+    assert not encoded
+
+
+UNFINISHED = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "
+
+
+def connected(address: str, data: bytes) -> socket.socket:
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection.sendall(data)
+    return connection
+
+
+HALF_A_BODY = b"POST /v1/alpha HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses"), [(b"", []), (UNFINISHED, [b"408"]), (HALF_A_BODY, [b"408"])]
+)
+def test_a_request_that_never_ends_is_given_up(data, statuses):
+    with matte_serving(timeout=0.5) as listening:
+        with connected(listening.address, data) as connection:
+            assert statuses_of(connection) == statuses
+        # Once more after a request that has ended.
+        whole = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with connected(listening.address, whole) as connection:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            connection.sendall(data or b"\r\n")
+            assert statuses_of(connection) == (statuses or [b"408"])
+
+
+def statuses_of(connection: socket.socket) -> list[bytes]:
+    """Read until the server closes."""
+    with connection.makefile("rb") as answers:
+        return re.findall(rb"HTTP/1.1 (\d+)", answers.read())
+
+
+def test_of_too_many_connections_the_one_that_rests_for_longest_is_closed(monkeypatch):
+    monkeypatch.setattr(connections, "_MOST", 3)
+    with matte_serving() as listening, ExitStack() as stack:
+        opened = []
+        for _ in range(5):
+            opened.append(stack.enter_context(connected(listening.address, UNFINISHED)))
+            assert requests.get(f"{listening.address}/v1/health").status_code == 200
+        assert opened[0].recv(1) == b""
+        opened[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            opened[-1].recv(1)
+
+
+def test_that_files_have_run_out_is_said_once(caplog):
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(connections.Complaints())
+    error = OSError(errno.EMFILE, "Too many open files")
+    for message in ("socket.accept() out of system resource",) * 3 + ("something else",):
+        loop.call_exception_handler({"message": message, "exception": error})
+    loop.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and "Too many open files" in said[0] and "something else" in said[1]
 
 
 def test_stopping_finishes_what_has_begun(monkeypatch):

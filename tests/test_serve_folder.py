@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,10 +18,14 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.serving import editing
+from mattecli.core.inference import pipeline
+from mattecli.core.inference.run_options import RunOptions
+from mattecli.core.serving import cutter, editing
 
 DATA = (EXAMPLES / "cat.jpg").read_bytes()
 STROKE = {"kind": "drop", "width": 12, "path": [203, 90, 248, 180]}
+# Hints that contradict one another, as is found out once the photo is cut.
+FAILING = {"boxes": [[0, 0, 20, 20]], "points": [[100, 100]]}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +97,6 @@ def test_a_correction_is_written_in_place_and_no_photo_is_touched(served):
 
 def test_a_result_that_cannot_be_written_is_said_and_the_server_goes_on(served, monkeypatch):
     from mattecli.core.errors import OutputUnusable
-    from mattecli.core.inference import run
 
     address, _, results = served
     number = settled(address)["more/coffee.jpg"]["number"]
@@ -100,7 +105,7 @@ def test_a_result_that_cannot_be_written_is_said_and_the_server_goes_on(served, 
     def full(path, data):
         raise OutputUnusable(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(run, "write_result", full)
+    monkeypatch.setattr(cutter, "write_result", full)
     name = opened(address, number)
     url = f"{address}/page/folder/{number}/correct?photo={name}"
     answer = requests.post(url, json={"hints": {"points": [[300, 200]]}})
@@ -109,6 +114,41 @@ def test_a_result_that_cannot_be_written_is_said_and_the_server_goes_on(served, 
     monkeypatch.undo()
     assert (results / "more/coffee.png").read_bytes() == before
     assert requests.get(f"{address}/v1/health").status_code == 200
+
+
+@pytest.fixture
+def held(monkeypatch) -> threading.Event:
+    """Holds up the cutting until it is set."""
+    go_on, real = threading.Event(), pipeline.infer_batch
+    monkeypatch.setattr(pipeline, "infer_batch", lambda *given: go_on.wait(30) and real(*given))
+    return go_on
+
+
+@pytest.mark.parametrize(("hints", "status"), [({"strokes": [STROKE]}, 200), (FAILING, 422)])
+def test_a_correction_stays_where_the_photo_was_still_to_be_cut(tmp_path, held, hints, status):
+    photos, results = tmp_path / "photos", tmp_path / "cutouts"
+    photos.mkdir()
+    # More than are on their way at once; when the last one is done, so is the one before.
+    for number in range(10):
+        shutil.copy(EXAMPLES / "cat.jpg", photos / f"{number}.jpg")
+    run = RunOptions(batch_size=1, workers=1)
+    with (
+        matte_serving(run=run, plan=plan_of(photos, results)) as listening,
+        ThreadPoolExecutor(1) as client,
+    ):
+        address = listening.address
+        name = opened(address, 8)
+        url = f"{address}/page/folder/8/correct?photo={name}"
+        sent = client.submit(requests.post, url, json={"refine": "fast", "hints": hints})
+        while "matte_requests_in_progress 1.0" not in requests.get(f"{address}/v1/metrics").text:
+            assert not sent.done()
+        held.set()
+        answer = sent.result()
+        assert answer.status_code == status, answer.text
+        listed = settled(address)["8.jpg"]
+    assert listed["corrected"] == listed["accepted"] == (status == 200)
+    alpha = read_picture(results / "8.png").alpha
+    assert (alpha[135, 225] < 30) == (status == 200)
 
 
 def test_a_photo_without_a_result_cannot_be_accepted(served):
@@ -147,6 +187,7 @@ BAD_HINTS = [
     {"strokes": [{"kind": "keep", "width": 3, "path": [1e300, 2]}]},
     {"points": [[1, 2, 3]]},
     {"points": [[True, 2]]},
+    {"points": [[int("9" * 400), 2]]},
     {"points": [[5000, 2]]},
     {"boxes": [[10, 10, -5, 5]]},
     {"boxes": [[1000, 10, 50, 50]]},

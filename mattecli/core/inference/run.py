@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -204,14 +205,14 @@ def _photo_of(job: Job, max_pixels: int) -> Path | bytes:
 
 
 def finish(
-    item: Item, settings: Settings, write: Callable[[Path, bytes], None] | None = None
+    item: Item, settings: Settings, store: Callable[[Path, Callable[[], bytes]], None] | None = None
 ) -> Outcome:
     """Bring the matte to full size, make what is wanted, and write it.
 
     Parameters
     ----------
-    write : callable, optional
-        Takes the path and the content of each file; `write_result` by default.
+    store : callable, optional
+        Takes the path of each file and what encodes it; `write_result` writes it by default.
     """
     picture = item.picture
     matte = full_size_alpha(picture, item.found, settings.refine, item.hints)
@@ -222,7 +223,7 @@ def finish(
         key = (spec.bits, spec.edges)
         if key not in subjects:
             subjects[key] = Subject.of(picture.color, matte, *key)
-        _write_results(item, subjects[key], part, prefix, write or write_result)
+        _write_results(item, subjects[key], part, prefix, store or _store)
     alpha = next(iter(subjects.values())).alpha
     assessment = assess(alpha, picture.color, item.found.matte.shape)
     shown = settings.preview or (settings.review and assessment.is_doubtful)
@@ -236,7 +237,7 @@ def _write_results(
     subject: Subject,
     settings: Settings,
     prefix: str,
-    write: Callable[[Path, bytes], None],
+    store: Callable[[Path, Callable[[], bytes]], None],
 ) -> None:
     picture, spec = item.picture, settings.outputs
     if spec.framing is not None:
@@ -248,12 +249,13 @@ def _write_results(
     if settings.suffix in LAYERED:
         for kind in spec.kinds:
             behind, colors, alpha, shadow = layers_of(subject, spec, kind)
-            data = encode_layers(settings.suffix, behind, colors, alpha, results[kind], shadow)
-            write(item.job.outputs[prefix + kind], data)
+            layers = (behind, colors, alpha, results[kind], shadow)
+            store(item.job.outputs[prefix + kind], partial(encode_layers, settings.suffix, *layers))
         return
     kept = (picture.icc, picture.exif) if settings.keep_metadata else (None, None)
     for kind in spec.kinds:
-        data = encode(
+        encoded = partial(
+            encode,
             results[kind],
             settings.suffix,
             compression=settings.compression,
@@ -263,4 +265,8 @@ def _write_results(
             dpi=picture.dpi,
             is_result=True,
         )
-        write(item.job.outputs[prefix + kind], data)
+        store(item.job.outputs[prefix + kind], encoded)
+
+
+def _store(path: Path, encoded: Callable[[], bytes]) -> None:
+    write_result(path, encoded())

@@ -8,6 +8,7 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_codecs import Encoding
+from mattecli.core.imaging.pixels import MAX_PIXELS
 from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions
 from mattecli.core.matting.backgrounds import Blur, load_background, parse_blur
@@ -20,7 +21,12 @@ _LEAST_SHARE = 0.01
 
 
 def output_spec(
-    output: OutputOptions, frame: FrameOptions, edges: EdgeOptions, *, moving: bool = False
+    output: OutputOptions,
+    frame: FrameOptions,
+    edges: EdgeOptions,
+    *,
+    moving: bool = False,
+    max_canvas: int = MAX_PIXELS,
 ) -> OutputSpec:
     """Turn options into what `render` makes.
 
@@ -28,6 +34,8 @@ def output_spec(
     ----------
     moving : bool
         Whether the background moves, and black stands for it until its frames are there.
+    max_canvas : int
+        Pixels of the largest canvas that is made.
 
     Raises
     ------
@@ -46,7 +54,7 @@ def output_spec(
         background,
         output.margin if output.crop else None,
         Edges(**dataclasses.asdict(edges)),
-        framing_of(frame),
+        framing_of(frame, max_canvas),
         frame.shadow,
     )
 
@@ -61,7 +69,7 @@ def clip_suffix_of(kind: str, container: str | None = None) -> str:
     return f".{container}" if container else ".mov" if kind in TRANSPARENT else ".mp4"
 
 
-def framing_of(frame: FrameOptions) -> Framing | None:
+def framing_of(frame: FrameOptions, max_canvas: int = MAX_PIXELS) -> Framing | None:
     """Understand where the subject goes; None leaves it where it is.
 
     Raises
@@ -81,5 +89,5 @@ def framing_of(frame: FrameOptions) -> Framing | None:
         raise MatteError(
             f"--scale-subject {frame.scale_subject} leaves less than --pad {frame.pad}"
         )
-    canvas = None if frame.canvas is None else parse_canvas(frame.canvas)
-    return Framing(canvas, pad, frame.align, share)
+    canvas = None if frame.canvas is None else parse_canvas(frame.canvas, max_canvas)
+    return Framing(canvas, pad, frame.align, share, max_canvas)

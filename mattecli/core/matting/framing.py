@@ -54,12 +54,15 @@ class Framing:
     subject_share : float or None
         Share of the canvas's width or height, whichever fills up first, that the subject takes;
         None fills all that `pad` leaves.
+    max_pixels : int
+        A larger canvas is refused.
     """
 
     canvas: Canvas | None = None
     pad: float | None = None
     align: str = "center"
     subject_share: float | None = None
+    max_pixels: int = MAX_PIXELS
 
     @property
     def share(self) -> float:
@@ -74,7 +77,7 @@ class Framing:
         return (1 - self.share) / 2 if self.pad is None else self.pad
 
 
-def parse_canvas(text: str) -> Canvas:
+def parse_canvas(text: str, max_pixels: int = MAX_PIXELS) -> Canvas:
     """Understand ``2000x2000`` (width × height in pixels) or ``4:5`` (proportions).
 
     Raises
@@ -86,8 +89,8 @@ def parse_canvas(text: str) -> Canvas:
     if not found or min(sides) <= 0 or max(sides) / min(sides) > 100:
         raise MatteError(f"'{text}' is no canvas: use WIDTHxHEIGHT in pixels, or W:H such as 4:5")
     in_pixels = found[1] is not None
-    if in_pixels and sides[0] * sides[1] > MAX_PIXELS:
-        raise MatteError(f"a canvas of {text} is more than {MAX_PIXELS / 1e6:g} megapixels")
+    if in_pixels and sides[0] * sides[1] > max_pixels:
+        raise MatteError(f"a canvas of {text} is more than {max_pixels / 1e6:g} megapixels")
     return Canvas(sides[0], sides[1], in_pixels)
 
 
@@ -130,6 +133,12 @@ class PlacedSubject(Subject):
         # What is beside the subject's box has colors too, so that no black is mixed into its rim.
         window = _window(box, subject.box, (top, left), frame, self.enlarged)
         target, source, taken = _target(box, window, (top, left), frame, self.enlarged)
+        # Of a few pixels, those around them that show in part only are larger than the canvas.
+        if math.prod(taken) > 2 * framing.max_pixels:
+            raise MatteError(
+                f"a subject of {size[1]}x{size[0]} pixels is too small for a canvas of "
+                f"{frame[1]}x{frame[0]}"
+            )
         alpha = np.zeros(frame, np.float32)
         alpha[target] = resize(subject.alpha[window], *taken)[source]
         super().__init__(subject.color, alpha, subject.bits)
@@ -157,9 +166,9 @@ def frame_of(size: tuple[int, int], framing: Framing) -> tuple[tuple[int, int], 
     ratio = canvas.width / canvas.height if canvas else width / height
     across = max(width, height * ratio) / share
     frame = max(1, round(across / ratio)), max(1, round(across))
-    if math.prod(frame) > MAX_PIXELS:
+    if math.prod(frame) > framing.max_pixels:
         raise MatteError(
-            f"a canvas of {frame[1]}x{frame[0]} pixels is more than {MAX_PIXELS / 1e6:g} "
+            f"a canvas of {frame[1]}x{frame[0]} pixels is more than {framing.max_pixels / 1e6:g} "
             "megapixels: name its size, such as 2000x2000"
         )
     return frame, 1.0

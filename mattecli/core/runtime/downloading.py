@@ -21,6 +21,9 @@ _CHUNK = 1 << 20
 _SCHEMES = ("http", "https")
 # IPv4 behind a translator (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# All of IPv6 that is given out to the internet, and what of it stands in documents only (RFC 9637):
+# older Pythons count more as global, such as addresses of one site and of translators in it.
+_GIVEN_OUT, _DOCUMENTS = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("3fff::/20")
 
 
 def parse_address(source: str) -> SplitResult | None:
@@ -62,6 +65,8 @@ def is_public(address: object) -> bool:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+        if found not in _GIVEN_OUT or found in _DOCUMENTS:
+            return False
     return found.is_global and not found.is_multicast
 
 

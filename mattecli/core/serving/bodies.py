@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from mattecli.core.errors import suggest
 from mattecli.core.imaging.kinds import START, kind_of
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.serving.refusals import Refusal
@@ -45,8 +46,29 @@ class Body:
     fields: dict[str, str] = field(default_factory=dict)
 
     def file(self, *names: str) -> NamedBytes | None:
-        """Give the first file that has one of these names."""
-        return next((self.files[name] for name in names if name in self.files), None)
+        """Give the file that has one of these names, of which only one may be sent.
+
+        Raises
+        ------
+        Refusal
+            If there are several.
+        """
+        found = [self.files[name] for name in names if name in self.files]
+        # Forms of browsers hold an empty file for each that was not chosen.
+        sent = [data for data in found if data]
+        if len(sent) > 1:
+            raise several_photos()
+        return next(iter(sent or found), None)
+
+    def check_files(self, known: Iterable[str]) -> None:
+        """Refuse files of a form under names that are not known; a body that is no form has none.
+
+        Raises
+        ------
+        Refusal
+        """
+        if unknown := self.files.keys() - {"", *known}:
+            raise Refusal(400, f"no file '{min(unknown)}': {suggest(min(unknown), known)}")
 
 
 async def read_body(request: Request, most: int) -> Body:
@@ -169,6 +191,11 @@ def _json_object(data: bytes) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise Refusal(400, "the body is no JSON object")
     return values
+
+
+def several_photos() -> Refusal:
+    """Tell that it is not clear which photo is meant."""
+    return Refusal(400, "the request holds several photos, or their addresses: send one of them")
 
 
 def named(source: NamedBytes | None, hint: str) -> NamedBytes:

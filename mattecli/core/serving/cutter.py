@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mattecli.core.errors import MatteError, OutputUnusable
 from mattecli.core.imaging.pixels import Picture
+from mattecli.core.imaging.writing import write_result
 from mattecli.core.inference.hint_values import HintKeywords, hints_of
 from mattecli.core.inference.jobs import Job, JobQueue
 from mattecli.core.inference.pipeline import run_pipeline
@@ -30,6 +33,8 @@ class Cutting:
         How it ended, once it has.
     is_refused : bool
         Whether it failed because of what it is, and would do so again.
+    writing : Lock
+        Held while a file is written; shared by those that write to the same files.
     """
 
     job: Job
@@ -40,6 +45,7 @@ class Cutting:
     outcome: Future[Outcome] = field(default_factory=Future)
     is_refused: bool = False
     is_abandoned: bool = False
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def ended(self) -> Outcome:
@@ -85,6 +91,7 @@ class Cutter:
         *,
         hints: HintKeywords | None = None,
         urgent: bool = True,
+        writing: threading.Lock | None = None,
     ) -> Cutting:
         """Take a photo.
 
@@ -96,6 +103,8 @@ class Cutter:
             See `hints_of`.
         urgent : bool
             Whether somebody waits for it; others are done when nothing urgent waits.
+        writing : Lock, optional
+            See `Cutting`.
 
         Raises
         ------
@@ -104,6 +113,7 @@ class Cutter:
         """
         paths = outputs or {kind: Path(kind) for kind in settings.outputs.kinds}
         cutting = Cutting(Job(source, paths), settings, outputs is None, hints or {})
+        cutting.writing = writing or cutting.writing
         with self._lock:
             self._cuttings[cutting.job] = cutting
         try:
@@ -114,7 +124,10 @@ class Cutter:
         return cutting
 
     def abandon(self, cutting: Cutting) -> None:
-        """Spare what is left to do of a photo that nobody waits for any more."""
+        """Spare what is left to do of a photo that nobody waits for any more.
+
+        No file of it is written that was not begun before.
+        """
         cutting.is_abandoned = True
         if self._queue.drop(cutting.job):
             self._end(Outcome(cutting.job, "failed", _ABANDONED))
@@ -172,17 +185,14 @@ class Cutter:
     def _finish(self, item: Item) -> Outcome:
         cutting = self._cuttings[item.job]
         _check_wanted(cutting)
-        if not cutting.in_memory:
-            try:
-                return finish(item, cutting.settings)
-            except OutputUnusable as error:
-                # A run ends where it cannot write; a server has other requests.
-                raise MatteError(str(error)) from None
         try:
-            return finish(item, cutting.settings, lambda path, data: _keep(cutting, path, data))
+            return finish(item, cutting.settings, partial(_store, cutting))
+        except OutputUnusable as error:
+            # A run ends where it cannot write; a server has other requests.
+            raise MatteError(str(error)) from None
         except MatteError:
             # Such as a picture too large for its format.
-            cutting.is_refused = True
+            cutting.is_refused = cutting.in_memory and not cutting.is_abandoned
             raise
 
 
@@ -194,5 +204,12 @@ def _check_wanted(cutting: Cutting) -> None:
         raise MatteError(_ABANDONED)
 
 
-def _keep(cutting: Cutting, path: Path, data: bytes) -> None:
-    cutting.files[str(path)] = data
+def _store(cutting: Cutting, path: Path, encoded: Callable[[], bytes]) -> None:
+    _check_wanted(cutting)
+    data = encoded()
+    if cutting.in_memory:
+        cutting.files[str(path)] = data
+        return
+    with cutting.writing:
+        _check_wanted(cutting)
+        write_result(path, data)

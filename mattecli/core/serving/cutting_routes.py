@@ -10,16 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mattecli.core.errors import MatteError, suggest
+from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.options import Kind
 from mattecli.core.matting.flattening import flatten
-from mattecli.core.serving.bodies import Body, named
+from mattecli.core.serving.bodies import Body, named, several_photos
 from mattecli.core.serving.cutter import Cutting
-from mattecli.core.serving.photo_options import HINT_FILES, HINT_OPTIONS, settings_for
+from mattecli.core.serving.photo_options import (
+    HINT_FILES,
+    HINT_OPTIONS,
+    MOST_ADDED_PIXELS,
+    settings_for,
+)
 from mattecli.core.serving.refusals import Refusal
 from mattecli.core.serving.service import Order, Service, check_photo
 
@@ -38,8 +43,6 @@ MEDIA_TYPES = {
 PHOTO_FIELDS = ("", "image", "photo", "file", "image_file")
 # Characters of an option: hundreds of points.
 _LONGEST_OPTION = 10_000
-# Pictures behind subjects wait decoded, so they are bounded beyond what photos are.
-_MOST_BACKGROUND_PIXELS = 25_000_000
 
 
 def cutting_routes(service: Service) -> list[Route]:
@@ -67,10 +70,12 @@ async def _understand(service: Service, kind: Kind, request: Request, body: Body
         if len(text) > _LONGEST_OPTION:
             raise Refusal(400, f"'{name}' is longer than any {name} is")
     url = given.pop("url", None)
-    known = {*PHOTO_FIELDS, "background", *HINT_FILES}
-    if unknown := body.files.keys() - known:
-        raise Refusal(400, f"no file '{min(unknown)}': {suggest(min(unknown), known - {''})}")
-    photo = body.file(*PHOTO_FIELDS) or (await service.fetch(url) if url else None)
+    body.check_files([*PHOTO_FIELDS[1:], "background", *HINT_FILES])
+    photo = body.file(*PHOTO_FIELDS)
+    if url:
+        if photo:
+            raise several_photos()
+        photo = await service.fetch(url)
     photo = named(photo, "send it as the body, or as the field 'image' of a form")
     behind = body.file("background")
     background = None
@@ -116,7 +121,8 @@ def read_background(data: NamedBytes, max_pixels: int) -> np.ndarray:
     Refusal
         If it is no picture, or too large.
     """
-    max_pixels = min(max_pixels, _MOST_BACKGROUND_PIXELS)
+    # It waits decoded, so that it is bounded beyond what photos are.
+    max_pixels = min(max_pixels, MOST_ADDED_PIXELS)
     check_photo(data, max_pixels)
     try:
         picture = to_srgb(read_picture(data, max_pixels))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ class Entry:
         See `Assessment`; None where it is not known.
     is_corrected, is_accepted : bool
         Whether it was cut again under hints, and found well, since the server has started.
+    cutting : Cutting or None
+        The latest one into the files of its results, whose end counts.
+    writing : Lock
+        See `Cutting`.
     """
 
     job: Job
@@ -53,6 +58,8 @@ class Entry:
     is_corrected: bool = False
     is_accepted: bool = False
     changes: int = 0
+    cutting: Cutting | None = None
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def photo(self) -> Path:
@@ -105,7 +112,8 @@ class Folder:
         self.settings, self.cutter = plan.settings, cutter
         self.entries = [Entry(job, printable(job.place)) for job in plan.jobs]
         self.version = 0
-        self._lock = threading.Lock()
+        # Told of ends by the thread that brings them about, which may hold it already.
+        self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._looking = threading.Thread(target=self._look, name="folder", daemon=True)
         self.thumbnail = lru_cache(maxsize=512)(self._thumbnail)
@@ -170,11 +178,32 @@ class Folder:
             self.version += 1
 
     def correct(self, number: int, refine: Refine, hints: HintKeywords) -> Cutting:
-        """Cut a photo again under hints, into the files of its results."""
+        """Cut a photo again under hints, into the files of its results.
+
+        What else is still to write those files is given up: it would take the correction's place.
+        """
         entry = self.entry(number)
         settings = replace(self.settings, refine=refine)
-        cutting = self.cutter.submit(entry.photo, settings, entry.job.outputs, hints=hints)
-        cutting.outcome.add_done_callback(partial(self._take, entry, corrected=True))
+        with self._lock:
+            earlier, entry.cutting = entry.cutting, None
+            if earlier is not None:
+                self.cutter.abandon(earlier)
+            return self._cut(entry, settings, hints)
+
+    def _cut(self, entry: Entry, settings: Settings, hints: HintKeywords | None = None) -> Cutting:
+        """Cut a photo: at once under hints, else when nothing is asked for."""
+        is_correction = hints is not None
+        cutting = self.cutter.submit(
+            entry.photo,
+            settings,
+            entry.job.outputs,
+            hints=hints,
+            urgent=is_correction,
+            writing=entry.writing,
+        )
+        entry.cutting = cutting
+        take = partial(self._take, entry, cutting, is_correction)
+        cutting.outcome.add_done_callback(take)
         return cutting
 
     def _thumbnail(self, number: int, changes: int) -> bytes:
@@ -198,16 +227,16 @@ class Folder:
             if is_done or self._stopping.is_set():
                 continue
             try:
-                cutting = self.cutter.submit(
-                    entry.photo, self.settings, entry.job.outputs, urgent=False
-                )
+                with self._lock:
+                    # Somebody may have corrected it before.
+                    if entry.cutting is None:
+                        self._cut(entry, self.settings)
             except MatteError:
                 return
-            cutting.outcome.add_done_callback(partial(self._take, entry, corrected=False))
         for entry, is_done in zip(self.entries, done, strict=True):
             if self._stopping.is_set():
                 return
-            if is_done:
+            if is_done and entry.cutting is None:
                 self._judge(entry)
 
     def _judge(self, entry: Entry) -> None:
@@ -225,13 +254,21 @@ class Folder:
             return
         self._note(entry, "empty" if found and found.is_empty else "ok", "", found)
 
-    def _take(self, entry: Entry, future: Future[Outcome], *, corrected: bool) -> None:
+    def _take(
+        self, entry: Entry, cutting: Cutting, is_correction: bool, future: Future[Outcome]
+    ) -> None:
         outcome = future.result()
-        if corrected and outcome.status == "failed":
-            # What is there is still what it was.
-            return
-        self._note(entry, outcome.status, outcome.reason, outcome.assessment)
-        entry.is_corrected |= corrected
+        with self._lock:
+            if entry.cutting is not cutting:
+                return
+            if is_correction and outcome.status == "failed":
+                # What is there is still what it was, or still to do.
+                if entry.status == "waiting":
+                    with suppress(MatteError):
+                        self._cut(entry, self.settings)
+                return
+            self._note(entry, outcome.status, outcome.reason, outcome.assessment)
+            entry.is_corrected |= is_correction
 
     def _note(self, entry: Entry, status: str, reason: str, found: Assessment | None) -> None:
         with self._lock:

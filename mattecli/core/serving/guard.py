@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import re
 import secrets
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mattecli.core.errors import MatteError
 from mattecli.core.serving.refusals import Refusal, error_response
 
 COOKIE = "matte_token"
@@ -19,6 +22,7 @@ COOKIE = "matte_token"
 OPEN_PATHS = ("/v1/health",)
 _SAFE_METHODS = ("GET", "HEAD")
 _LOOPBACK_NAMES = ("localhost",)
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 # The page loads nothing from elsewhere, is shown in no frame, and answers are no one else's.
 _HEADERS = {
@@ -155,7 +159,9 @@ class Guard:
         """Give the right token of the link that is printed, which opens the page."""
         if scope["path"] != "/" or scope["method"] != "GET" or not scope["query_string"]:
             return None
-        shown = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        # No token holds a space, so that a + in one is a + as well.
+        query = scope["query_string"].decode("latin-1").replace("+", "%2B")
+        shown = parse_qs(query).get("token", [""])[0]
         return shown if self._access.knows(shown) else None
 
 
@@ -165,6 +171,28 @@ def host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+def asked_name(name: str) -> str:
+    """Give the name of a host as browsers ask for it: small letters, others than ASCII encoded.
+
+    Raises
+    ------
+    MatteError
+        If it is none, or has more around it.
+    """
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(name.removeprefix("[").removesuffix("]")))
+    try:
+        asked = name.encode("idna").decode().lower().rstrip(".")
+    except UnicodeError:
+        asked = ""
+    if not _HOST.fullmatch(asked):
+        raise MatteError(
+            f"'{name}' is no name of a host: write it alone, such as photos.example, without "
+            "http:// and port"
+        )
+    return asked
 
 
 def is_loopback(name: str) -> bool:
@@ -181,11 +209,18 @@ def _cookie(headers: Headers) -> str:
         cookies.load(headers.get("cookie", ""))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    return unquote(cookies[COOKIE].value) if COOKIE in cookies else ""
 
 
 def _to_page(token: str) -> RedirectResponse:
     """Keep the token in a cookie, where no page of another site and no history shows it."""
     response = RedirectResponse("/", 303)
-    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+    response.set_cookie(
+        COOKIE,
+        # Clients differ in how they take signs such as quotes.
+        quote(token, safe=""),
+        httponly=True,
+        samesite="strict",
+        max_age=30 * 24 * 3600,
+    )
     return response

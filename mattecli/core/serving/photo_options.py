@@ -40,6 +40,8 @@ _TAKEN: dict[type, tuple[str, ...]] = {
     FrameOptions: tuple(field.name for field in dataclasses.fields(FrameOptions)),
     EdgeOptions: tuple(field.name for field in dataclasses.fields(EdgeOptions)),
 }
+#: Pixels of a background or a canvas, which a request may have beside a photo of any size.
+MOST_ADDED_PIXELS = 25_000_000
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -96,7 +98,8 @@ class PhotoOption:
             value = math.nan
         low = -math.inf if self.least is None else self.least
         high = math.inf if self.most is None else self.most
-        if not (math.isfinite(value) and low <= value <= high):
+        # Not `math.isfinite`, for which whole numbers may be too long.
+        if not (low <= value <= high and abs(value) < math.inf):
             between = f"from {low:g} to {high:g}" if math.isfinite(high) else f"from {low:g} on"
             kind = "a whole number" if self.kind is int else "a number"
             raise MatteError(f"{self.name} is {kind} {between}, not '{text}'")
@@ -189,6 +192,7 @@ def settings_for(
     frame = FrameOptions(**values[FrameOptions])
     if frame.places and output.crop:
         raise MatteError("crop and canvas, pad or scale_subject contradict one another")
-    spec = output_spec(output, frame, EdgeOptions(**values[EdgeOptions]))
+    edges = EdgeOptions(**values[EdgeOptions])
+    spec = output_spec(output, frame, edges, max_canvas=min(max_pixels, MOST_ADDED_PIXELS))
     spec = dataclasses.replace(spec, background=behind)
     return settings_of(output, refine, suffix, spec, max_pixels)

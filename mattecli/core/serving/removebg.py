@@ -19,15 +19,17 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.options import Kind
-from mattecli.core.serving.bodies import Body, decoded_base64, named
+from mattecli.core.serving.bodies import Body, decoded_base64, named, several_photos
 from mattecli.core.serving.cutter import Cutting
 from mattecli.core.serving.cutting_routes import MEDIA_TYPES, options_of, read_background
-from mattecli.core.serving.photo_options import settings_for
+from mattecli.core.serving.photo_options import PHOTO_OPTIONS, settings_for
 from mattecli.core.serving.refusals import CODES, Refusal
 from mattecli.core.serving.service import Order, Service
 
 # What changes nothing here: results have the photo's size, and any kind of subject is cut.
 _IGNORED = ("size", "type", "type_level", "semitransparency")
+# All sizes that remove.bg has, or once had.
+_SIZES = ("", "preview", "full", "auto", "50mp", "small", "regular", "medium", "hd", "4k")
 # Values of what is not done here that ask for nothing.
 _HARMLESS = {
     "scale": ("", "original"),
@@ -82,14 +84,17 @@ async def _understand(service: Service, request: Request, body: Body) -> Order:
             raise Refusal(400, f"Unknown parameter: {name}")
         if name in _HARMLESS and text.lower() not in _HARMLESS[name]:
             raise Refusal(400, f"{name} is not supported here")
+    if given.get("size", "").lower() not in _SIZES:
+        raise Refusal(400, f"size is {', '.join(_SIZES[1:])}, not '{given['size']}'")
+    body.check_files(["image_file", "bg_image_file"])
     photo = named(await _photo(service, body, given), "image_file, image_file_b64 or image_url")
     background = await _background(service, body, given)
     channels = given.get("channels") or "rgba"
     if channels not in ("rgba", "alpha"):
         raise Refusal(400, f"channels is rgba or alpha, not '{channels}'")
     kind = Kind.alpha if channels == "alpha" else Kind.cutout
-    options = _options(given) | {"refine": service.refine}
     try:
+        options = _options(given) | {"refine": service.refine}
         settings = settings_for(kind, options, service.options.max_pixels, background)
         return Order(photo, settings)
     except MatteError as error:
@@ -97,17 +102,20 @@ async def _understand(service: Service, request: Request, body: Body) -> Order:
 
 
 async def _photo(service: Service, body: Body, given: dict[str, str]) -> NamedBytes | None:
-    if photo := body.file("image_file", ""):
-        return photo
-    if text := given.get("image_file_b64"):
+    photo = body.file("image_file", "")
+    text, url = given.get("image_file_b64"), given.get("image_url")
+    if sum(map(bool, (photo, text, url))) > 1:
+        raise several_photos()
+    if text:
         return decoded_base64(text, "image_file_b64")
-    url = given.get("image_url")
-    return await service.fetch(url) if url else None
+    return await service.fetch(url) if url else photo
 
 
 async def _background(service: Service, body: Body, given: dict[str, str]) -> np.ndarray | None:
     data = body.file("bg_image_file")
     if url := given.get("bg_image_url"):
+        if data:
+            raise Refusal(400, "bg_image_file and bg_image_url contradict one another")
         data = await service.fetch(url)
     if data is None:
         return None
@@ -126,7 +134,7 @@ def _options(given: dict[str, str]) -> dict[str, str]:
     elif wanted == "jpg" and given.get("channels") != "alpha":
         # As their JPEG files, which cannot be transparent.
         options["background"] = "white"
-    if given.get("crop", "").lower() in ("1", "true"):
+    if PHOTO_OPTIONS["crop"].parse(given.get("crop") or "false"):
         options |= {"crop": "true", "margin": _margin(given.get("crop_margin") or "0")}
     return options
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from urllib.parse import quote
 
 import uvicorn
 
@@ -20,13 +23,16 @@ from mattecli.core.inference.options import PredictOptions
 from mattecli.core.inference.preloading import load_predictor
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.serving.application import make_application
+from mattecli.core.serving.connections import Complaints, Connection, most_connections
 from mattecli.core.serving.cutter import Cutter
 from mattecli.core.serving.editing import OpenPhotos
 from mattecli.core.serving.folder import Folder, FolderPlan
-from mattecli.core.serving.guard import Access, is_loopback
+from mattecli.core.serving.guard import Access, asked_name, is_loopback
 from mattecli.core.serving.options import ServeOptions
 from mattecli.core.serving.service import Service
 
+# Printable ASCII without spaces: what headers, cookies and links carry as it is.
+_TOKEN = re.compile(r"[!-~]+")
 # Seconds between two looks at whether to stop.
 _INTERVAL = 0.1
 # Seconds that a connection may rest between two requests.
@@ -43,7 +49,8 @@ class Listening:
     @property
     def link(self) -> str:
         """The address of the page, with the token that lets a browser in."""
-        return f"{self.address}/?token={self.token}" if self.token else f"{self.address}/"
+        query = f"?token={quote(self.token, safe='')}" if self.token else ""
+        return f"{self.address}/{query}"
 
 
 def access_of(options: ServeOptions) -> Access:
@@ -52,15 +59,20 @@ def access_of(options: ServeOptions) -> Access:
     Raises
     ------
     MatteError
-        If the token is empty.
+        If the token cannot be shown in a header, or no browser asks for such a host.
     """
     token = options.token
     if token is not None and not token.strip():
         raise MatteError("the token is empty: give another one, or none to have one made")
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise MatteError(
+            "the token holds more than letters, digits and signs of ASCII, such as spaces: give "
+            "another one, or none to have one made"
+        )
     is_local = options.host == "localhost" or is_loopback(options.host)
     if token is None and not is_local:
         token = secrets.token_urlsafe(24)
-    return Access(token, tuple(name.lower() for name in options.allow_host))
+    return Access(token, tuple(asked_name(name) for name in options.allow_host))
 
 
 def serve(
@@ -122,8 +134,12 @@ def _looking_through(folder: Folder | None) -> Iterator[None]:
 
 
 def _server(application, options: ServeOptions) -> uvicorn.Server:
+    most = most_connections()
     config = uvicorn.Config(
         application,
+        http=partial(Connection, seconds=options.timeout, most=most),  # type: ignore[arg-type]
+        # So many come at once, before any of them is counted.
+        backlog=min(128, 1 + most // 4),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -145,9 +161,13 @@ def _run(
     ended = threading.Event()
     errors: list[BaseException] = []
 
+    async def answer() -> None:
+        asyncio.get_running_loop().set_exception_handler(Complaints())
+        await server.serve(sockets=[sock])
+
     def listen() -> None:
         try:
-            asyncio.run(server.serve(sockets=[sock]))
+            asyncio.run(answer())
         # SystemExit is how uvicorn ends where it cannot start.
         except BaseException as error:
             errors.append(error)
