@@ -47,6 +47,20 @@ def test_several_inputs_keep_the_tree_below_their_common_folder(here, inputs, ma
     assert ("1 other file ignored (1 .txt)" in result.stderr) == ("b" in inputs)
 
 
+@pytest.mark.parametrize("option", ["--background", "--keep", "--trimap"])
+def test_backgrounds_and_hints_are_not_overwritten(here, option):
+    # With transparency, as results have it.
+    layer = np.zeros((64, 64, 4), np.uint8)
+    layer[20:40, 20:40] = 255
+    write_image(here / "out/x.png", layer)
+    before = (here / "out/x.png").read_bytes()
+    for place in ("out/x.png", "out/"):
+        result = matte("a/x.png", place, option, "out/x.png")
+        assert isinstance(result.exception, MatteError)
+        assert "out/x.png would overwrite an input" in str(result.exception)
+        assert (here / "out/x.png").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "options", [[], ["--save", "alpha"], ["--background", "white"], ["--save", "foreground"]]
 )

@@ -35,6 +35,7 @@ from mattecli.core.inference.source_options import SourceOptions
 from mattecli.core.objects.paths import is_object, located
 
 if TYPE_CHECKING:
+    from mattecli.core.inference.photo_hints import RunHints
     from mattecli.core.inference.review import Review
 
 
@@ -131,6 +132,7 @@ def _run(
     hints = plan_hints(
         inputs, " and ".join(sources or [str(inputs.from_list)]), planned.photos + planned.clips
     )
+    _check_apart(planned, hints, made)
     if inputs.only_hinted:
         planned = planned.only(hints.are_own)
     tasks = TaskMaker(prediction, inputs, clips, run, hints)
@@ -192,6 +194,16 @@ def _check_side_files(
         (each.output.background for each in made),
     )
     check_side_files({"--report": run.report, "--preview": run.preview}, used)
+
+
+def _check_apart(planned: Planned, hints: RunHints, made: list[Made]) -> None:
+    from mattecli.core.inference.inputs import check_not_read
+
+    backgrounds = (each.output.background for each in made)
+    check_not_read(
+        (path for job in planned.photos for path in job.outputs.values()),
+        chain(hints.files(), (located(text) for text in backgrounds if text is not None)),
+    )
 
 
 def _usage_of(

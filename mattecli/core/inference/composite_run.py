@@ -163,7 +163,8 @@ def _write_composite(
     result = to_bits(compose(cutout, background, task.layout), bits)
     # A result in the cutout's frame is as large on paper as the cutout.
     dpi = cutout.dpi if task.layout.canvas == "foreground" else None
-    write_result(job.output, encode(result, task.suffix, quality=task.quality, dpi=dpi))
+    data = encode(result, task.suffix, quality=task.quality, dpi=dpi, is_result=True)
+    write_result(job.output, data)
     return cutout.notes
 
 

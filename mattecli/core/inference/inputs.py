@@ -6,6 +6,7 @@ import codecs
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -174,6 +175,14 @@ def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None
             raise MatteError(f"{path} would overwrite a photo: choose another place for output")
     for folder in inputs.folders:
         check_apart(outputs, folder, results)
+
+
+def check_not_read(outputs: Iterable[Path], read: Iterable[Path]) -> None:
+    """Raise `MatteError` if a result would replace something else that the run reads."""
+    files = {_real(path) for path in read}
+    for out in outputs if files else ():
+        if _real(out) in files:
+            raise MatteError(f"{out} would overwrite an input: choose another place for output")
 
 
 def check_is_no_photo(out: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,11 @@ class RunHints:
     def are_own(self, source: Source) -> bool:
         """Tell whether something is said of a photo that is not said of all."""
         return source in self.of_photo
+
+    def files(self) -> Iterator[Path]:
+        """Give every file that hints are read from."""
+        for hints in self.of_photo.values():
+            yield from (path for key in PICTURES if (path := getattr(hints, key)) is not None)
 
 
 def _strokes(path: Path, shape: tuple[int, int], max_pixels: int) -> np.ndarray:
