@@ -134,16 +134,22 @@ def test_a_correction_stays_where_the_photo_was_still_to_be_cut(tmp_path, held, 
     run = RunOptions(batch_size=1, workers=1)
     with (
         matte_serving(run=run, plan=plan_of(photos, results)) as listening,
-        ThreadPoolExecutor(1) as client,
+        ThreadPoolExecutor(2) as client,
     ):
         address = listening.address
         name = opened(address, 8)
         url = f"{address}/page/folder/8/correct?photo={name}"
-        sent = client.submit(requests.post, url, json={"refine": "fast", "hints": hints})
-        while "matte_requests_in_progress 1.0" not in requests.get(f"{address}/v1/metrics").text:
-            assert not sent.done()
+        answers = []
+        for edit in ({"points": [[300, 200]]}, hints):
+            answers.append(client.submit(requests.post, url, json={"hints": edit}))
+            under_way = f"matte_requests_in_progress {len(answers)}.0"
+            while under_way not in requests.get(f"{address}/v1/metrics").text:
+                if answers[0].done():
+                    break
         held.set()
-        answer = sent.result()
+        earlier, answer = (sent.result() for sent in answers)
+        assert earlier.status_code == 409
+        assert "a later correction" in earlier.json()["error"]["message"]
         assert answer.status_code == status, answer.text
         listed = settled(address)["8.jpg"]
     assert listed["corrected"] == listed["accepted"] == (status == 200)

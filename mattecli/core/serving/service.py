@@ -100,6 +100,8 @@ class Service:
         place.keep_until(cutting.outcome)
         outcome = await self._outcome(request, cutting, until)
         if outcome.status == "failed":
+            if cutting.is_abandoned:
+                raise Refusal(409, "a later correction of the photo took this one's place")
             if cutting.is_refused:
                 raise Refusal(422, outcome.reason)
             raise Refusal(500 if self.cutter.is_running else 503, outcome.reason)
