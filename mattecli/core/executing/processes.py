@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from mattecli.core.errors import MatteError
-from mattecli.core.executing.starting import held_back, started_anew
+from mattecli.core.executing.starting import end_with_parent, held_back, started_anew
 from mattecli.core.executing.tasks import Answer, Engine, Item, Task
 
 # Items under way for each process: enough to keep it busy, few enough to keep memory flat.
@@ -138,19 +135,12 @@ def _prepare(task: Task) -> None:
     """Make this process ready for items."""
     global _engine
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         _engine = task.open(1)
     except Exception as error:
         # Raised here it would only end the process, and say nothing.
         _engine = error
-
-
-def _end_with_parent() -> None:
-    """Do not wait for work forever when the parent was killed."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-    os._exit(1)
 
 
 def _is_ready() -> bool:

@@ -1,11 +1,13 @@
-"""How processes that share work are started: anew, and deaf to signals meant for their parent."""
+"""How processes that share work start and end: anew, deaf to signals, and with their parent."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext
@@ -38,3 +40,14 @@ def held_back(*signals: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """Let this process end when its parent is gone, instead of waiting for work forever."""
+    threading.Thread(target=_await_the_parents_end, daemon=True).start()
+
+
+def _await_the_parents_end() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    os._exit(1)
