@@ -6,6 +6,10 @@ import ctypes
 import multiprocessing
 import os
 
+from mattecli.core.dataset import sample_check
+from mattecli.core.dataset.check_task import CheckTask
+from mattecli.core.dataset.sample_check import SampleCheck
+from mattecli.core.executing.tasks import OneByOne
 from mattecli.core.inference import run
 from mattecli.core.inference.photo_task import PhotoEngine, PhotoTask
 
@@ -27,4 +31,13 @@ class CrashingPhotos(PhotoTask):
         # Children of pytest are told from it by their parent, workers of Ray by their environment.
         assert multiprocessing.parent_process() is not None or "RAY_JOB_ID" in os.environ
         run.read_picture = read_picture
+        return super().open(cpus)
+
+
+class CrashingChecks(CheckTask):
+    """Crashes as told above, but only in workers."""
+
+    def open(self, cpus: int) -> OneByOne[str, SampleCheck]:
+        assert multiprocessing.parent_process() is not None
+        sample_check.read_picture = read_picture
         return super().open(cpus)

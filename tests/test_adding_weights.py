@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.runtime import downloading
-from mattecli.core.runtime.named_weights import add_weights, list_weights
+from mattecli.core.runtime.named_weights import add_weights, list_weights, remove_weights
 
 BYTES = bytes(range(256)) * 8192
 DIGEST = hashlib.sha256(BYTES).hexdigest()
@@ -84,6 +85,15 @@ def test_a_name_differs_by_more_than_case(model):
     for name in ("MINE", "Default"):
         with pytest.raises(MatteError, match="already"):
             add_weights(str(model), name=name)
+
+
+def test_names_that_are_added_and_removed_at_the_same_time_are_all_kept(model, cache):
+    names = [f"w{number}" for number in range(8)]
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(lambda name: add_weights(str(model), name=name), names))
+        assert set(names) < set(list_weights())
+        list(threads.map(remove_weights, names[1:]))
+    assert left(cache) == ["index.toml", "w0.onnx"] and "w0" in list_weights()
 
 
 def test_an_odd_name_of_a_file_asks_for_another(tmp_path, cache):

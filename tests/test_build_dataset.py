@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.dataset import manifest
-from mattecli.core.dataset.layers import Layer, LayerReader
+from mattecli.core.dataset.layers import Layer, LayerReader, adjust
 from mattecli.core.dataset.recipe import load_recipe
 from mattecli.core.dataset.render import compose, render
 from mattecli.core.errors import MatteError
@@ -523,6 +524,9 @@ def test_wrong_usage_is_explained(arguments, part):
         ('name = "x"\nrounding = "up"\n[splits.a]', "'rounding' must be one of nearest, truncate"),
         ('name = "x"\n[scene]\nlong_side = [1]\n[splits.a]', "'scene.long_side' needs 2 values"),
         ('name = "x"\nnaming = "{what}"\n[splits.a]', "naming"),
+        ('name = "x"\nnaming = "{stem.upper}"\n[splits.a]', "naming"),
+        ('name = "x"\nnaming = "{stem[a]}"\n[splits.a]', "naming"),
+        ('name = "x"\nnaming = "{n:{stem.x}}"\n[splits.a]', "naming"),
         ('name = "x"\noutputs = ["hair"]\n[splits.a]', "outputs must be some of"),
         ("name = ", "not valid TOML"),
     ],
@@ -530,6 +534,44 @@ def test_wrong_usage_is_explained(arguments, part):
 def test_a_recipe_that_makes_no_sense_is_explained(text, part, tmp_path):
     with pytest.raises(MatteError, match=part):
         load_recipe(str(_write(tmp_path / "r.toml", text)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("scene.layers = [0, 0]", "scene.layers must be chances, at least one of them above 0"),
+        ("scene.layers = [1, -1]", "scene.layers must be chances"),
+        ("scene.layers = []", "scene.layers must be chances"),
+        ("scene.background_part = [0, 1]", "scene.background_part must be above 0: got [0.0, 1.0]"),
+        ("scene.scale = [1.1, 0.4]", "scene.scale must have its lower end first"),
+        ("scene.long_side = [-1, 640]", "scene.long_side must be above 0"),
+        ("scene.flip = 50", "scene.flip must be from 0 to 1: got 50.0"),
+        ("scene.visible = 60", "scene.visible must be from 0 to 1"),
+        ("scene.tilt = { chance = 0.5, range = [9, 1] }", "scene.tilt.range must have its lower"),
+        ("augment.jpeg = { chance = 7, range = [60, 95] }", "augment.jpeg.chance must be from 0"),
+        ("augment.jpeg = { chance = 1, range = [-5, 9] }", "augment.jpeg.range must be from 1 to"),
+        ("augment.gamma = { chance = 1, range = [0, 1] }", "augment.gamma.range must be above 0"),
+        ("trimap.radius = [-5, 1]", "trimap.radius must be 0 or more"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_named(setting, part, tmp_path):
+    path = _write(tmp_path / "r.toml", f'name = "x"\nsplits.a = {{}}\n{setting}')
+    with pytest.raises(MatteError, match=re.escape(f"recipe x: {part}")):
+        load_recipe(str(path))
+
+
+def test_splits_that_share_more_than_there_is_are_refused(material, tmp_path):
+    text = (material / "small.toml").read_text().replace("share = 0.75", "share = 0.9")
+    recipe = _write(tmp_path / "r.toml", text)
+    options = (*folders(material)[:4], "--recipe", recipe, "--dry-run")
+    result = run(tmp_path / "out", *options, expect=1)
+    assert "shares of train, val must add up to at most 1: got 1.15" in str(result.exception)
+    run(tmp_path / "out", *options, "--only", "train")
+
+
+def test_a_blur_of_nothing_changes_nothing():
+    color = smooth_noise(np.random.default_rng(1), 20, 30)
+    assert np.array_equal(adjust(color, {"blur": 0.0}), color)
 
 
 def test_the_help_loads_nothing_heavy():

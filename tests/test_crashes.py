@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crashing import CRASHES, CrashingPhotos
+from crashing import CRASHES, CrashingChecks, CrashingPhotos
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.dataset import checking
 from mattecli.core.imaging import reading
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference import photo_task, run, watching
@@ -36,6 +37,15 @@ with underway.noting():
     print(*sorted(underway._suspects))
     if sys.argv[2] == "dies":
         os.abort()
+"""
+
+# Is killed when the first sample has been checked.
+KILLED_CHECK = """
+import os, signal, sys
+from pathlib import Path
+from mattecli.core.dataset import checking
+checking.progress = lambda checks, **_: (os.kill(os.getpid(), signal.SIGTERM) for _ in checks)
+checking.check_dataset(Path(sys.argv[1]), 2)
 """
 
 
@@ -148,3 +158,30 @@ def test_a_run_goes_on_past_a_photo_that_ends_its_process(tmp_path, monkeypatch)
     write_image(photos / "b.jpg", picture)
     assert "1 empty, 3 skipped" in predict(photos, out, *options, code=0)
     assert not list(out.glob(".*"))
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """A set of three samples."""
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        write_image(tmp_path / f"set/image/{name}.png", rng.integers(0, 256, (32, 32, 3), np.uint8))
+        write_image(tmp_path / f"set/alpha/{name}.png", rng.integers(0, 256, (32, 32), np.uint8))
+    return tmp_path / "set"
+
+
+def test_a_check_goes_on_past_a_sample_that_ends_its_process(pairs, monkeypatch):
+    monkeypatch.setattr(checking, "CheckTask", CrashingChecks)
+    (pairs / "image/b.png").write_bytes(CRASHES)
+    command = ["build-dataset", "--check", str(pairs), "--workers", "2"]
+    result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert result.exit_code == 1 and "3 samples" in result.output, result.output
+    (line,) = (line for line in result.output.splitlines() if "error" in line)
+    assert "ended the process that read it, twice" in line and "│ b " in line
+
+
+def test_the_workers_of_a_check_end_with_it(pairs):
+    command = [sys.executable, "-c", KILLED_CHECK, str(pairs)]
+    # Waits for the last one that could still write to it.
+    ended = subprocess.run(command, stderr=subprocess.PIPE, timeout=30)
+    assert ended.returncode == -signal.SIGTERM, ended.stderr

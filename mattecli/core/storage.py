@@ -8,8 +8,10 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +130,57 @@ def write_whole(path: Path, data: bytes) -> None:
         return
     with whole_file(path) as temporary, temporary.open("wb") as file:
         file.write(data)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process or thread holds `path`, which is read and then changed here.
+
+    Missing folders are made. Where a file system has no locks nobody waits.
+
+    Raises
+    ------
+    MatteError
+        If a file beside `path` cannot be made.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    with clear_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _hold(lock)
+    try:
+        yield
+    finally:
+        # Windows lets no open file be removed.
+        with contextlib.suppress(OSError):
+            lock.unlink()
+        os.close(descriptor)
+
+
+def _hold(lock: Path) -> int:
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        with contextlib.suppress(OSError):
+            _wait_for(descriptor)
+        # Whoever held it has removed it, and the next one may hold a new file of that name.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                return descriptor
+        os.close(descriptor)
+
+
+def _wait_for(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        while True:
+            with contextlib.suppress(PermissionError):
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                return
+            time.sleep(0.05)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mattecli.core.dataset import manifest
+from mattecli.core.dataset.check_task import CheckTask
 from mattecli.core.dataset.recipe import load_recipe
-from mattecli.core.dataset.sample_check import ISSUES, SampleCheck, check_sample
+from mattecli.core.dataset.sample_check import ISSUES, SampleCheck
 from mattecli.core.dataset.sources import FOLDERS, find_folders
 from mattecli.core.errors import MatteError
-from mattecli.core.executing.starting import started_anew
+from mattecli.core.executing.executor import executor_for
 from mattecli.core.imaging.walking import by_stem
 from mattecli.core.progress import progress
 
@@ -114,9 +111,11 @@ def check_dataset(root: Path, workers: int, quiet: bool = False) -> Report:
             Finding("not in the manifest", False, [name for name in whole if name not in records])
         )
     light = load_recipe(str(root / manifest.RECIPE_NAME)).light if records else "srgb"
-    check = partial(check_sample, files=files, records=records, light=light)
-    checks = list(
-        progress(_map(check, whole, workers), total=len(whole), label="checking", quiet=quiet)
+    found = executor_for(None).run(CheckTask(files, records, light, workers), whole)
+    # What ended a process comes last.
+    checks = sorted(
+        progress(found, total=len(whole), label="checking", quiet=quiet),
+        key=lambda check: check.name,
     )
     for issue, is_error in ISSUES.items():
         names = [check.name for check in checks if issue in check.issues]
@@ -131,14 +130,6 @@ def check_dataset(root: Path, workers: int, quiet: bool = False) -> Report:
     for split in splits.values():
         counts[split] += 1
     return Report(len(whole), dict(counts), [finding for finding in findings if finding.names])
-
-
-def _map(function, names: list[str], workers: int) -> Iterator[SampleCheck]:
-    if workers == 1:
-        yield from map(function, names)
-        return
-    with ProcessPoolExecutor(workers, started_anew(), cv2.setNumThreads, (1,)) as pool:
-        yield from pool.map(function, names, chunksize=16)
 
 
 def _near_duplicates(checks: list[SampleCheck]) -> list[str]:

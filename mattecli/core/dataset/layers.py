@@ -143,7 +143,8 @@ def adjust(color: np.ndarray, how: dict) -> np.ndarray:
         ``saturation``, ``noise`` (standard deviation of the full range, with ``noise_seed``) and
         ``jpeg`` (quality).
     """
-    if "blur" in how:
+    # OpenCV takes a deviation of 0, to which small ones are rounded, for one that is not known.
+    if how.get("blur"):
         color = cv2.GaussianBlur(color, (0, 0), how["blur"])
     if how.keys() & {"gamma", "gain", "saturation", "noise"}:
         values = _tone(color, how.get("gamma", 1.0), how.get("gain", (1.0, 1.0, 1.0)))

@@ -78,6 +78,11 @@ def gather(recipe: Recipe, roots: Roots) -> dict[str, Material]:
     if not backgrounds:
         raise MatteError(f"found no pictures in {roots['backgrounds']}")
     shares = {name: split.share for name, split in recipe.splits.items()}
+    if sum(shares.values()) > 1 + 1e-9:
+        raise MatteError(
+            f"recipe {recipe.name}: the shares of {', '.join(shares)} must add up to at most 1: "
+            f"got {sum(shares.values()):g}"
+        )
     foreground_parts = _divide(foregrounds, shares, key=lambda item: item.name)
     background_parts = _divide(backgrounds, shares, key=str)
     for name in shares:

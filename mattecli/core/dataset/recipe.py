@@ -6,6 +6,8 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
+import string
 import typing
 from dataclasses import MISSING, dataclass, field
 from importlib import resources
@@ -28,12 +30,20 @@ def _one_of(*choices: str, default: Any = MISSING) -> Any:
     return field(metadata={"choices": choices}, default=default)
 
 
+# Of a field of a number, a range or a `Draw`: the least and the most that it may be, and in words.
+_ANY = {"limits": (-math.inf, math.inf, "a number")}
+_POSITIVE = {"limits": (math.ulp(0.0), math.inf, "above 0")}
+_NOT_NEGATIVE = {"limits": (0, math.inf, "0 or more")}
+_SHARE = {"limits": (0, 1, "from 0 to 1")}
+_QUALITY = {"limits": (1, 100, "from 1 to 100")}
+
+
 @dataclass(frozen=True)
 class Draw:
     """A value drawn evenly from `range` in a share `chance` of the cases."""
 
-    chance: float
-    range: Range
+    chance: float = field(metadata=_SHARE)
+    range: Range = field(metadata=_ANY)
 
 
 @dataclass(frozen=True)
@@ -54,14 +64,14 @@ class Background:
 class Scene:
     """The ranges that a scene is drawn from; `custom.toml` says what each one means."""
 
-    long_side: Range = (640, 1024)
-    background_part: Range = (0.5, 1)
+    long_side: Range = field(default=(640, 1024), metadata=_POSITIVE)
+    background_part: Range = field(default=(0.5, 1), metadata=_POSITIVE)
     layers: tuple[float, ...] = (1.0,)
-    scale: Range = (0.4, 1.1)
-    enlarge: float = 1.5
-    cut: float = 0.0
-    visible: float = 0.6
-    flip: float = 0.5
+    scale: Range = field(default=(0.4, 1.1), metadata=_POSITIVE)
+    enlarge: float = field(default=1.5, metadata=_POSITIVE)
+    cut: float = field(default=0.0, metadata=_SHARE)
+    visible: float = field(default=0.6, metadata=_SHARE)
+    flip: float = field(default=0.5, metadata=_SHARE)
     tilt: Draw | None = None
 
 
@@ -69,19 +79,19 @@ class Scene:
 class Augment:
     """Changes to each layer's colors before composition; absent ones are left out."""
 
-    gamma: Draw | None = None
-    gain: Draw | None = None
-    saturation: Draw | None = None
-    background_blur: Draw | None = None
-    noise: Draw | None = None
-    jpeg: Draw | None = None
+    gamma: Draw | None = field(default=None, metadata=_POSITIVE)
+    gain: Draw | None = field(default=None, metadata=_NOT_NEGATIVE)
+    saturation: Draw | None = field(default=None, metadata=_NOT_NEGATIVE)
+    background_blur: Draw | None = field(default=None, metadata=_NOT_NEGATIVE)
+    noise: Draw | None = field(default=None, metadata=_NOT_NEGATIVE)
+    jpeg: Draw | None = field(default=None, metadata=_QUALITY)
 
 
 @dataclass(frozen=True)
 class Trimap:
     """The range of radii, in pixels, by which the unknown region is grown on either side."""
 
-    radius: Range = (1, 30)
+    radius: Range = field(default=(1, 30), metadata=_NOT_NEGATIVE)
 
 
 @dataclass(frozen=True)
@@ -197,15 +207,51 @@ def check_recipe(recipe: Recipe) -> Recipe:
         raise MatteError(f"bits must be 8 or 16: got {recipe.bits}")
     if not recipe.splits:
         raise MatteError(f"recipe {recipe.name} has no [splits]")
-    try:
-        recipe.naming.format(stem="", prefix="", n=0, index=0)
-    except (KeyError, ValueError, IndexError):
+    _check_naming(recipe.naming)
+    for part in ("scene", "augment", "trimap"):
+        _check_numbers(getattr(recipe, part), f"recipe {recipe.name}: {part}")
+    layers = recipe.scene.layers
+    if min(layers, default=0) < 0 or not 0 < sum(layers) < math.inf:
         raise MatteError(
-            f"naming '{recipe.naming}' may use {{stem}}, {{prefix}}, {{n}} and {{index}}"
-        ) from None
+            f"recipe {recipe.name}: scene.layers must be chances, at least one of them above 0: "
+            f"got {list(layers)}"
+        )
     for name, split in recipe.splits.items():
         if split.per_foreground < 1 or not 0 < split.share <= 1:
             raise MatteError(f"split {name} needs per_foreground ≥ 1 and a share in (0, 1]")
     if recipe.augment.jpeg and recipe.bits == 16:
         raise MatteError("JPEG has 8 bits: take [augment] jpeg out of the recipe for 16-bit sets")
     return recipe
+
+
+def _check_naming(naming: str) -> None:
+    example = {"stem": "", "prefix": "", "n": 0, "index": 0}
+    try:
+        used = {name for _, name, _, _ in string.Formatter().parse(naming) if name is not None}
+        if used <= example.keys():
+            naming.format(**example)
+            return
+    except (AttributeError, LookupError, TypeError, ValueError):
+        pass
+    raise MatteError(f"naming '{naming}' may use {{stem}}, {{prefix}}, {{n}} and {{index}}")
+
+
+def _check_numbers(part: Any, where: str) -> None:
+    """Refuse numbers of a part of a recipe that lie outside of what the fields say."""
+    for item in dataclasses.fields(part):
+        value, name = getattr(part, item.name), f"{where}.{item.name}"
+        if isinstance(value, Draw):
+            _check_numbers(value, name)
+            value, name = value.range, f"{name}.range"
+        if value is None or "limits" not in item.metadata:
+            continue
+        least, most, words = item.metadata["limits"]
+        values = value if isinstance(value, tuple) else (value,)
+        if not all(least <= one <= most for one in values):
+            raise MatteError(f"{name} must be {words}: got {_shown(value)}")
+        if list(values) != sorted(values):
+            raise MatteError(f"{name} must have its lower end first: got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    return str(list(value) if isinstance(value, tuple) else value)

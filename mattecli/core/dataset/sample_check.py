@@ -37,9 +37,12 @@ class SampleCheck:
     alpha_hash: np.ndarray | None = None
 
 
+#: Of a sample that cannot even be checked.
+LOST = "ended the process that read it, twice: a crash, or too little memory"
 #: What can be wrong with one sample: whether it is an error or only worth a look.
 ISSUES = {
     "cannot be read": True,
+    LOST: True,
     "alpha is no matte: labels or colors": True,
     "sizes differ": True,
     "hash differs from the manifest": True,

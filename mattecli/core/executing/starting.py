@@ -1,4 +1,4 @@
-"""How processes that share work are started: anew, and deaf to signals meant for their parent."""
+"""How processes that share work start and end: anew, deaf to signals, and with their parent."""
 
 from __future__ import annotations
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, not_found, suggest
-from mattecli.core.runtime.weights_index import INDEX, Record, read_index, write_index
+from mattecli.core.runtime.weights_index import INDEX, Record, hold_index, read_index, write_index
 from mattecli.core.storage import clear_errors, whole_file, write_whole
 
 SUFFIXES = (".safetensors", ".onnx")
@@ -137,26 +138,25 @@ def add_weights(
     name = file.stem if name is None else name
     _check_source(source, file, sha256, remote=remote)
     check_name(name)
-    if name.casefold() in map(str.casefold, list_weights()):
-        raise MatteError(f"there are weights of the name '{name}' already: choose another name")
+    _check_free(name)
 
     folder = cache_folder()
     target = folder / f"{name}{file.suffix}"
-    with whole_file(target) as partial:
-        with partial.open("wb") as opened:
-            found = _digest(_written(download(source) if remote else _read(file), opened))
-        if sha256 and found != sha256.lower():
-            raise MatteError(f"{source} has the SHA-256 {found}, not {sha256}: it is another file")
-        _check_readable(partial, file.suffix, source)
-    record = Record(target.name, found, licence, figures)
-    suffix = _BESIDE[file.suffix]
-    beside = file.with_suffix(suffix)
-    if not remote and beside.is_file():
-        with whole_file(folder / f"{name}{suffix}") as partial:
-            shutil.copyfile(beside, partial)
-        if suffix == INT8_SUFFIX:
-            record = replace(record, int8_sha256=digest(beside))
-    write_index(folder, {**read_index(folder), name: record})
+    with contextlib.ExitStack() as held:
+        with whole_file(target) as partial:
+            with partial.open("wb") as opened:
+                found = _digest(_written(download(source) if remote else _read(file), opened))
+            if sha256 and found != sha256.lower():
+                raise MatteError(
+                    f"{source} has the SHA-256 {found}, not {sha256}: it is another file"
+                )
+            _check_readable(partial, file.suffix, source)
+            # No sooner: nobody shall wait for a download. The name may be another's meanwhile.
+            records = held.enter_context(hold_index(folder))
+            _check_free(name)
+        int8 = "" if remote else _bring_along(file, target)
+        record = Record(target.name, found, licence, figures, int8)
+        write_index(folder, {**records, name: record})
     return Weights(name, target, record, bundled=False)
 
 
@@ -182,15 +182,16 @@ def register_weights(
     folder = cache_folder()
     target = folder / f"{name}.onnx"
     found = digest(file)
-    if move:
-        with clear_errors(target):
-            os.replace(file, target)
-    else:
-        with whole_file(target) as partial:
-            shutil.copyfile(file, partial)
-    write_whole(target.with_suffix(".toml"), tomli_w.dumps(spec).encode())
     record = Record(target.name, found, licence)
-    write_index(folder, {**read_index(folder), name: record})
+    with hold_index(folder) as records:
+        if move:
+            with clear_errors(target):
+                os.replace(file, target)
+        else:
+            with whole_file(target) as partial:
+                shutil.copyfile(file, partial)
+        write_whole(target.with_suffix(".toml"), tomli_w.dumps(spec).encode())
+        write_index(folder, {**records, name: record})
     return Weights(name, target, record, bundled=False)
 
 
@@ -203,19 +204,21 @@ def remove_weights(name: str) -> list[Path]:
         If there are none of this name in the cache.
     """
     folder = cache_folder()
-    records = read_index(folder)
-    if name not in records:
+    known = read_index(folder)
+    if name not in known:
         if name in list_weights():
             raise MatteError(f"the weights '{name}' came with the program, and stay")
-        raise MatteError(f"no weights '{name}' in {folder}: {suggest(name, records)}")
-    path = folder / records.pop(name).file
-    # What is not listed is not there any more, whatever happens to its files.
-    write_index(folder, records)
+        raise MatteError(f"no weights '{name}' in {folder}: {suggest(name, known)}")
+    path = folder / known[name].file
     files = [path, path.with_suffix(_BESIDE[path.suffix])]
-    gone = [file for file in files if file.is_file()]
-    for file in gone:
-        with clear_errors(file):
-            file.unlink()
+    with hold_index(folder) as records:
+        # What is not listed is not there any more, whatever happens to its files.
+        records.pop(name, None)
+        write_index(folder, records)
+        gone = [file for file in files if file.is_file()]
+        for file in gone:
+            with clear_errors(file):
+                file.unlink()
     return gone
 
 
@@ -234,6 +237,11 @@ def check_name(name: str) -> None:
         )
 
 
+def _check_free(name: str) -> None:
+    if name.casefold() in map(str.casefold, list_weights()):
+        raise MatteError(f"there are weights of the name '{name}' already: choose another name")
+
+
 def _check_source(source: str, file: Path, sha256: str | None, *, remote: bool) -> None:
     if file.suffix not in SUFFIXES:
         raise MatteError(f"{source} is no weights file: it must end in {' or '.join(SUFFIXES)}")
@@ -243,6 +251,17 @@ def _check_source(source: str, file: Path, sha256: str | None, *, remote: bool) 
         raise MatteError("weights from an address need --sha256, which its page should name")
     if not remote and not file.is_file():
         raise not_found(file)
+
+
+def _bring_along(file: Path, target: Path) -> str:
+    """Copy what lies beside a weights file; give its SHA-256 if it is an int8 model."""
+    suffix = _BESIDE[file.suffix]
+    beside = file.with_suffix(suffix)
+    if not beside.is_file():
+        return ""
+    with whole_file(target.with_suffix(suffix)) as partial:
+        shutil.copyfile(beside, partial)
+    return digest(beside) if suffix == INT8_SUFFIX else ""
 
 
 def digest(path: Path) -> str:

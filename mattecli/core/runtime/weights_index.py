@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mattecli.core.errors import MatteError
-from mattecli.core.storage import write_whole
+from mattecli.core.storage import locked, write_whole
 from mattecli.core.toml import from_table, read_toml
 
 INDEX = "index.toml"
@@ -38,6 +40,16 @@ def read_index(folder: Path) -> dict[str, Record]:
         return {name: from_table(Record, entry) for name, entry in read_toml(path).items()}
     except ValueError as error:
         raise MatteError(f"{path}: {error}") from None
+
+
+@contextlib.contextmanager
+def hold_index(folder: Path) -> Iterator[dict[str, Record]]:
+    """Give the records of a folder, which nobody else changes before the block ends.
+
+    Files that the records name are put in place and removed in the block, too.
+    """
+    with locked(folder / INDEX):
+        yield read_index(folder)
 
 
 def write_index(folder: Path, records: dict[str, Record]) -> None:
