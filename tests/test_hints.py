@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +11,7 @@ from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.strokes import strokes_of
 from mattecli.core.inference.hint_values import hints_of
 from mattecli.core.inference.hinting import merged, reduced_map, within_guide
-from mattecli.core.inference.photo_passes import blend
+from mattecli.core.inference.passes import blend
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.refinement import refine_with_marks
@@ -37,6 +36,8 @@ class Recorder:
         self.value, self.told, self.seen = value, [], []
 
     def prepare(self, image, size=None):
+        import cv2
+
         return cv2.resize(image, (size or SHAPE)[::-1])
 
     def infer(self, images, guidance=None):
@@ -148,33 +149,6 @@ def test_a_rough_matte_guides_the_first_pass_and_a_box_shows_only_its_part():
     assert told[0].max() == 1 and told[0].min() == -1
     assert told[1].min() == -1 and (told[1] == 0).any()
     assert blend(done)[0].max() == 0  # outside of the box
-
-
-class Red(Recorder):
-    """Takes red for the subject."""
-
-    def infer(self, images, guidance=None):
-        super().infer(images, guidance)
-        return [image[..., 0].astype(np.float32) / 255 for image in images]
-
-
-def test_what_is_in_a_box_is_seen_after_the_whole_photo_and_told_of_that():
-    image = np.zeros((96, 160, 3), np.uint8)
-    image[disc(60, 48, 10, (96, 160)), 0] = image[disc(130, 48, 10, (96, 160)), 0] = 255
-    alone, model = Red(), Red()
-    complete(alone, (image, None))
-    (done,) = complete(model, (image, hints_of((96, 160), box=(45, 30, 30, 40))))
-    whole = len(alone.seen)
-    assert all(map(np.array_equal, model.seen[:whole], alone.seen))
-    shown, told = model.seen[whole], model.told[whole][0]
-    frame = cv2.resize(image[done.frame], shown.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(shown.astype(float) - frame).mean() < 8
-    assert np.abs(told[0] - (frame[..., 0] / 127.5 - 1)).mean() < 0.1
-    assert told[1].min() == -1 and told[1].max() == 0
-    # A box around nearly everything shows nothing new.
-    large = Red()
-    complete(large, (image, hints_of((96, 160), box=(2, 2, 156, 92))))
-    assert len(large.seen) == whole
 
 
 def test_photos_with_and_without_hints_share_a_batch():

@@ -19,7 +19,7 @@ from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.hint_values import hints_of
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.pass_sizes import PassSizes
-from mattecli.core.inference.photo_passes import PhotoPasses, blend
+from mattecli.core.inference.passes import PhotoPasses, blend
 from mattecli.core.inference.pipeline import run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.steps import Outcome, Steps

@@ -20,7 +20,7 @@ import numpy as np
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.walking import pair_by_stem
 from mattecli.core.inference.confidence import DOUBTFUL, signs_of
-from mattecli.core.inference.photo_passes import blend
+from mattecli.core.inference.passes import blend
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.matting.refinement import refine
 

@@ -14,7 +14,7 @@ from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.inference.hinting import within_guide
 from mattecli.core.inference.motion import SmallFrame, match, warp
 from mattecli.core.inference.pass_sizes import large_pass_size
-from mattecli.core.inference.photo_passes import blend
+from mattecli.core.inference.passes import blend
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.smoothing import FrameMatte
 from mattecli.core.matting.blocks import scaled

@@ -2,30 +2,100 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 
 from mattecli.core.inference.hinting import (
     box_frame,
     known_map,
     marked_map,
+    merged,
     reduced_map,
+    within_guide,
 )
 from mattecli.core.inference.pass_sizes import PassSizes, plan_sizes
-from mattecli.core.inference.photo_passes import PhotoPasses, blend, is_uncertain
-from mattecli.core.matting.blocks import Block, scaled
+from mattecli.core.matting.blocks import Block
 from mattecli.core.matting.hints import Hints
-from mattecli.core.matting.meant_regions import meant_regions
+from mattecli.core.matting.meant_regions import Regions, meant_regions
 from mattecli.core.matting.placing import resize
+from mattecli.core.matting.subjects import chosen_subject
 from mattecli.core.runtime.model import MattingModel
 
+#: A crop replaces what was seen before around uncertain pixels, as far as so many of its pixels.
+BLEND_RADIUS_PX = 32
 #: Margin of the crop around uncertain pixels, as a fraction of the photo's sides: the network needs
 #: to see what it is looking at.
 CROP_MARGIN = 0.05
 #: On accelerators sides of crops are rounded up to so many steps of the photo's side, so that crops
 #: of several photos have one size and share a batch.
 CROP_STEPS = 4
-#: Boxes that hold this share of a photo are looked at by themselves.
-MOST_OF_PHOTO = 0.9
+
+# Alpha is uncertain if it is farther than this from 0 and from 1.
+_CERTAIN_MARGIN = 0.02
+
+
+@dataclass
+class PhotoPasses:
+    """A photo on its way through the network.
+
+    Attributes
+    ----------
+    network_input : uint8 ndarray of shape (h, w, 3)
+        The photo at the size of its last pass.
+    sizes : PassSizes
+        Of its passes, of which `count` have been planned.
+    crop : uint8 ndarray of shape (h', w', 3), or None
+        What the network is to take next; None once all passes are done.
+    guidance : float32 ndarray of shape (2, h', w') or None
+        What the network is told beside `crop`, if it takes guidance.
+    whole, cropped : float32 ndarray or None
+        The matte of the newest pass that took the whole photo, and that of `box`.
+    box : pair of slices or None
+        Part of `network_input` that the last pass takes.
+    hints : Hints or None
+        What is said of the part of the photo that `network_input` shows.
+    frame : pair of slices or None
+        That part, in the photo's own pixels, where it is not the whole photo.
+    known : float32 ndarray of shape (2, h, w) or None
+        What the network is told in all passes, at the size of `network_input`.
+    unmarked, meant : float32 ndarray of shape (h, w) or None, Regions or None
+        The matte without points and strokes, once it is there, and what these mean in it. Photos
+        that have some are then seen again if the network takes guidance.
+    """
+
+    network_input: np.ndarray
+    sizes: PassSizes
+    count: int = 0
+    crop: np.ndarray | None = None
+    whole: np.ndarray | None = None
+    box: Block | None = None
+    cropped: np.ndarray | None = None
+    guidance: np.ndarray | None = None
+    hints: Hints | None = None
+    frame: Block | None = None
+    known: np.ndarray | None = None
+    unmarked: np.ndarray | None = None
+    meant: Regions | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all passes are done."""
+        return self.crop is None
+
+    @property
+    def is_in_last(self) -> bool:
+        """Whether `crop` is what the last pass takes; where there are marks, of this round."""
+        if self.sizes.large:
+            return self.box is not None
+        return self.count == len(self.sizes.whole)
+
+    @property
+    def next_crop(self) -> np.ndarray:
+        """What the network is to take next, where a pass is left."""
+        assert self.crop is not None
+        return self.crop
 
 
 class PassPlanner:
@@ -35,8 +105,7 @@ class PassPlanner:
     of a large photo takes the box around all that is uncertain then, at a larger size, which shows
     best where the subject ends. Each is told what the one before saw, if the network takes
     guidance. If it does, whole subjects are found better by a network that sees the whole photo
-    twice: small ones at 1.5 times the size, large ones before the crop. What is in boxes is then
-    seen after all passes of the whole photo, since what is around helps to tell what something is.
+    twice: small ones at 1.5 times the size, large ones before the crop.
 
     Parameters
     ----------
@@ -61,64 +130,32 @@ class PassPlanner:
         return PassSizes((sizing.input_size(height, width, self.scale),))
 
     def start(self, image: np.ndarray, hints: Hints | None = None) -> PhotoPasses:
-        """Prepare the first pass of a uint8 H×W×3 photo."""
-        if hints is None or not hints.boxes:
-            photo = self._prepared(image, hints, None)
-        else:
+        """Prepare the first pass of a uint8 H×W×3 photo, of which only the boxes are looked at."""
+        frame = None
+        if hints is not None and hints.boxes:
             frame = box_frame(hints)
-            photo = self._prepared(image[frame], hints.cropped(frame), frame)
-            if self._has_context(frame, hints):
-                photo.context = self.start(image)
-                photo.context.hints = Hints(hints.shape, hints.boxes)
-                photo.crop, photo.guidance = photo.context.crop, None
-                return photo
+            image, hints = image[frame], hints.cropped(frame)
+        sizes = self.sizes(*image.shape[:2])
+        prepared = self.model.prepare(image, sizes.last)
+        photo = PhotoPasses(prepared, sizes, hints=hints, frame=frame)
+        if hints is not None and self.model.takes_guidance:
+            photo.known = known_map(hints, prepared.shape[:2])
         self._plan_whole(photo)
         return photo
-
-    def _prepared(self, image: np.ndarray, hints: Hints | None, frame: Block | None) -> PhotoPasses:
-        """Bring a photo, or the part of one that is looked at, to the size of its last pass."""
-        sizes = self.sizes(*image.shape[:2])
-        photo = PhotoPasses(self.model.prepare(image, sizes.last), sizes, hints=hints, frame=frame)
-        if hints is not None and self.model.takes_guidance:
-            photo.known = known_map(hints, photo.network_input.shape[:2])
-        return photo
-
-    def _has_context(self, frame: Block, hints: Hints) -> bool:
-        """Tell whether the network is to see the whole photo before what is in boxes."""
-        if not (self.two_pass and self.model.takes_guidance) or hints.guide is not None:
-            return False
-        rows, columns = (part.stop - part.start for part in frame)
-        return rows * columns < MOST_OF_PHOTO * hints.shape[0] * hints.shape[1]
 
     def advance(self, photo: PhotoPasses, matte: np.ndarray) -> None:
         """Take the matte of `photo.crop`, and set `photo.crop` to the next crop, or to None."""
         photo.crop = None
-        if photo.context is not None:
-            self._advance_context(photo, photo.context, matte)
-            return
         if photo.box is not None:
             photo.cropped = matte
         else:
             photo.whole = matte
-        if photo.is_in_last or not (uncertain := is_uncertain(matte)).any():
+        if photo.is_in_last or not (uncertain := _is_uncertain(matte)).any():
             self.mark(photo)
         elif photo.count < len(photo.sizes.whole):
             self._plan_whole(photo)
         else:
             self._plan_crop(photo, uncertain)
-
-    def _advance_context(self, photo: PhotoPasses, context: PhotoPasses, matte: np.ndarray) -> None:
-        """Take a matte of the whole photo; after the last one go on with what is in the boxes."""
-        self.advance(context, matte)
-        photo.crop, photo.guidance = context.crop, context.guidance
-        if context.is_done:
-            assert photo.frame is not None and context.hints is not None
-            assert photo.known is not None
-            seen = blend(context)
-            seen = seen[scaled(photo.frame, seen.shape[:2], context.hints.shape)]
-            photo.known[0] = 2 * resize(seen, *photo.known.shape[1:]) - 1
-            photo.context = None
-            self._plan_whole(photo)
 
     def mark(self, photo: PhotoPasses) -> None:
         """Let a photo whose passes are done be seen again, told of points and strokes."""
@@ -197,3 +234,42 @@ def crop_box(
         low = min(low, length - side)
         box.append(slice(low, low + side))
     return box[0], box[1]
+
+
+def blend(photo: PhotoPasses) -> np.ndarray:
+    """Put the passes of a photo together, once they are done.
+
+    Returns
+    -------
+    float32 ndarray of shape (h, w), in [0, 1]
+        Of the size of `photo.network_input`.
+    """
+    alpha, hints = _blended(photo), photo.hints
+    if hints is None:
+        return alpha
+    if photo.unmarked is not None:
+        return merged(photo.unmarked, alpha, hints, photo.meant)
+    if hints.guide is not None:
+        alpha = within_guide(alpha, hints.guide)
+    alpha[hints.outside(alpha.shape)] = 0
+    return chosen_subject(alpha, hints.subject)
+
+
+def _blended(photo: PhotoPasses) -> np.ndarray:
+    assert photo.whole is not None
+    shape = photo.network_input.shape[:2]
+    if photo.box is None or photo.cropped is None:
+        return resize(photo.whole, *shape)
+    alpha = cv2.resize(photo.whole, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    weight = cv2.resize(_is_uncertain(photo.whole), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    # An odd kernel has a middle: weights grow and fade alike on all sides.
+    kernel = (BLEND_RADIUS_PX + 1, BLEND_RADIUS_PX + 1)
+    weight = cv2.dilate(weight[photo.box], np.ones(kernel, np.uint8))
+    share = cv2.blur(weight.astype(np.float32), kernel)
+    inside = alpha[photo.box]
+    np.add(inside, share * (photo.cropped - inside), out=inside)
+    return alpha
+
+
+def _is_uncertain(matte: np.ndarray) -> np.ndarray:
+    return ((matte > _CERTAIN_MARGIN) & (matte < 1 - _CERTAIN_MARGIN)).view(np.uint8)

@@ -17,8 +17,7 @@ from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.jobs import Job, JobQueue
-from mattecli.core.inference.passes import infer_batch
-from mattecli.core.inference.photo_passes import PhotoPasses, blend
+from mattecli.core.inference.passes import PhotoPasses, blend, infer_batch
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.steps import Item, Outcome, Steps
 from mattecli.core.matting.full_size import NetworkMatte

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattecli.core.inference.passes import PassPlanner, infer_batch
-from mattecli.core.inference.photo_passes import PhotoPasses, blend
+from mattecli.core.inference.passes import PassPlanner, PhotoPasses, blend, infer_batch
 from mattecli.core.matting.refinement import refine
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.model import MattingModel

@@ -18,7 +18,7 @@ from mattecli.core.imaging.accepting import ImageLike, as_picture
 from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.inference.hint_values import HintKeywords, hints_of
 from mattecli.core.inference.options import Precision, PredictOptions, Refine
-from mattecli.core.inference.photo_passes import PhotoPasses, blend
+from mattecli.core.inference.passes import PhotoPasses, blend
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preloading import load_predictor
 from mattecli.core.matting.blocks import scaled
