@@ -252,7 +252,7 @@ def evaluate(
     if region == "unknown" and trimap is None:
         raise MatteError("the region 'unknown' needs a trimap")
     pair = comparable(as_mask(prediction), as_mask(truth))
-    unknown = None if trimap is None else trimap_of(as_picture(trimap))
+    unknown = None if trimap is None else trimap_of(as_picture(trimap, as_numbers=True))
     counted = region_mask(region, pair[1], unknown)
     if counted is not None and not counted.any():
         raise MatteError(f"no pixel in the region '{region}'")

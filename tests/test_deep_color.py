@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 from typer.testing import CliRunner
 
+import mattecli as matte
 from mattecli.cli.app import app
 from mattecli.core.imaging.icc import convert_8_bit, convert_16_bit, is_srgb
 from mattecli.core.imaging.mask_reading import read_mask
@@ -273,14 +274,29 @@ def test_profiles_of_grey_pictures_count_but_not_those_of_mattes(tmp_path, mode,
     assert found.dtype == picture.color.dtype
     light = to_linear(found / white)
     assert np.abs(light - grey[..., None])[:, 16:].max() < 0.01
-    matte = np.asarray(read_mask(path, lenient=True).alpha, float)
+    mask = np.asarray(read_mask(path, lenient=True).alpha, float)
     if mode != "LA":
-        assert matte / white == pytest.approx(grey, abs=0.01)
+        assert mask / white == pytest.approx(grey, abs=0.01)
     # A cutout has three channels, of which such a profile says nothing.
     out = tmp_path / "cutout.png"
     command = ["predict", str(path), str(out), "--keep-metadata", "--device", "cpu"]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert read_picture(out).icc is None
+
+
+def test_profiles_change_no_numbers_of_trimaps(tmp_path):
+    trimap = np.zeros((40, 256), np.uint8)
+    trimap[:, 64:192], trimap[:, 192:] = 128, 255
+    found = []
+    for name, icc in (("plain", None), ("linear", profile(LINEAR, [], "linear grey"))):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(trimap).save(path, icc_profile=icc)
+        truth = np.tile(np.linspace(0, 1, 256), (40, 1))
+        found.append(matte.evaluate(1 - truth, truth, trimap=path))
+        photo = np.zeros((40, 256, 3), np.uint8)
+        alpha = matte.predict(photo, trimap=path, device="cpu")
+        assert alpha[:, :60].max() == 0 and alpha[:, 196:].min() == 1
+    assert found[0] == found[1]
 
 
 def test_a_broken_profile_is_passed_over():

@@ -125,6 +125,20 @@ def test_a_list_names_files_and_folders_and_what_is_missing_fails_alone(here):
     assert outputs(here / "out") == ["a/x.png", "a/y.png", "b/x.png"]
 
 
+def test_only_a_link_that_is_named_is_written_through(here):
+    for name in ("own.png", "others.png"):
+        write_image(here / name, np.zeros((9, 9, 4), np.uint8))
+    others = (here / "others.png").read_bytes()
+    (here / "out").mkdir()
+    (here / "named.png").symlink_to("own.png")
+    (here / "out" / "x.png").symlink_to("../others.png")
+    assert matte("a/x.png", "named.png").exit_code == 0
+    assert matte("a", "out").exit_code == 0
+    assert (here / "named.png").is_symlink() and not (here / "out" / "x.png").is_symlink()
+    assert (here / "own.png").read_bytes() == (here / "out" / "x.png").read_bytes()
+    assert (here / "others.png").read_bytes() == others
+
+
 def test_a_list_may_begin_with_a_byte_order_mark(here):
     (here / "list.txt").write_text("a/x.png\nb/x.png\n", "utf-8-sig")
     assert matte("--from-list", "list.txt", "out").exit_code == 0

@@ -10,6 +10,7 @@ import re
 import socket
 import tempfile
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -372,8 +373,24 @@ def test_a_request_that_never_ends_is_given_up(data, statuses):
         whole = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
         with connected(listening.address, whole) as connection:
             assert connection.recv(12) == b"HTTP/1.1 200"
-            connection.sendall(data or b"\r\n")
+            connection.sendall(data or b"G")
             assert statuses_of(connection) == (statuses or [b"408"])
+
+
+def test_a_body_that_goes_on_after_its_answer_is_no_header():
+    refused = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf"
+    with (
+        matte_serving(timeout=0.5) as listening,
+        connected(listening.address, refused) as connection,
+    ):
+        assert connection.recv(12) == b"HTTP/1.1 404"
+        time.sleep(1)
+        connection.sendall(b"half")
+        time.sleep(0.2)
+        connection.sendall(
+            b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        assert statuses_of(connection) == [b"200"]
 
 
 def statuses_of(connection: socket.socket) -> list[bytes]:

@@ -20,7 +20,7 @@ from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference import pipeline
 from mattecli.core.inference.run_options import RunOptions
-from mattecli.core.serving import cutter, editing
+from mattecli.core.serving import cutter, editing, folder
 
 DATA = (EXAMPLES / "cat.jpg").read_bytes()
 STROKE = {"kind": "drop", "width": 12, "path": [203, 90, 248, 180]}
@@ -155,6 +155,26 @@ def test_a_correction_stays_where_the_photo_was_still_to_be_cut(tmp_path, held, 
     assert listed["corrected"] == listed["accepted"] == (status == 200)
     alpha = read_picture(results / "8.png").alpha
     assert (alpha[135, 225] < 30) == (status == 200)
+
+
+def test_a_correction_that_fails_leaves_the_result_that_was_there(tmp_path, monkeypatch):
+    photos, results = tmp_path / "photos", tmp_path / "cutouts"
+    photos.mkdir()
+    for name in "ab":
+        shutil.copy(EXAMPLES / "cat.jpg", photos / f"{name}.jpg")
+        write_image(results / f"{name}.png", np.full((300, 451, 4), 200, np.uint8))
+    before = (results / "b.png").read_bytes()
+    go_on, real = threading.Event(), folder.assess
+    # As if there were many to judge before.
+    monkeypatch.setattr(folder, "assess", lambda *given: go_on.wait(30) and real(*given))
+    with matte_serving(plan=plan_of(photos, results)) as listening:
+        address = listening.address
+        name = opened(address, 1)
+        url = f"{address}/page/folder/1/correct?photo={name}"
+        assert requests.post(url, json={"hints": FAILING}).status_code == 422
+        go_on.set()
+        assert settled(address)["b.jpg"]["status"] == "ok"
+    assert (results / "b.png").read_bytes() == before
 
 
 def test_a_photo_without_a_result_cannot_be_accepted(served):

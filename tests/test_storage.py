@@ -14,7 +14,7 @@ from mattecli.cli import app as command
 from mattecli.cli.status import ExitStatus
 from mattecli.core import storage
 from mattecli.core.errors import MatteError, OutputUnusable
-from mattecli.core.storage import clear_errors, sweep, whole_file, write_whole
+from mattecli.core.storage import clear_errors, followed, sweep, whole_file, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -60,13 +60,15 @@ def test_whatever_goes_wrong_leaves_nothing_behind(tmp_path):
     assert names(tmp_path) == ["x.bin"]
 
 
-def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+def test_a_link_that_is_named_stays_and_one_of_a_folder_is_replaced(tmp_path):
     real, link = tmp_path / "there" / "real.bin", tmp_path / "link.bin"
     link.symlink_to(real)
     for data in (b"old", b"new"):
-        write_whole(link, data)
+        write_whole(followed(link), data)
         assert link.is_symlink() and real.read_bytes() == data
     assert names(real.parent) == ["real.bin"]
+    write_whole(link, b"other")
+    assert not link.is_symlink() and real.read_bytes() == b"new"
 
 
 def test_a_replaced_file_keeps_its_mode(tmp_path):

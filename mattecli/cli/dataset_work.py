@@ -134,6 +134,7 @@ def draw_sheet(root: Path, sheet: Path) -> None:
     """Draw a contact sheet of a set, and say where it is."""
     from mattecli.core.dataset.sheet import dataset_sheet
     from mattecli.core.imaging.writing import write_image
+    from mattecli.core.storage import followed
 
-    write_image(sheet, dataset_sheet(root), is_result=True)
+    write_image(followed(sheet), dataset_sheet(root), is_result=True)
     say(f"contact sheet: {sheet}", err=False)

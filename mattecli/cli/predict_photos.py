@@ -56,6 +56,7 @@ def predict_photos(
     from mattecli.core.inference.watching import watch
     from mattecli.core.progress import progress
     from mattecli.core.ranks import all_reduce_counts, is_main_process
+    from mattecli.core.storage import followed
 
     started = time.perf_counter()
     run = task.run
@@ -86,7 +87,7 @@ def predict_photos(
             if not silent:
                 say(f"{page} shows what is worth a look, worst first")
         if run.preview is not None and notes.rows:
-            write_image(run.preview, contact_sheet(notes.rows), is_result=True)
+            write_image(followed(run.preview), contact_sheet(notes.rows), is_result=True)
     if interrupted:
         raise KeyboardInterrupt
     if count["failed"] or (clips and clips.damaged):

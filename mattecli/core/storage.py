@@ -43,9 +43,9 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`, to be renamed to it: `path` never holds half a file.
 
     The temporary file is renamed when the block ends well and removed when it does not. Missing
-    folders are made. Where `path` is a link, the file that it leads to is replaced; the new one is
-    as readable as the old one. What is meant for an object or a pipe is written to a file on this
-    machine first, and sent where it belongs.
+    folders are made. A link is replaced itself, see `followed`; the new file is as readable as the
+    old one. What is meant for an object or a pipe is written to a file on this machine first, and
+    sent where it belongs.
 
     Parameters
     ----------
@@ -71,7 +71,6 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
             with _sent_through(path) as local:
                 yield local
             return
-        path = Path(os.path.realpath(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _sweep_once(path.parent)
@@ -91,6 +90,15 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def followed(path: Path) -> Path:
+    """Give what a link leads to that a user has named as the place of a file.
+
+    Links among the files of a folder are not followed: theirs may belong to somebody else.
+    """
+    is_link = not isinstance(located(path), ObjectPath) and path.is_symlink()
+    return Path(os.path.realpath(path)) if is_link and not _STREAM.fullmatch(str(path)) else path
 
 
 def _mode_of(path: Path) -> int:

@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 ImageLike: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray | torch.Tensor"
 
 
-def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
+def as_picture(
+    image: ImageLike, max_pixels: int = MAX_PIXELS, *, as_numbers: bool = False
+) -> Picture:
     """Turn anything that holds a picture into an upright one in sRGB.
+
+    Parameters
+    ----------
+    as_numbers : bool
+        Whether its colors are numbers, as those of trimaps, which no profile changes.
 
     Raises
     ------
@@ -35,11 +42,12 @@ def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
     """
     if isinstance(image, (str, Path, bytes)):
         source = image if isinstance(image, bytes) else located(image)
-        picture = to_srgb(read_picture(source, max_pixels))
+        picture = read_picture(source, max_pixels, as_numbers=as_numbers)
         _warn(source, picture.notes)
-        return picture
+        return picture if as_numbers else to_srgb(picture)
     if isinstance(image, Image.Image):
-        return to_srgb(picture_of(image))
+        picture = picture_of(image)
+        return picture if as_numbers else to_srgb(picture)
     array = image if isinstance(image, np.ndarray) else _from_tensor(image)
     return _from_array(array)
 

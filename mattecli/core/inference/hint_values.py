@@ -94,7 +94,9 @@ def _pictures(shape: tuple[int, int], given: HintKeywords) -> dict[str, np.ndarr
             strokes = fit_to_photo(strokes.view(np.uint8), shape, f"'{key}'", "a mask")
             found[key] = strokes.view(bool)
     if (trimap := given.get("trimap")) is not None:
-        found["trimap"] = fit_to_photo(trimap_of(as_picture(trimap)), shape, "the trimap")
+        found["trimap"] = fit_to_photo(
+            trimap_of(as_picture(trimap, as_numbers=True)), shape, "the trimap"
+        )
     if (guide := given.get("guide")) is not None:
         found["guide"] = fit_guide(to_unit(as_mask(guide)), shape, "the guide")
     return found

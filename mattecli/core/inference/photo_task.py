@@ -50,13 +50,14 @@ class PhotoTask:
         underway = Underway(self.out)
         lost: set[str] = set()
         with underway.noting():
-            for outcome in self._noted(iter(rounds), stopped, underway, lost):
+            for outcome in self._noted(iter(rounds), stopped, underway):
                 if outcome.is_lost:
                     lost.add(outcome.job.name)
                 else:
                     underway.end(outcome.job.name)
                 yield outcome
             if not stopped():
+                # Others are done already, or do not belong to this run.
                 underway.end_all_but(lost)
 
     def _noted(
@@ -64,7 +65,6 @@ class PhotoTask:
         rounds: Iterator[Iterable[Job]],
         stopped: Callable[[], bool],
         underway: Underway,
-        lost: set[str],
     ) -> Iterator[Outcome]:
         suspects: list[Job] = []
 
@@ -81,8 +81,6 @@ class PhotoTask:
                 if isinstance(items, list):
                     # How many there are says how the cores are used best.
                     sound = list(sound)
-                    # Other suspects are done already, or do not belong to this run.
-                    underway.end_all_but(lost.union(job.name for job in suspects))
                 yield sound
                 if suspects:
                     return

@@ -11,7 +11,7 @@ from mattecli.core.imaging.piping import read_standard_input
 from mattecli.core.inference.inputs import Inputs, check_apart_from, check_is_no_photo
 from mattecli.core.inference.jobs import Job
 from mattecli.core.ranks import rank_and_world
-from mattecli.core.storage import check_folder
+from mattecli.core.storage import check_folder, followed
 
 
 def plan_jobs(
@@ -43,7 +43,7 @@ def plan_jobs(
         two would share a name.
     """
     if not into_folder:
-        outputs = [{kinds[0]: out}] * len(inputs.photos)
+        outputs = [{kinds[0]: followed(out)}] * len(inputs.photos)
     else:
         outputs = name_outputs(distinct(inputs.places, suffix), out, list(kinds), suffix, name)
     results = out if into_folder else out.parent

@@ -27,6 +27,7 @@ def output_spec(
     *,
     moving: bool = False,
     max_canvas: int = MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> OutputSpec:
     """Turn options into what `render` makes.
 
@@ -34,8 +35,9 @@ def output_spec(
     ----------
     moving : bool
         Whether the background moves, and black stands for it until its frames are there.
-    max_canvas : int
-        Pixels of the largest canvas that is made.
+    max_canvas, max_pixels : int
+        Pixels of the largest canvas that is asked for by its size, and of one that follows from the
+        photo's.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def output_spec(
         background,
         output.margin if output.crop else None,
         Edges(**dataclasses.asdict(edges)),
-        framing_of(frame, max_canvas),
+        framing_of(frame, max_canvas, max_pixels),
         frame.shadow,
     )
 
@@ -69,7 +71,9 @@ def clip_suffix_of(kind: str, container: str | None = None) -> str:
     return f".{container}" if container else ".mov" if kind in TRANSPARENT else ".mp4"
 
 
-def framing_of(frame: FrameOptions, max_canvas: int = MAX_PIXELS) -> Framing | None:
+def framing_of(
+    frame: FrameOptions, max_canvas: int = MAX_PIXELS, max_pixels: int = MAX_PIXELS
+) -> Framing | None:
     """Understand where the subject goes; None leaves it where it is.
 
     Raises
@@ -90,4 +94,4 @@ def framing_of(frame: FrameOptions, max_canvas: int = MAX_PIXELS) -> Framing | N
             f"--scale-subject {frame.scale_subject} leaves less than --pad {frame.pad}"
         )
     canvas = None if frame.canvas is None else parse_canvas(frame.canvas, max_canvas)
-    return Framing(canvas, pad, frame.align, share, max_canvas)
+    return Framing(canvas, pad, frame.align, share, max_pixels)

@@ -14,7 +14,7 @@ import numpy as np
 from mattecli.core.metrics.evaluation import Evaluation, compare_to_first
 from mattecli.core.metrics.scores import Scores
 from mattecli.core.metrics.statistics import Comparison, Estimate
-from mattecli.core.storage import write_whole
+from mattecli.core.storage import followed, write_whole
 
 
 def write_json(path: Path, evaluations: list[Evaluation]) -> None:
@@ -50,7 +50,7 @@ def write_json(path: Path, evaluations: list[Evaluation]) -> None:
         }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     # Bytes of a name that are no UTF-8 become escapes, which JSON knows too.
-    write_whole(path, (text + "\n").encode(errors="backslashreplace"))
+    write_whole(followed(path), (text + "\n").encode(errors="backslashreplace"))
 
 
 def write_csv(path: Path, evaluations: list[Evaluation]) -> None:
@@ -63,7 +63,7 @@ def write_csv(path: Path, evaluations: list[Evaluation]) -> None:
         for name, scores in evaluation.scores.items():
             start = [evaluation.method] if several else []
             writer.writerow([*start, name, evaluation.region, *scores])
-    write_whole(path, buffer.getvalue().encode(errors="surrogateescape"))
+    write_whole(followed(path), buffer.getvalue().encode(errors="surrogateescape"))
 
 
 def _results(evaluation: Evaluation) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._seconds, self._most = seconds, most
         self._deadline: asyncio.TimerHandle | None = None
+        self._in_header = self._in_body = False
         self._idle_since = time.monotonic()
 
     @property
@@ -70,14 +71,26 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take data."""
         super().data_received(data)
-        # uvicorn's own limit on the rest between two requests ends with the first byte.
-        if self.is_waiting and not self.transport.is_closing():
+        # uvicorn's own limit on the rest between two requests ends with the first byte. A body that
+        # was answered before it had come is no header.
+        if self.is_waiting and not self._in_body and not self.transport.is_closing():
             self._expect_header()
+
+    def on_message_begin(self) -> None:
+        """Begin a header."""
+        self._in_header = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
+        self._in_header, self._in_body = False, True
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._in_body = False
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -99,8 +112,13 @@ class Connection(HttpToolsProtocol):
             self._deadline = None
 
     def _give_up(self) -> None:
+        self._deadline = None
+        if self.transport.get_write_buffer_size():
+            # An answer is still on its way, and the next request may wait until it has come.
+            self._expect_header()
+            return
         # Browsers open connections ahead, and would take it for the answer to a later request.
-        if self.scope is not None:
+        if self._in_header:
             self.transport.write(_TOO_SLOW)
         self.transport.abort()
 

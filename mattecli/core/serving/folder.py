@@ -262,13 +262,19 @@ class Folder:
             if entry.cutting is not cutting:
                 return
             if is_correction and outcome.status == "failed":
-                # What is there is still what it was, or still to do.
                 if entry.status == "waiting":
-                    with suppress(MatteError):
-                        self._cut(entry, self.settings)
+                    self._go_back_to(entry)
                 return
             self._note(entry, outcome.status, outcome.reason, outcome.assessment)
             entry.is_corrected |= is_correction
+
+    def _go_back_to(self, entry: Entry) -> None:
+        """Do what was still to do with a photo before a correction that failed."""
+        if all(path.exists() for path in entry.job.outputs.values()):
+            threading.Thread(target=self._judge, args=(entry,), daemon=True).start()
+            return
+        with suppress(MatteError):
+            self._cut(entry, self.settings)
 
     def _note(self, entry: Entry, status: str, reason: str, found: Assessment | None) -> None:
         with self._lock:

@@ -193,6 +193,7 @@ def settings_for(
     if frame.places and output.crop:
         raise MatteError("crop and canvas, pad or scale_subject contradict one another")
     edges = EdgeOptions(**values[EdgeOptions])
-    spec = output_spec(output, frame, edges, max_canvas=min(max_pixels, MOST_ADDED_PIXELS))
+    largest = min(max_pixels, MOST_ADDED_PIXELS)
+    spec = output_spec(output, frame, edges, max_canvas=largest, max_pixels=max_pixels)
     spec = dataclasses.replace(spec, background=behind)
     return settings_of(output, refine, suffix, spec, max_pixels)

@@ -22,9 +22,10 @@ def working(loader: DataLoader) -> Iterator[Iterator[Any]]:
     """Give the batches of a loader, whose worker processes, if it has any, end with the block."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(_THREADS_OF_OPENCV)
-    with held_back(signal.SIGINT, signal.SIGTERM):
-        stream = iter(loader)
+    stream = None
     try:
+        with held_back(signal.SIGINT, signal.SIGTERM):
+            stream = iter(loader)
         yield stream
     finally:
         cv2.setNumThreads(threads)
@@ -67,7 +68,8 @@ def lost_workers_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        # An error within a worker is another matter, whose text goes on with this.
+        if not str(error).startswith("DataLoader worker"):
             raise
         raise MatteError(
             "a process that prepares samples was ended by something else, perhaps for lack of "
