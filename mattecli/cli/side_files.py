@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import typer
 
-from mattecli.core.objects.paths import ObjectPath, located
+from mattecli.core.objects.paths import ObjectPath, located, real_place
 
 #: Those that are pictures.
 _PICTURES = ("--preview", "--sheet")
@@ -41,16 +40,16 @@ def check_side_files(files: dict[str, Path | None], used: Iterable[Path | str | 
     given = {option: located(path) for option, path in files.items() if path is not None}
     if not given:
         return
-    taken = {_real(located(path)) for path in used if path is not None}
+    taken = {real_place(located(path)) for path in used if path is not None}
     for option, path in given.items():
         if str(path) == "-":
             raise typer.BadParameter(f"{option} takes a file, not -")
-        if _real(path) in taken:
+        if real_place(path) in taken:
             raise MatteError(
                 f"{path} would be written over, which the run reads or writes: choose another "
                 f"place for {option}"
             )
-        taken.add(_real(path))
+        taken.add(real_place(path))
         _check_replaceable(path, option)
 
 
@@ -76,7 +75,3 @@ def _check_replaceable(path: Path, option: str) -> None:
             f"{path} would be written over, which is {what}: choose another place for {option}, or "
             "delete it first"
         )
-
-
-def _real(path: Path) -> str:
-    return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)

@@ -70,10 +70,8 @@ def convert_16_bit(color: np.ndarray, icc: bytes) -> np.ndarray | None:
         None if the profile is made of tables, or is broken.
     """
     if is_of_grey(icc):
-        if (curve := _curve_of_grey(icc)) is None:
-            return None
-        grey = np.rint(linear_to_srgb(curve) * (_FULL - 1)).astype(np.uint16)[color[..., 0]]
-        return np.repeat(grey[..., None], 3, axis=2)
+        table = _greys_in_srgb(icc)
+        return None if table is None else np.repeat(table[color[..., :1]], 3, axis=2)
     found = _curves_and_primaries(icc)
     if found is None:
         return None
@@ -106,12 +104,15 @@ def _curves_and_primaries(icc: bytes) -> tuple[list[np.ndarray], np.ndarray] | N
 
 
 @lru_cache(maxsize=4)
-def _curve_of_grey(icc: bytes) -> np.ndarray | None:
-    """Give light for each of 65536 values of grey, as a share of white."""
+def _greys_in_srgb(icc: bytes) -> np.ndarray | None:
+    """Give the sRGB value of each of 65536 values of grey, uint16."""
+    if icc[20:24] != b"XYZ ":
+        return None
     try:
-        return _curve(_tags(icc)[b"kTRC"]) if icc[20:24] == b"XYZ " else None
+        light = _curve(_tags(icc)[b"kTRC"])
     except (KeyError, ValueError, IndexError, struct.error):
         return None
+    return np.rint(linear_to_srgb(light) * (_FULL - 1)).astype(np.uint16)
 
 
 def _tags(icc: bytes) -> dict[bytes, bytes]:

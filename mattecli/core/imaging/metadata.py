@@ -40,6 +40,15 @@ def orientation(image: Image.Image) -> int:
     return value if 1 <= value <= 8 else 1
 
 
+def look_ahead_for_exif(image: Image.Image, file: BinaryIO) -> None:
+    """Take the EXIF of an opened PNG from its file.
+
+    Pillow would decode the whole picture, however large, to look behind its pixels.
+    """
+    if image.format == "PNG":
+        image.info.setdefault("exif", png_exif(file))
+
+
 def png_exif(file: BinaryIO) -> bytes:
     """Find the EXIF block of a PNG by its chunks alone; empty if there is none."""
     file.seek(8)

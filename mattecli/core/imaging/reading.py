@@ -28,9 +28,9 @@ from mattecli.core.imaging.metadata import (
     PROCESSED_BY,
     has_alpha_channel,
     lasting_exif,
+    look_ahead_for_exif,
     names_maker,
     orientation,
-    png_exif,
     print_to_srgb,
     profile_of,
     upright,
@@ -141,9 +141,7 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
             return planes.size_of(tags)
         with open_image(file, source) as image:
             width, height = image.size
-            if image.format == "PNG":
-                # Pillow would decode the whole picture, however large, to look behind its pixels.
-                image.info.setdefault("exif", png_exif(file))
+            look_ahead_for_exif(image, file)
             # Pillow itself turns TIFF files, and reports their size turned.
             turned = image.format != "TIFF" and orientation(image) >= 5
             return (height, width) if turned else (width, height)
@@ -170,8 +168,7 @@ def is_result(path: Path) -> bool:
         if tags is not None:
             return tags.get(PROCESSED_BY) == MAKER
         with open_image(file, path) as image:
-            if image.format == "PNG":
-                image.info.setdefault("exif", png_exif(file))
+            look_ahead_for_exif(image, file)
             file.seek(0)
             return names_maker(image, file.read(START))
 
@@ -215,9 +212,7 @@ def decoded(image: Image.Image, file: BinaryIO) -> Picture:
     file.seek(0)
     start = file.read(START)
     if is_deep_color(image, start):
-        if image.format == "PNG":
-            # Otherwise Pillow would decode the picture as well, to look behind its pixels.
-            image.info.setdefault("exif", png_exif(file))
+        look_ahead_for_exif(image, file)
         file.seek(0)
         if arrays := decode_deep_color(image, file.read()):
             icc, exif = profile_of(image.info.get("icc_profile"), arrays[0]), lasting_exif(image)

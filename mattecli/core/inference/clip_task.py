@@ -20,6 +20,7 @@ from mattecli.core.imaging.frame_folders import files_of, has_number, is_numbere
 from mattecli.core.imaging.moving import open_frames
 from mattecli.core.inference.assessment import ClipAssessment
 from mattecli.core.inference.clip_sinks import pictures_in
+from mattecli.core.inference.inputs import check_not_read
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.photo_hints import PICTURES
 from mattecli.core.inference.predictor import Predictor
@@ -91,8 +92,8 @@ class ClipTask:
                         f"results in {out} would overwrite pictures that are read, or lie among "
                         "them: choose another place for output"
                     )
-            elif str(out) != "-" and out.resolve() in read:
-                raise MatteError(f"{out} would overwrite an input: choose another place for output")
+            elif str(out) != "-":
+                check_not_read([out], read)
 
     def cut(
         self,

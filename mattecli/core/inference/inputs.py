@@ -17,7 +17,7 @@ from mattecli.core.imaging.layered import has_our_layers
 from mattecli.core.imaging.reading import has_alpha, is_result
 from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results
 from mattecli.core.imaging.writing import LAYERED
-from mattecli.core.objects.paths import ObjectPath, located
+from mattecli.core.objects.paths import ObjectPath, located, real_place
 
 #: A list of inputs that is longer than this is none, in bytes.
 _MOST_OF_A_LIST = 256 << 20
@@ -169,9 +169,9 @@ def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None
     results : Path
         The folder of the results; that of the one result where there is no such folder.
     """
-    originals = {_real(photo) for photo in inputs.photos if isinstance(photo, Path)}
+    originals = {real_place(photo) for photo in inputs.photos if isinstance(photo, Path)}
     for path in outputs:
-        if _real(path) in originals:
+        if real_place(path) in originals:
             raise MatteError(f"{path} would overwrite a photo: choose another place for output")
     for folder in inputs.folders:
         check_apart(outputs, folder, results)
@@ -179,9 +179,9 @@ def check_apart_from(inputs: Inputs, outputs: list[Path], results: Path) -> None
 
 def check_not_read(outputs: Iterable[Path], read: Iterable[Path]) -> None:
     """Raise `MatteError` if a result would replace something else that the run reads."""
-    files = {_real(path) for path in read}
+    files = {real_place(path) for path in read}
     for out in outputs if files else ():
-        if _real(out) in files:
+        if real_place(out) in files:
             raise MatteError(f"{out} would overwrite an input: choose another place for output")
 
 
@@ -217,10 +217,6 @@ def _common_folder(sources: list[str]) -> str:
 def _whole(path: Path) -> str:
     """Give the path from the root on; that of an object begins with its store."""
     return "/" + "/".join(path.parts) if isinstance(path, ObjectPath) else os.path.abspath(path)
-
-
-def _real(path: Path) -> str:
-    return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)
 
 
 def _place(path: Path) -> str:

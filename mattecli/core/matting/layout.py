@@ -13,7 +13,7 @@ from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_unit
 from mattecli.core.matting.compositing import composite
 from mattecli.core.matting.harmonizing import contact_shadow, match_color
-from mattecli.core.matting.placing import FITS, fill_frame, fitted_size, overlap, resize
+from mattecli.core.matting.placing import check_fit, fill_frame, fitted_size, overlap, resize
 
 #: Whose frame a result can have.
 CANVASES = ("foreground", "background")
@@ -59,8 +59,8 @@ class Layout:
         """
         if self.canvas not in CANVASES:
             raise MatteError(f"no canvas '{self.canvas}': use one of {', '.join(CANVASES)}")
-        if self.fit is not None and self.fit not in FITS:
-            raise MatteError(f"'{self.fit}' is no way to fit: use {', '.join(FITS)}")
+        if self.fit is not None:
+            check_fit(self.fit)
         if not LEAST_SCALE <= self.scale < math.inf:
             raise MatteError(f"the scale {self.scale} is not {LEAST_SCALE} or more")
         if len(self.position) != 2 or not all(map(math.isfinite, self.position)):

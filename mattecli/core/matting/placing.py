@@ -47,6 +47,12 @@ def parse_position(text: str) -> tuple[float, float]:
     return x, y
 
 
+def check_fit(fit: str) -> None:
+    """Raise `MatteError` if there is no such way to fit."""
+    if fit not in FITS:
+        raise MatteError(f"'{fit}' is no way to fit: use {', '.join(FITS)}")
+
+
 def fitted_size(
     size: tuple[int, int], frame: tuple[int, int], fit: str, scale: float = 1.0
 ) -> tuple[int, int]:
@@ -61,8 +67,8 @@ def fitted_size(
         ratios = (max(ratios),) * 2
     elif fit == "contain":
         ratios = (min(ratios),) * 2
-    elif fit != "stretch":
-        raise MatteError(f"'{fit}' is no way to fit: use {', '.join(FITS)}")
+    else:
+        check_fit(fit)
     return (
         max(1, round(height * ratios[0] * scale)),
         max(1, round(width * ratios[1] * scale)),

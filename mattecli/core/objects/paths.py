@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import re
 from collections.abc import Generator
 from pathlib import Path, PurePath
@@ -175,3 +176,8 @@ def located_results(place: str | PurePath) -> Path:
         f"{text} is no place for results: name one on this machine by its path, or an address with "
         f"{known}"
     )
+
+
+def real_place(path: Path) -> str:
+    """Give what tells two places apart, however they are named: links of this machine followed."""
+    return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)

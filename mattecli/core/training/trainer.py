@@ -112,14 +112,10 @@ def _trainable(network: nn.Module, config: TrainingConfig, processes: Processes)
     precision = training_precision(config.precision, processes.device)
     if precision is torch.bfloat16 and processes.device.type == "cpu":
         run_depthwise_in_float32(network)
-    # Sentries without a weight for a while have no gradients then.
-    first_only = "sentry" in config.first_epoch_loss
-    sometimes_unused = first_only and bool(config.first_epoch_loss["sentry"]) != bool(
-        config.loss.get("sentry")
-    )
-    return processes.wrap(
-        compiled(network, config) if config.compile else network, sometimes_unused=sometimes_unused
-    )
+    # Sentries that have a weight in the first epoch alone, or after it, have no gradients else.
+    sentry = {bool(config.loss_at(step, epoch=1).get("sentry")) for step in (0, 1)}
+    trained = compiled(network, config) if config.compile else network
+    return processes.wrap(trained, sometimes_unused=len(sentry) > 1)
 
 
 @contextlib.contextmanager
