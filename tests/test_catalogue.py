@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler
 
 import numpy as np
@@ -62,6 +64,28 @@ def served(tmp_path, monkeypatch):
 
 def weights(*arguments: object):
     return CliRunner().invoke(app, ["weights", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def test_two_that_get_one_network_at_once_ask_for_it_once(served, monkeypatch):
+    started, go_on = threading.Event(), threading.Event()
+    answer = Handler.do_GET
+
+    def slowly(handler):
+        started.set()
+        go_on.wait(30)
+        answer(handler)
+
+    monkeypatch.setattr(Handler, "do_GET", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(catalogue_module.fetch, "net")
+        assert started.wait(30)
+        second = pool.submit(catalogue_module.fetch, "net")
+        assert not wait([second], timeout=0.5).done
+        go_on.set()
+        assert first.result(30).name == "net"
+        with pytest.raises(MatteError, match="there already"):
+            second.result(30)
+    assert len(Handler.asked) == 1 and find_weights("net").read_bytes() == DATA
 
 
 def test_every_entry_says_what_a_user_has_to_know():

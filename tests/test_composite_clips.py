@@ -116,3 +116,14 @@ def test_what_cannot_be_composed_is_said(moving, tmp_path):
     assert "overwrite" in str(result.exception)
     result = composite(tmp_path / "gone.mov", "white", "--out", tmp_path / "out.mp4")
     assert "gone.mov" in str(result.exception)
+
+
+def test_no_numbered_cutout_is_overwritten(tmp_path):
+    for number in (1, 2):
+        write_image(tmp_path / f"cut{number}.webp", cutout(number))
+    before = (tmp_path / "cut2.webp").read_bytes()
+    result = composite(tmp_path / "cut%d.webp", "#00ff00", "--out", tmp_path / "cut2.webp")
+    assert result.exit_code == 1 and "would overwrite an input" in str(result.exception)
+    assert (tmp_path / "cut2.webp").read_bytes() == before
+    result = composite(tmp_path / "cut%d.webp", "#00ff00", "--out", tmp_path / "out.webp")
+    assert result.exit_code == 0, result.output

@@ -19,10 +19,11 @@ from mattecli.core.imaging.clip_codecs import CONTAINERS, Encoding
 from mattecli.core.imaging.clip_colors import STANDARD, Colors
 from mattecli.core.imaging.clip_writing import ClipWriter
 from mattecli.core.imaging.clips import Frame, is_clip
-from mattecli.core.imaging.frame_folders import is_numbered
+from mattecli.core.imaging.frame_folders import files_of, is_numbered
 from mattecli.core.imaging.moving import MovingPicture, open_frames
 from mattecli.core.imaging.pixels import Picture, to_bits
 from mattecli.core.imaging.reading import read_picture, to_srgb
+from mattecli.core.inference.inputs import check_not_read
 from mattecli.core.inference.ordered import in_order
 from mattecli.core.matting.backdrops import Backdrop, moves
 from mattecli.core.matting.backgrounds import load_background
@@ -106,8 +107,11 @@ def compose_clip(
     KeyboardInterrupt
         If it was asked to stop.
     """
-    if job.output.resolve() in {job.foreground.resolve(), Path(job.background).resolve()}:
-        raise MatteError(f"{job.output} would overwrite an input: choose another place for output")
+    inputs = [job.foreground, Path(job.background)]
+    check_not_read(
+        [job.output],
+        [file for path in inputs for file in (files_of(path) if is_numbered(path) else [path])],
+    )
     suffix = moving_suffix(str(job.foreground), job.background, str(job.output))
     assert suffix is not None
     leads = moves(str(job.foreground))

@@ -17,6 +17,7 @@ from mattecli.core.runtime.named_weights import (
     list_weights,
     register_weights,
 )
+from mattecli.core.storage import locked
 from mattecli.core.toml import from_table, read_toml
 
 #: Where files are fetched from instead of their own address: a folder of them, at an address.
@@ -116,16 +117,24 @@ def fetch(name: str, file: Path | None = None) -> Weights:
         If it is not known, is there already, cannot be had, or is not the right file.
     """
     entry = find_entry(name)
+    there = MatteError(f"{name} is there already: matte predict … --weights {name}")
     if name in list_weights():
-        raise MatteError(f"{name} is there already: matte predict … --weights {name}")
+        raise there
     if file is not None:
         _check(file, entry, str(file))
         return register_weights(name, file, _spec(entry), licence=_licence(entry))
     address = _address(name, entry)
     partial = cache_folder() / f".{name}.onnx.part"
-    can_resume = bool(entry.sha256 or entry.md5)
+    # Two at once would write into one another's part.
+    with locked(partial):
+        if name in list_weights():
+            raise there
+        return _downloaded(name, entry, address, partial)
+
+
+def _downloaded(name: str, entry: Entry, address: str, partial: Path) -> Weights:
     try:
-        download_resuming(address, partial, entry.bytes, resume=can_resume)
+        download_resuming(address, partial, entry.bytes, resume=bool(entry.sha256 or entry.md5))
     except MatteError as error:
         raise MatteError(f"{error}; {by_hand(name, entry)}") from None
     try:
