@@ -250,6 +250,33 @@ def test_removebg_answers_json_and_refuses_what_it_does_not_know(server):
     assert answer.status_code == 400 and "shadow_file" in answer.text
 
 
+def test_removebg_lays_a_jpeg_on_a_picture_too(server):
+    behind = encode(np.full((20, 30, 3), (0, 0, 255), np.uint8), ".png")
+    files = {"image_file": DATA, "bg_image_file": behind}
+    answer = requests.post(f"{server}/v1.0/removebg", files=files, data={"format": "jpg"})
+    assert opened(answer).format == "JPEG"
+    assert opened(answer).getpixel((0, 0))[2] > 200 > 50 > opened(answer).getpixel((0, 0))[0]
+
+
+def test_base64_may_be_broken_into_lines(server):
+    text = base64.encodebytes(DATA).decode().replace("\n", "\r\n")
+    answer = requests.post(f"{server}/v1.0/removebg", data={"image_file_b64": text})
+    assert opened(answer).size == (451, 300)
+
+
+@pytest.mark.parametrize(("path", "photo"), [("cutout", "image"), ("removebg", "image_file")])
+def test_fields_of_a_browsers_form_that_were_left_empty_count_as_not_given(server, path, photo):
+    part = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n'
+    names = ("background", "keep") if path == "cutout" else ("bg_image_file",)
+    head = part.format(photo, '; filename="cat.jpg"').encode() + DATA + b"\r\n"
+    files = "".join(part.format(name, '; filename=""') + "\r\n" for name in names)
+    texts = "".join(part.format(name, "") + "\r\n" for name in ("format", "crop"))
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    url = f"{server}/v1/cutout" if path == "cutout" else f"{server}/v1.0/removebg"
+    body = head + files.encode() + texts.encode() + b"--x--\r\n"
+    assert opened(requests.post(url, data=body, headers=kind)).mode == "RGBA"
+
+
 @pytest.mark.parametrize("size", ["preview", "full", "50MP", "4k", ""])
 def test_removebg_takes_what_asks_for_nothing_else(server, size):
     # Sources that are empty count as not given.

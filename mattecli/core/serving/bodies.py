@@ -54,7 +54,6 @@ class Body:
             If there are several.
         """
         found = [self.files[name] for name in names if name in self.files]
-        # Forms of browsers hold an empty file for each that was not chosen.
         sent = [data for data in found if data]
         if len(sent) > 1:
             raise several_photos()
@@ -127,8 +126,10 @@ def decoded_base64(text: str, name: str) -> NamedBytes:
     Refusal
         If it is not base64.
     """
+    # It may be broken into lines; other blanks are none of it, such as a + that a form lost.
+    text = "".join(line.strip() for line in text.rpartition("base64,")[2].splitlines())
     try:
-        data = base64.b64decode(text.rpartition("base64,")[2], validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise Refusal(400, f"{name} is not base64") from None
     return NamedBytes(data, name)
@@ -157,7 +158,10 @@ async def _taken(form) -> Body:
         if name in body.files or name in body.fields:
             raise Refusal(400, f"the field '{name}' is there twice")
         if isinstance(value, UploadFile):
-            body.files[name] = NamedBytes(await value.read(), value.filename or name)
+            data = await value.read()
+            # Forms of browsers hold an empty file without a name for each that was not chosen.
+            if data or value.filename:
+                body.files[name] = NamedBytes(data, value.filename or name)
         else:
             body.fields[name] = value
     return body

@@ -97,7 +97,7 @@ async def _understand(service: Service, kind: Kind, request: Request, body: Body
 
 
 def options_of(request: Request, body: Body) -> dict[str, str]:
-    """Give the options, which come in the query or as fields of a form.
+    """Give the options, which come in the query or as fields of a form, unless they are empty.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def options_of(request: Request, body: Body) -> dict[str, str]:
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise Refusal(400, f"'{twice}' is there twice")
-    return given
+    return {name: text for name, text in given.items() if text}
 
 
 def read_background(data: NamedBytes, max_pixels: int) -> np.ndarray:

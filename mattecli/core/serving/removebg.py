@@ -94,7 +94,8 @@ async def _understand(service: Service, request: Request, body: Body) -> Order:
         raise Refusal(400, f"channels is rgba or alpha, not '{channels}'")
     kind = Kind.alpha if channels == "alpha" else Kind.cutout
     try:
-        options = _options(given) | {"refine": service.refine}
+        options = _options(given, on_picture=background is not None)
+        options["refine"] = service.refine
         settings = settings_for(kind, options, service.options.max_pixels, background)
         return Order(photo, settings)
     except MatteError as error:
@@ -122,7 +123,7 @@ async def _background(service: Service, body: Body, given: dict[str, str]) -> np
     return await run_in_threadpool(read_background, data, service.options.max_pixels)
 
 
-def _options(given: dict[str, str]) -> dict[str, str]:
+def _options(given: dict[str, str], *, on_picture: bool) -> dict[str, str]:
     """Translate options to ours."""
     wanted = given.get("format") or "auto"
     if wanted not in _FORMATS:
@@ -131,7 +132,7 @@ def _options(given: dict[str, str]) -> dict[str, str]:
     if color := given.get("bg_color"):
         is_hex = re.fullmatch(r"[0-9a-fA-F]{3,8}", color)
         options["background"] = f"#{color}" if is_hex else color
-    elif wanted == "jpg" and given.get("channels") != "alpha":
+    elif wanted == "jpg" and given.get("channels") != "alpha" and not on_picture:
         # As their JPEG files, which cannot be transparent.
         options["background"] = "white"
     if PHOTO_OPTIONS["crop"].parse(given.get("crop") or "false"):
