@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit
 from mattecli.core.imaging.reading import read_picture
 
-# Anti-aliased borders count from half on.
-_HALF = 128
+# Values below this are noise on black, such as that of JPEG.
+_NOISE = 48
+# Anti-aliased borders count from half of what is strongest around them on: in a square of so many
+# pixels, beyond the blocks of JPEG, so that dark strokes count beside bright ones.
+_AROUND = np.ones((17, 17), np.uint8)
 # Values up to this are labels, of which 0 is what is not marked.
 _LABELS = 2
 # Strokes that leave less than this share of a picture unmarked were drawn on white.
@@ -54,10 +58,13 @@ def strokes_of(picture: Picture, name: str = "the strokes") -> np.ndarray:
     """
     alpha = picture.alpha
     if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
-        return to_8_bit(alpha) >= _HALF
-    if picture.color.max() <= _LABELS:
+        strength = to_8_bit(alpha)
+    elif picture.color.max() <= _LABELS:
         return picture.color.max(axis=2) > 0
-    marked = to_8_bit(picture.color).max(axis=2) >= _HALF
+    else:
+        strength = to_8_bit(picture.color).max(axis=2)
+    around = cv2.dilate(strength, _AROUND)
+    marked = (strength >= _NOISE) & (strength >= around - around // 2)
     if np.count_nonzero(~marked) < _LEAST_UNMARKED * marked.size:
         raise MatteError(f"{name} marks nearly everything: {_HINT}")
     return marked
