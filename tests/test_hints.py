@@ -8,7 +8,9 @@ import pytest
 import mattecli as matte
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.pixels import Picture
+from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.strokes import strokes_of
+from mattecli.core.imaging.writing import encode
 from mattecli.core.inference.hint_values import hints_of
 from mattecli.core.inference.hinting import merged, reduced_map, within_guide
 from mattecli.core.inference.passes import blend
@@ -89,6 +91,10 @@ def test_places_may_be_one_or_several():
         ({"guide": np.zeros((60, 60), np.uint8)}, "the guide is 60x60 but its photo 100x60"),
         ({"box": (0, 0, 10, 10), "points": (50, 50)}, "lies outside of the boxes"),
         ({"subject": "bigest"}, "no subject 'bigest'"),
+        (
+            {"points": ["9,9", "20,30"], "not_points": ["20%,50%"]},
+            "a point and a not-point at 20,30",
+        ),
     ],
 )
 def test_what_cannot_be_a_hint_is_one_clear_line(given, message):
@@ -111,6 +117,31 @@ def test_strokes_are_any_color_on_black_or_on_a_transparent_layer():
     on_white[disc(30, 30, 3)] = 0
     with pytest.raises(MatteError, match="marks nearly everything"):
         strokes_of(Picture(on_white))
+
+
+@pytest.mark.parametrize("value", [(0, 0, 120), (100, 0, 0), (100, 100, 100), (250, 250, 250)])
+def test_dark_and_half_transparent_strokes_count_and_are_no_wider_than_bright_ones(value):
+    from PIL import Image, ImageDraw
+
+    layer = Image.new("L", (800, 480))
+    ImageDraw.Draw(layer).line((100, 100, 700, 300), 255, 40)
+    smooth = np.asarray(layer.resize(SHAPE[::-1], Image.Resampling.BOX), np.float32) / 255
+    drawn = smooth >= 0.5
+    color = np.rint(smooth[..., None] * value).astype(np.uint8)
+    assert (strokes_of(Picture(color)) != drawn).mean() < 0.002
+    layer = Picture(np.zeros_like(color), color.max(axis=2))
+    assert (strokes_of(layer) != drawn).mean() < 0.002
+
+
+def test_dark_strokes_beside_bright_ones_count_and_the_noise_of_jpeg_does_not():
+    mixed = np.zeros((300, 300, 3), np.uint8)
+    mixed[100:110, 20:280] = 255
+    mixed[20:280, 150:156] = np.maximum(mixed[20:280, 150:156], (0, 0, 120))
+    found = strokes_of(read_picture(encode(mixed, ".jpg", quality=60)))
+    assert found[100:110, 24:276].all() and found[24:80, 152:154].all()
+    assert found[130:276, 152:154].all()
+    found[98:112, 18:282] = found[18:282, 147:159] = False
+    assert not found.any()
 
 
 def test_thin_strokes_survive_in_a_small_copy_and_both_kinds_at_once_are_neither():
@@ -180,6 +211,13 @@ def test_a_rough_matte_is_kept_far_from_its_border_and_sharpened_near_it():
     result = within_guide(np.full(SHAPE, 0.5, np.float32), guide)
     assert result[30, 50] == 1 and result[5, 5] == 0
     assert result[30, 30] == pytest.approx(0.5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_rough_matte_without_any_border_is_kept(value):
+    guide = np.full(SHAPE, value, np.float32)
+    assert np.array_equal(within_guide(np.full(SHAPE, 0.5, np.float32), guide), guide)
 
 
 def test_one_of_several_subjects_is_kept():

@@ -66,8 +66,8 @@ def hints_of(shape: tuple[int, int], **given: Unpack[HintKeywords]) -> Hints:
     Raises
     ------
     MatteError
-        If a place lies outside of the photo, a picture has other proportions, or something cannot
-        be understood.
+        If a place lies outside of the photo, or is a point and a not-point at once, a picture has
+        other proportions, or something cannot be understood.
     """
     for name in given.keys() - HintKeywords.__annotations__.keys():
         raise TypeError(f"unexpected keyword argument '{name}'")
@@ -78,6 +78,10 @@ def hints_of(shape: tuple[int, int], **given: Unpack[HintKeywords]) -> Hints:
         tuple(place_of(place, shape, name) for place in _listed(given.get(key)))
         for key, name in (("points", "point"), ("not_points", "not-point"))
     )
+    pixels = {(int(x), int(y)) for x, y in points}
+    for x, y in not_points:
+        if (int(x), int(y)) in pixels:
+            raise MatteError(f"there are a point and a not-point at {x:g},{y:g}: keep one of them")
     boxes = tuple(box_of(box, shape) for box in _listed(given.get("box")))
     return Hints(shape, boxes, points, not_points, subject=subject, **_pictures(shape, given))
 

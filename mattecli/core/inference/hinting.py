@@ -135,5 +135,6 @@ def within_guide(alpha: np.ndarray, guide: np.ndarray) -> np.ndarray:
     sure = (edge == 0) & ((guide <= _UNSURE[0]) | (guide >= _UNSURE[1]))
     reach = max(1, round(_GUIDE_BAND * max(alpha.shape)))
     distance = cv2.distanceTransform(sure.astype(np.uint8), cv2.DIST_L2, 5)
-    weight = np.clip(2 - 2 * distance / reach, 0, 1)
+    # Where there is no border at all it is the largest number there is.
+    weight = np.clip(2 - 2 * np.minimum(distance, reach) / reach, 0, 1)
     return guide + weight * (alpha - guide)
