@@ -257,6 +257,11 @@ def test_wrong_usage(cutout, tmp_path, arguments, code):
     assert outputs(tmp_path) == ["x.png"]
 
 
+def test_only_formats_that_are_written_are_offered():
+    refused = lay("x.png", "white", "--format", "psd").output
+    assert "is not one of" in refused and "'exr'" in refused and "'ora'" not in refused
+
+
 @pytest.mark.parametrize("pattern", ["{fg}{x}", "{fg.__class__}", "{fg:>99999999999}", "{"])
 def test_patterns_that_are_none(cutout, tmp_path, pattern):
     write_image(tmp_path / "in/x.png", cutout)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional
 
 import typer
 
 from mattecli.cli.option_groups import option_of
-from mattecli.core.inference.options import Format, OutputOptions
+from mattecli.core.inference.options import FlatFormat, Format, OutputOptions
 from mattecli.core.objects.paths import is_object
 
-FormatOption = option_of(OutputOptions, "image_format")
+#: Composites have no layers.
+FormatOption = option_of(OutputOptions, "image_format", Optional[FlatFormat])  # noqa: UP045
 QualityOption = option_of(OutputOptions, "quality")
 
 

@@ -15,11 +15,14 @@ import typer
 _OWN = ("flags", "aliases", "bare")
 
 
-def option_of(group: type, name: str) -> Any:
-    """Give the annotation of a command's parameter that is declared as a field of `group`."""
+def option_of(group: type, name: str, kind: Any = None) -> Any:
+    """Give the annotation of a command's parameter that is declared as a field of `group`.
+
+    A `kind` takes the place of the declared one.
+    """
     (field,) = (field for field in dataclasses.fields(group) if field.name == name)
     more = {key: value for key, value in field.metadata.items() if key not in _OWN}
-    kind = typing.get_type_hints(group)[name]
+    kind = kind or typing.get_type_hints(group)[name]
     return Annotated[kind, typer.Option(*field.metadata["flags"], **more)]
 
 

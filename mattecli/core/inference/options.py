@@ -20,7 +20,8 @@ from mattecli.core.inference.declaring import (
     option,
 )
 
-Format = Literal["png", "webp", "tiff", "jpg", "avif", "exr", "ora", "psd"]
+FlatFormat = Literal["png", "webp", "tiff", "jpg", "avif", "exr"]
+Format = Literal[FlatFormat, "ora", "psd"]
 Refine = Literal["none", "fast", "best"]
 Align = Literal["center", "bottom"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
