@@ -95,12 +95,14 @@ def test_times():
         ("a.mov", "h264", "h264", "yuv420p"),
     ],
 )
-def test_codecs(tmp_path, name, codec, said, pixels):
+def test_codecs(tmp_path, capfd, name, codec, said, pixels):
     clip = write_clip(tmp_path / "clip.mp4", audio=None)
     out = tmp_path / name
     result = matte(clip, out, "--save", "alpha", "--codec", codec)
     assert result.exit_code == 0, result.output
     assert codec_of(out) == (said, pixels)
+    # Encoders that write to the terminal themselves would do so here.
+    assert capfd.readouterr() == ("", "")
     with av.open(str(out)) as container:
         frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     assert len(frames) == COUNT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -89,6 +90,9 @@ class ClipWriter:
         self.keep: Callable[[Packet], None] | None = None
         if self._codec.encoder == "prores_ks" and self._colors.transfer in _BT709_CURVES:
             self._colors = self._colors._replace(transfer=1)
+        if self._codec.encoder == "libsvtav1":
+            # It writes to the terminal past FFmpeg; of that errors are enough.
+            os.environ.setdefault("SVT_LOG", "1")
         # The index in front lets a browser start before it has all.
         movflags = {"movflags": "faststart"} if form.muxer in ("mp4", "mov") else {}
         with self._telling():
