@@ -131,6 +131,24 @@ def test_wrong_options_are_refused_in_one_line(server, options, said):
     assert said in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"subject": "nobody"}, 400),
+        ({"points": "a,b"}, 400),
+        ({"format": "webp", "bits": "16"}, 400),
+        ({"points": "9999,9999"}, 422),
+        ({"box": "10,10,0,0"}, 422),
+        ({"points": "9,9", "not_points": "9,9"}, 422),
+    ],
+)
+def test_what_is_wrong_by_itself_is_400_and_what_does_not_fit_the_photo_422(
+    server, options, status
+):
+    answer = requests.post(f"{server}/v1/alpha", data=DATA, params=options)
+    assert code_of(answer) == (status, {400: "bad_request", 422: "unreadable"}[status])
+
+
 def png_of(width: int, height: int) -> bytes:
     """Give the start of a PNG that says it is so large, and a little of what it would hold."""
     image = encode(np.zeros((1, 1, 3), np.uint8), ".png")
@@ -184,6 +202,10 @@ def test_the_description_names_every_option_and_the_page_loads_nothing_from_else
     assert {"format", "refine", "background", "crop", "points"} <= {
         one["name"] for one in described["parameters"]
     }
+    alpha = requests.get(f"{server}/openapi.json").json()["paths"]["/v1/alpha"]["post"]
+    values = {one["name"]: one["schema"].get("enum") for one in alpha["parameters"]}
+    assert values["bits"] == [8, 16] and values["subject"] == ["all", "largest", "center"]
+    assert "exr" in values["format"] and not {"ora", "psd"} & set(values["format"])
     page = requests.get(f"{server}/docs")
     assert page.status_code == 200 and "://" not in page.text
     assert requests.get(f"{server}/static/docs.js").status_code == 200

@@ -7,12 +7,11 @@ import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from mattecli.core.errors import MatteError, suggest
-from mattecli.core.inference.hint_values import check_places, places_of
+from mattecli.core.inference.hint_values import check_places, check_subject, places_of
 from mattecli.core.inference.photo_hints import PICTURES, PhotoHints
-from mattecli.core.inference.source_options import SubjectChoice
 
 _PHOTO = "photo"
 _PLACES = ("box", "points", "not_points")
@@ -172,10 +171,10 @@ def _line(path: Path, where: str, row: dict[str, Any]) -> Line:
             said[key] = path.parent / value
             if not said[key].is_file():
                 raise MatteError(f"{where}: there is no file {said[key]}")
-        elif value not in get_args(SubjectChoice):
-            raise MatteError(
-                f"{where}: no subject '{value}': {suggest(value, get_args(SubjectChoice))}"
-            )
         else:
+            try:
+                check_subject(value)
+            except MatteError as error:
+                raise MatteError(f"{where}: {error}") from None
             said[key] = value
     return Line(photo, where, PhotoHints(**said))

@@ -72,8 +72,7 @@ def hints_of(shape: tuple[int, int], **given: Unpack[HintKeywords]) -> Hints:
     for name in given.keys() - HintKeywords.__annotations__.keys():
         raise TypeError(f"unexpected keyword argument '{name}'")
     subject = given.get("subject") or "all"
-    if subject not in get_args(SubjectChoice):
-        raise MatteError(f"no subject '{subject}': {suggest(subject, get_args(SubjectChoice))}")
+    check_subject(subject)
     points, not_points = (
         tuple(place_of(place, shape, name) for place in _listed(given.get(key)))
         for key, name in (("points", "point"), ("not_points", "not-point"))
@@ -198,6 +197,12 @@ def check_places(
     ):
         for place in places:
             lengths_of(place, (100,) * count, name, form)
+
+
+def check_subject(subject: str) -> None:
+    """Raise `MatteError` if this is no choice of a subject."""
+    if subject not in get_args(SubjectChoice):
+        raise MatteError(f"no subject '{subject}': {suggest(subject, get_args(SubjectChoice))}")
 
 
 def places_of(value: object) -> tuple[str, ...]:

@@ -14,7 +14,12 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging.opening import NamedBytes
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.inference.hint_values import HintKeywords
+from mattecli.core.inference.hint_values import (
+    HintKeywords,
+    check_places,
+    check_subject,
+    places_of,
+)
 from mattecli.core.inference.options import Kind
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.serving.bodies import Body, named, several_photos
@@ -87,9 +92,12 @@ async def _understand(service: Service, kind: Kind, request: Request, body: Body
         if (data := body.file(name)) is not None:
             await run_in_threadpool(check_photo, data, service.options.max_pixels)
             hints[name] = bytes(data)  # type: ignore[literal-required]
-    for name in HINT_OPTIONS.keys() & given.keys():
-        hints[name] = given.pop(name)  # type: ignore[literal-required]
+    texts = {name: given.pop(name) for name in HINT_OPTIONS.keys() & given.keys()}
+    hints.update(texts)  # type: ignore[typeddict-item]
     try:
+        # Whether they fit the photo is known once that is decoded.
+        check_subject(texts.pop("subject", "all"))
+        check_places(**{name: places_of(text) for name, text in texts.items()})
         settings = settings_for(kind, given, service.options.max_pixels, background)
         return Order(photo, settings, hints)
     except MatteError as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
+from mattecli.core.inference.options import FlatFormat
+from mattecli.core.inference.source_options import SubjectChoice
 from mattecli.core.serving.photo_options import (
     HINT_FILES,
     HINT_OPTIONS,
@@ -15,13 +18,13 @@ from mattecli.version import __version__
 
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _MEANINGS = {
-    400: "An option or the form is wrong.",
+    400: "An option, a hint or the form is wrong, or the format cannot hold what is asked for.",
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site, or asks for what is switched off.",
     408: "The request took too long to arrive.",
     413: "The body is too long, or the photo has too many pixels.",
     415: "The body is no picture.",
-    422: "The picture is damaged, or its format cannot hold the result.",
+    422: "The picture is damaged or too large for the format, or a hint does not fit the photo.",
     429: "Too many requests are in progress: come again in Retry-After seconds.",
     503: "The server is being stopped.",
     504: "The photo was not done in time.",
@@ -71,6 +74,8 @@ def openapi(*, with_token: bool) -> dict[str, Any]:
 
 def _cutting(summary: str, *, background: bool) -> dict[str, Any]:
     left_out = () if background else ("background",)
+    formats = PHOTO_OPTIONS["format"].choices if background else get_args(FlatFormat)
+    limited: dict[str, Sequence[str | int]] = {"bits": (8, 16), "format": formats}
     files = {"image": _FILE} | ({"background": _FILE} if background else {})
     files |= {name: _FILE for name in HINT_FILES}
     hints = [_hint(name, said) for name, said in HINT_OPTIONS.items()]
@@ -80,7 +85,11 @@ def _cutting(summary: str, *, background: bool) -> dict[str, Any]:
         "description": "The photo is the body, or the field 'image' of a form. Options are in the "
         "query, or further fields of the form.",
         "parameters": [
-            *(_parameter(one) for one in PHOTO_OPTIONS.values() if one.name not in left_out),
+            *(
+                _parameter(one, limited.get(one.name, one.choices))
+                for one in PHOTO_OPTIONS.values()
+                if one.name not in left_out
+            ),
             *hints,
         ],
         "requestBody": {
@@ -120,13 +129,16 @@ def _responses() -> dict[str, Any]:
 
 
 def _hint(name: str, said: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": said, "schema": {"type": "string"}}
+    schema: dict[str, Any] = {"type": "string"}
+    if name == "subject":
+        schema["enum"] = list(get_args(SubjectChoice))
+    return {"name": name, "in": "query", "description": said, "schema": schema}
 
 
-def _parameter(option: PhotoOption) -> dict[str, Any]:
+def _parameter(option: PhotoOption, choices: Sequence[str | int]) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": _TYPES[option.kind]}
-    if option.choices:
-        schema["enum"] = list(option.choices)
+    if choices:
+        schema["enum"] = list(choices)
     for key, value in (("minimum", option.least), ("maximum", option.most)):
         if value is not None:
             schema[key] = value
