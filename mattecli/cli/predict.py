@@ -125,7 +125,13 @@ def _run(
     planned = Planned([], [], Counter())
     stream = None
     if usages[0].of_clip:
-        planned = plan_clip((sources or [""])[0], out, made[0].output, usages[0].suffix)
+        planned = plan_clip(
+            (sources or [""])[0],
+            out,
+            made[0].output,
+            usages[0].suffix,
+            overwrite=run.overwrite,
+        )
     elif run.dry_run or not (stream := stream_photos(sources or [], out, inputs, made, usages)):
         planned = plan()
     _check_side_files(run, inputs, made, planned)

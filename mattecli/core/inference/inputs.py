@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
+from mattecli.core.imaging.animations import has_several
 from mattecli.core.imaging.clips import is_clip, is_clip_file
 from mattecli.core.imaging.layered import has_our_layers
 from mattecli.core.imaging.reading import has_alpha, is_result
@@ -189,10 +190,13 @@ def check_is_no_photo(out: Path) -> None:
     """Raise `MatteError` if a result would replace a picture that is none.
 
     ``*.jpg`` may stand for two photos, of which the last would be taken as the place of the result.
-    A result has transparency, layers, or the note of `encode` that it is one.
+    A result has transparency, layers, or the note of `encode` that it is one. Of several frames or
+    pages only the note counts, as many an animation has transparency.
     """
     try:
-        is_photo = out.is_file() and not (has_alpha(out) or is_result(out))
+        is_photo = out.is_file() and not (
+            is_result(out) or (has_alpha(out) and not has_several(out))
+        )
         if is_photo and out.suffix.lower() in LAYERED:
             is_photo = not has_our_layers(out)
     except MatteError:
