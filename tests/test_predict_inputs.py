@@ -66,10 +66,11 @@ def test_backgrounds_and_hints_are_not_overwritten(here, option):
 )
 def test_two_photos_of_a_pattern_are_not_input_and_output(here, options):
     before = (here / "b/x.png").read_bytes()
-    result = matte("a/x.png", "b/x.png", *options)
-    assert isinstance(result.exception, MatteError)
-    assert "b/x.png would overwrite a photo" in str(result.exception)
-    assert (here / "b/x.png").read_bytes() == before
+    for source, stdin in (("a/x.png", None), ("-", before)):
+        result = matte(source, "b/x.png", *options, stdin=stdin)
+        assert isinstance(result.exception, MatteError)
+        assert "b/x.png would overwrite a photo" in str(result.exception)
+        assert (here / "b/x.png").read_bytes() == before
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, *LAYERED])
