@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging.animations import has_several
+from mattecli.core.imaging.clip_writing import is_made_here
 from mattecli.core.imaging.clips import is_clip, is_clip_file
 from mattecli.core.imaging.layered import has_our_layers
 from mattecli.core.imaging.reading import has_alpha, is_result
@@ -205,6 +206,21 @@ def check_is_no_photo(out: Path) -> None:
         raise MatteError(
             f"{out} would overwrite a photo, as nothing in it tells of a result: choose another "
             "place for output, or delete it first"
+        )
+
+
+def check_is_no_clip(out: Path) -> None:
+    """Raise `MatteError` if a result would replace a clip that does not note that it is one."""
+    if isinstance(out, ObjectPath) or not is_clip(out):
+        return
+    try:
+        is_theirs = out.is_file() and not is_made_here(out)
+    except MatteError:
+        return
+    if is_theirs:
+        raise MatteError(
+            f"{out} would overwrite a clip, as nothing in it tells of a result: delete it first, "
+            "or choose another place for output"
         )
 
 
