@@ -111,6 +111,25 @@ def test_reports_and_sheets_replace_no_other_file(here, options, code):
     assert {path: path.read_bytes() for path in here.rglob("*.*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ("--report new", "new"),
+        ("--report new --name {stem}/cut", "new/"),
+        ("--report new/x --name {stem}/cut", "new"),
+        ("--report new", "new/x.png"),
+        ("--preview sheet.png", "sheet.png/"),
+        ("--report r.csv --preview r.csv/sheet.png", "new"),
+    ],
+)
+def test_reports_and_sheets_stand_in_the_way_of_no_folder(here, options, place):
+    before = outputs(here)
+    result = matte("a/x.png", place, *options.split())
+    assert isinstance(result.exception, MatteError)
+    assert "is to be a folder" in str(result.exception) or "written over" in str(result.exception)
+    assert outputs(here) == before
+
+
 def test_reports_and_sheets_of_an_earlier_run_go_on(here):
     for _ in range(2):
         options = ["--report", "report.jsonl", "--preview", "sheet.jpg"]
