@@ -159,6 +159,29 @@ def test_pages_are_cut_one_by_one(tmp_path):
     assert pictures[2][32, 49, 3] == 255 and pictures[2][32, 10, 3] == 0
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "apng", "tif"])
+def test_animations_and_pages_replace_results_but_no_photos(tmp_path, suffix):
+    form = {"gif": "GIF", "webp": "WEBP", "apng": "PNG", "tif": "TIFF"}[suffix]
+    source = animation(tmp_path / f"a.{suffix.replace('apng', 'png')}", form)
+    first, second, *_ = frames()
+    photo, clear = tmp_path / f"photo.{suffix}", tmp_path / f"clear.{suffix}"
+    first.save(photo, form)
+    first.putalpha(128)
+    second.putalpha(0)
+    first.save(clear, form, save_all=True, append_images=[second])
+    for out in (photo, clear):
+        before = out.read_bytes()
+        result = matte(source, out)
+        assert isinstance(result.exception, MatteError)
+        assert f"{out} would overwrite a photo" in str(result.exception)
+        assert out.read_bytes() == before
+    for option in ([], ["--save", "alpha"], ["--background", "red"], []):
+        before = (tmp_path / f"own.{suffix}").read_bytes() if option else b""
+        result = matte(source, tmp_path / f"own.{suffix}", *option)
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / f"own.{suffix}").read_bytes() != before
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp", "exr"])
 @pytest.mark.parametrize("source", ["GIF", "WEBP", "TIFF"])
 def test_to_a_pattern_every_frame_is_a_picture_with_a_number(tmp_path, source, suffix):

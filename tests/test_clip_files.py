@@ -191,6 +191,32 @@ def test_what_is_read_beside_a_clip_is_not_written_over(tmp_path, monkeypatch, o
     assert "would overwrite" in str(result.exception) and path.read_bytes() == content
 
 
+def test_pictures_of_a_longer_run_are_told(tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", audio=None)
+    said = f"pictures of another run that stay in {tmp_path / 'out'}: {COUNT - 3}"
+    assert "another run" not in matte(clip, tmp_path / "out/").stderr
+    assert "another run" not in matte(clip, tmp_path / "out/").stderr
+    result = matte(clip, f"{tmp_path}/out/", "--end", "0.09")
+    assert result.exit_code == 0 and said in result.stderr
+    assert len(list((tmp_path / "out").iterdir())) == COUNT
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".webm"])
+def test_a_clip_at_out_is_replaced_only_if_it_is_a_result(tmp_path, suffix):
+    clip, theirs = (write_clip(tmp_path / name, audio=None) for name in ("in.mp4", "theirs.mp4"))
+    theirs = theirs.rename(tmp_path / f"theirs{suffix}")
+    before, own = theirs.read_bytes(), tmp_path / f"own{suffix}"
+    result = matte(clip, theirs, "--save", "alpha")
+    assert isinstance(result.exception, MatteError)
+    assert f"{theirs} would overwrite a clip" in str(result.exception)
+    assert "delete it first" in str(result.exception)
+    assert matte(clip, theirs, "--save", "alpha", "--resume").exit_code == 0
+    assert theirs.read_bytes() == before
+    for option in (["--save", "alpha"], ["--background", "red", "--keep-metadata"]):
+        assert matte(clip, own, *option).exit_code == 0
+    assert matte(clip, own, "--save", "alpha").exit_code == 0
+
+
 def test_the_report_tells_subject_and_confidence(tmp_path):
     clip, report = write_clip(tmp_path / "clip.mp4", audio=None), tmp_path / "report.jsonl"
     assert matte(clip, tmp_path / "out.mov", "--report", report).exit_code == 0

@@ -238,6 +238,20 @@ def test_inputs_are_never_overwritten(cutout, tmp_path):
     assert (tmp_path / "x.png").read_bytes() == before
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_photo_is_never_overwritten_but_a_composite_is(cutout, scene, tmp_path, suffix):
+    write_image(tmp_path / "x.png", cutout)
+    photo, own = tmp_path / f"photo{suffix}", tmp_path / f"own{suffix}"
+    write_image(photo, scene)
+    before = photo.read_bytes()
+    for cut, stdin in ((tmp_path / "x.png", None), ("-", encode(cutout, ".png"))):
+        result = lay(cut, "white", "-o", photo, stdin=stdin)
+        assert result.exit_code == 1 and "would overwrite a photo" in str(result.exception)
+        assert photo.read_bytes() == before
+        assert lay(cut, "white", "-o", own, stdin=stdin).exit_code == 0
+        assert lay(cut, "black", "-o", own, stdin=stdin).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

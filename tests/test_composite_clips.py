@@ -114,6 +114,11 @@ def test_what_cannot_be_composed_is_said(moving, tmp_path):
     assert refused.exit_code == 2 and "--format" in refused.output
     result = composite(moving, "white", "--out", moving)
     assert "overwrite" in str(result.exception)
+    before = opaque.read_bytes()
+    result = composite(moving, "white", "--out", opaque)
+    assert "would overwrite a clip" in str(result.exception) and opaque.read_bytes() == before
+    for color in ("white", "black"):
+        assert composite(moving, color, "--out", tmp_path / "own.mp4").exit_code == 0
     result = composite(tmp_path / "gone.mov", "white", "--out", tmp_path / "out.mp4")
     assert "gone.mov" in str(result.exception)
 

@@ -66,10 +66,11 @@ def test_backgrounds_and_hints_are_not_overwritten(here, option):
 )
 def test_two_photos_of_a_pattern_are_not_input_and_output(here, options):
     before = (here / "b/x.png").read_bytes()
-    result = matte("a/x.png", "b/x.png", *options)
-    assert isinstance(result.exception, MatteError)
-    assert "b/x.png would overwrite a photo" in str(result.exception)
-    assert (here / "b/x.png").read_bytes() == before
+    for source, stdin in (("a/x.png", None), ("-", before)):
+        result = matte(source, "b/x.png", *options, stdin=stdin)
+        assert isinstance(result.exception, MatteError)
+        assert "b/x.png would overwrite a photo" in str(result.exception)
+        assert (here / "b/x.png").read_bytes() == before
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, *LAYERED])
@@ -108,6 +109,25 @@ def test_reports_and_sheets_replace_no_other_file(here, options, code):
     result = matte("a", "out", *options.split())
     assert result.exit_code == code, result.output
     assert {path: path.read_bytes() for path in here.rglob("*.*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ("--report new", "new"),
+        ("--report new --name {stem}/cut", "new/"),
+        ("--report new/x --name {stem}/cut", "new"),
+        ("--report new", "new/x.png"),
+        ("--preview sheet.png", "sheet.png/"),
+        ("--report r.csv --preview r.csv/sheet.png", "new"),
+    ],
+)
+def test_reports_and_sheets_stand_in_the_way_of_no_folder(here, options, place):
+    before = outputs(here)
+    result = matte("a/x.png", place, *options.split())
+    assert isinstance(result.exception, MatteError)
+    assert "is to be a folder" in str(result.exception) or "written over" in str(result.exception)
+    assert outputs(here) == before
 
 
 def test_reports_and_sheets_of_an_earlier_run_go_on(here):

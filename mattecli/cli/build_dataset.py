@@ -228,7 +228,7 @@ def build_dataset(
     check_task(out, check, from_photos, foregrounds, alphas, photos, backgrounds, raw)
     builds = check is None and from_photos is None
     check_cluster(cluster, unfit="" if builds else "makes samples, and no other work")
-    check_side_files({"--sheet": sheet})
+    check_side_files({"--sheet": sheet}, [out])
     if check is not None:
         check_set(located(check), sheet, workers, quiet)
         return

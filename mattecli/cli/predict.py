@@ -125,10 +125,16 @@ def _run(
     planned = Planned([], [], Counter())
     stream = None
     if usages[0].of_clip:
-        planned = plan_clip((sources or [""])[0], out, made[0].output, usages[0].suffix)
+        planned = plan_clip(
+            (sources or [""])[0],
+            out,
+            made[0].output,
+            usages[0].suffix,
+            overwrite=run.overwrite,
+        )
     elif run.dry_run or not (stream := stream_photos(sources or [], out, inputs, made, usages)):
         planned = plan()
-    _check_side_files(run, inputs, made, planned)
+    _check_side_files(run, inputs, made, planned, out)
     hints = plan_hints(
         inputs, " and ".join(sources or [str(inputs.from_list)]), planned.photos + planned.clips
     )
@@ -183,7 +189,7 @@ def _check_values(made: list[Made], usage: Usage, run: RunOptions) -> None:
 
 
 def _check_side_files(
-    run: RunOptions, inputs: SourceOptions, made: list[Made], planned: Planned
+    run: RunOptions, inputs: SourceOptions, made: list[Made], planned: Planned, out: str
 ) -> None:
     jobs = planned.photos + planned.clips
     hints = (inputs.trimap, inputs.keep, inputs.drop, inputs.hints, inputs.guide, inputs.from_list)
@@ -192,6 +198,7 @@ def _check_side_files(
         (path for job in jobs for path in job.outputs.values()),
         hints,
         (each.output.background for each in made),
+        (out,),
     )
     check_side_files({"--report": run.report, "--preview": run.preview}, used)
 

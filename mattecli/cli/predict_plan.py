@@ -82,13 +82,27 @@ def takes_clips(made: list[Made], inputs: SourceOptions) -> bool:
     return not (of_photos or inputs.watch or inputs.trimap is not None)
 
 
-def plan_clip(source: str, out: str, output: OutputOptions, suffix: str) -> Planned:
-    """Name what becomes of a single clip."""
+def plan_clip(
+    source: str, out: str, output: OutputOptions, suffix: str, *, overwrite: bool
+) -> Planned:
+    """Name what becomes of a single clip.
+
+    Raises
+    ------
+    MatteError
+        If it would replace a file that is no result.
+    """
+    from mattecli.core.imaging.animations import FORMATS
+    from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.inference.inputs import check_is_no_clip, check_is_no_photo
     from mattecli.core.inference.video import clip_job
 
-    return Planned(
-        [], [clip_job(located(source), located_results(out), output.kinds, suffix)], Counter()
-    )
+    place = located_results(out)
+    # What is there already is otherwise left as it is.
+    if overwrite and suffix in (*CONTAINERS, *FORMATS):
+        check_is_no_photo(place)
+        check_is_no_clip(place)
+    return Planned([], [clip_job(located(source), place, output.kinds, suffix)], Counter())
 
 
 def plan_photos(

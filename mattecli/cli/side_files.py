@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def check_side_files(files: dict[str, Path | None], used: Iterable[Path | str | 
     files : dict of Path
         By option; None where it is not given.
     used : iterable of Path or str
-        What the run reads and writes; None is passed over.
+        What the run reads and writes, files and folders; None is passed over.
 
     Raises
     ------
@@ -41,6 +42,7 @@ def check_side_files(files: dict[str, Path | None], used: Iterable[Path | str | 
     if not given:
         return
     taken = {real_place(located(path)) for path in used if path is not None}
+    folders = _above([*taken, *map(real_place, given.values())])
     for option, path in given.items():
         if str(path) == "-":
             raise typer.BadParameter(f"{option} takes a file, not -")
@@ -49,8 +51,22 @@ def check_side_files(files: dict[str, Path | None], used: Iterable[Path | str | 
                 f"{path} would be written over, which the run reads or writes: choose another "
                 f"place for {option}"
             )
+        if real_place(path) in folders:
+            raise MatteError(
+                f"{path} is to be a folder of what the run reads or writes: choose another place "
+                f"for {option}"
+            )
         taken.add(real_place(path))
         _check_replaceable(path, option)
+
+
+def _above(places: Iterable[str]) -> set[str]:
+    """Give all folders that places lie in."""
+    folders: set[str] = set()
+    for place in places:
+        while (place := os.path.dirname(place)) not in folders:
+            folders.add(place)
+    return folders
 
 
 def _check_replaceable(path: Path, option: str) -> None:

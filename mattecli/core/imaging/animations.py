@@ -17,6 +17,7 @@ from mattecli.core.imaging.animation_times import duration_of, looping, plays_of
 from mattecli.core.imaging.clip_codecs import CONTAINERS
 from mattecli.core.imaging.clip_colors import STANDARD
 from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.metadata import MAKER, with_maker
 from mattecli.core.imaging.opening import check_pixels, open_image, opened
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit
 from mattecli.core.imaging.planes import NO_PAGE
@@ -247,10 +248,11 @@ class AnimationWriter:
 
     def _options(self, form: str, durations: list[int]) -> dict[str, Any]:
         if self._form == PAGED_TIFF:
-            return {"compression": "tiff_deflate"}
+            return {"compression": "tiff_deflate", "exif": with_maker(None)}
         timing = {"duration": durations, **looping(form, getattr(self._like, "plays", 0))}
         if self._form == ".gif":
-            return {"disposal": 2, "optimize": False, **timing}
+            return {"disposal": 2, "optimize": False, "comment": MAKER, **timing}
+        timing["exif"] = with_maker(None)
         if self._form == ".apng":
             return timing
         lossless = self._quality is None

@@ -116,6 +116,8 @@ def names_maker(image: Image.Image, start: bytes) -> bool:
     """Tell whether a picture notes that this program made it; `start` are its first bytes."""
     if start.startswith(b"BM"):
         return start[6:10] == _BMP_MAKER
+    if image.format == "GIF":
+        return image.info.get("comment") == MAKER.encode()
     try:
         return image.getexif().get(PROCESSED_BY) == MAKER
     except Exception:  # a damaged EXIF block notes nothing

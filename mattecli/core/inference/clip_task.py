@@ -29,6 +29,7 @@ from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.inference.steps import Outcome
 from mattecli.core.inference.video import ClipWay, cut_clip, group_store
 from mattecli.core.matting.backdrops import Backdrop
+from mattecli.core.objects.paths import ObjectPath
 from mattecli.version import __version__
 
 
@@ -82,9 +83,8 @@ class ClipTask:
         hints = self.settings.hints.of(job.source)
         beside = [self.backdrop, *(getattr(hints, key) for key in PICTURES)]
         read = _real([Path(str(job.source)), *(path for path in beside if path is not None)])
-        into_pictures = self.settings.suffix not in (*CONTAINERS, *FORMATS, *PIPES)
         for out in job.outputs.values():
-            if into_pictures:
+            if self._into_pictures:
                 names = pictures_in(out, self.settings.suffix)
                 names = names.parent.resolve() / names.name
                 if any(has_number(names, path) for path in read):
@@ -135,6 +135,7 @@ class ClipTask:
             for assessment in cut_clip(job, clip, load(), self.settings, way, store):
                 seen.add(assessment)
                 frame_done()
+            clip.notes.extend(self._left_over(job, seen.count))
             found = seen.result()
             nothing = ["nothing found"] if found.is_empty else []
             outcome = Outcome(
@@ -146,6 +147,20 @@ class ClipTask:
                 found,
             )
         return CutClip(outcome, clip.problems, seen.count)
+
+    @property
+    def _into_pictures(self) -> bool:
+        return self.settings.suffix not in (*CONTAINERS, *FORMATS, *PIPES)
+
+    def _left_over(self, job: Job, frames: int) -> list[str]:
+        """Say how many numbered pictures lie among the results that are none of this run."""
+        if not self._into_pictures or not frames:
+            return []
+        places = [out for out in job.outputs.values() if not isinstance(out, ObjectPath)]
+        names = [pictures_in(out, self.settings.suffix) for out in places]
+        # Those of this run are all there, from 1 on.
+        more = [(name.parent, len(files_of(name)) - frames) for name in names]
+        return [f"pictures of another run that stay in {place}: {n}" for place, n in more if n]
 
     @contextmanager
     def _behind(self) -> Iterator[Backdrop | None]:

@@ -23,7 +23,7 @@ from mattecli.core.imaging.frame_folders import files_of, is_numbered
 from mattecli.core.imaging.moving import MovingPicture, open_frames
 from mattecli.core.imaging.pixels import Picture, to_bits
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.inference.inputs import check_not_read
+from mattecli.core.inference.inputs import check_is_no_clip, check_is_no_photo, check_not_read
 from mattecli.core.inference.ordered import in_order
 from mattecli.core.matting.backdrops import Backdrop, moves
 from mattecli.core.matting.backgrounds import load_background
@@ -103,7 +103,8 @@ def compose_clip(
     Raises
     ------
     MatteError
-        If something cannot be read or written, or the foreground has no transparency.
+        If something cannot be read or written, the foreground has no transparency, or a file that
+        is no result would be replaced.
     KeyboardInterrupt
         If it was asked to stop.
     """
@@ -112,6 +113,8 @@ def compose_clip(
         [job.output],
         [file for path in inputs for file in (files_of(path) if is_numbered(path) else [path])],
     )
+    check_is_no_photo(job.output)
+    check_is_no_clip(job.output)
     suffix = moving_suffix(str(job.foreground), job.background, str(job.output))
     assert suffix is not None
     leads = moves(str(job.foreground))

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
+from mattecli.core.imaging.animations import has_several
+from mattecli.core.imaging.clip_writing import is_made_here
 from mattecli.core.imaging.clips import is_clip, is_clip_file
 from mattecli.core.imaging.layered import has_our_layers
 from mattecli.core.imaging.reading import has_alpha, is_result
@@ -189,10 +191,13 @@ def check_is_no_photo(out: Path) -> None:
     """Raise `MatteError` if a result would replace a picture that is none.
 
     ``*.jpg`` may stand for two photos, of which the last would be taken as the place of the result.
-    A result has transparency, layers, or the note of `encode` that it is one.
+    A result has transparency, layers, or the note of `encode` that it is one. Of several frames or
+    pages only the note counts, as many an animation has transparency.
     """
     try:
-        is_photo = out.is_file() and not (has_alpha(out) or is_result(out))
+        is_photo = out.is_file() and not (
+            is_result(out) or (has_alpha(out) and not has_several(out))
+        )
         if is_photo and out.suffix.lower() in LAYERED:
             is_photo = not has_our_layers(out)
     except MatteError:
@@ -201,6 +206,21 @@ def check_is_no_photo(out: Path) -> None:
         raise MatteError(
             f"{out} would overwrite a photo, as nothing in it tells of a result: choose another "
             "place for output, or delete it first"
+        )
+
+
+def check_is_no_clip(out: Path) -> None:
+    """Raise `MatteError` if a result would replace a clip that does not note that it is one."""
+    if isinstance(out, ObjectPath) or not is_clip(out):
+        return
+    try:
+        is_theirs = out.is_file() and not is_made_here(out)
+    except MatteError:
+        return
+    if is_theirs:
+        raise MatteError(
+            f"{out} would overwrite a clip, as nothing in it tells of a result: delete it first, "
+            "or choose another place for output"
         )
 
 

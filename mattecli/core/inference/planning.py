@@ -75,7 +75,8 @@ def merge_jobs(names: list[str], planned: list[list[Job]]) -> list[Job]:
 
 
 def piped_job(out: Path, kind: str) -> Job:
-    """Take the photo that comes through standard input."""
+    """Take the photo that comes through standard input; `MatteError` as by `plan_jobs`."""
+    check_is_no_photo(out)
     return Job(read_standard_input(), {kind: out})
 
 
