@@ -102,6 +102,17 @@ def test_a_fixed_size(network, tmp_path):
     assert Predictor.load(path).predict([read_color(EXAMPLES / "cat.jpg")])[0].shape == (300, 451)
 
 
+@pytest.mark.parametrize("opset", [11, 12])
+def test_old_opsets_give_the_same_matte(tmp_path, opset):
+    # The bundled network, whose attention newer operators would do.
+    color = read_color(EXAMPLES / "cat.jpg")[:64, :96]
+    result = matte("export", tmp_path / "m.onnx", "--opset", opset)
+    assert result.exit_code == 0, result.output
+    assert onnx.load(tmp_path / "m.onnx").opset_import[0].version == opset
+    mattes = [Predictor.load(path).predict([color])[0] for path in (tmp_path / "m.onnx", None)]
+    assert np.abs(mattes[0] - mattes[1]).mean() < 0.02
+
+
 def test_rembg_gets_what_it_expects(network, tmp_path):
     path = tmp_path / "m.onnx"
     assert matte("export", path, "--rembg").exit_code == 0

@@ -245,3 +245,11 @@ def test_average_leaves_nothing_behind_on_a_full_disk(tmp_path, monkeypatch):
     assert isinstance(result.exception, MatteError)
     assert str(result.exception) == f"cannot write {out}: No space left on device"
     assert list(out.parent.iterdir()) == []
+
+
+def test_average_replaces_nothing(tmp_path):
+    copies = [shutil.copy(find_weights(), tmp_path / f"{number}.safetensors") for number in "abc"]
+    before = (tmp_path / "a.safetensors").stat().st_mtime_ns
+    result = CliRunner().invoke(app, ["weights", "average", *map(str, copies)])
+    assert result.exit_code == 1 and "a.safetensors is there already" in str(result.exception)
+    assert (tmp_path / "a.safetensors").stat().st_mtime_ns == before

@@ -155,10 +155,16 @@ def average(
     ],
 ) -> None:
     """Write the mean of several weights, which is often better than most of them."""
+    from mattecli.core.errors import MatteError
     from mattecli.core.network.weights import average_networks, save_network
 
     if len(weights) < 2:
         raise typer.BadParameter("a mean needs two files or more")
+    if out.exists():
+        raise MatteError(
+            f"{out} is there already: name the file to write first, before those to average, or "
+            "delete it"
+        )
     network, provenance = average_networks(weights)
     save_network(network, out, provenance=provenance)
     say(f"weights: {out}", err=False)

@@ -49,7 +49,8 @@ class ContextBlock(nn.Module):
     def _attend(self, tokens: Tensor) -> Tensor:
         """Multi-head self-attention, BxNxC to BxNxC."""
         queries, keys, values = (
-            part.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            # Not unflatten, which ONNX does not know before opset 13.
+            part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2)
             for part in self.qkv(tokens).chunk(3, dim=2)
         )
         if torch.onnx.is_in_onnx_export():
