@@ -9,7 +9,7 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.accepting import ImageLike, as_mask, as_picture
-from mattecli.core.imaging.pixels import Picture, to_bits, to_unit
+from mattecli.core.imaging.pixels import Picture, check_bits, to_bits, to_unit
 from mattecli.core.imaging.trimaps import trimap_of
 from mattecli.core.inference.hint_values import HintKeywords
 from mattecli.core.inference.options import Precision, Refine
@@ -208,6 +208,7 @@ def composite(
     MatteError
         If something is no picture, the cutout has no transparency, or a keyword has no such value.
     """
+    check_bits(bits)
     picture = as_picture(cutout)
     check_transparent(picture)
     if isinstance(background, str):

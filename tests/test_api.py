@@ -54,6 +54,7 @@ KINDS = {
     "uint8": color,
     "uint16": lambda: color().astype(np.uint16) * 257,
     "float64": lambda: color() / 255,
+    "another byte order": lambda: (color().astype(np.uint16) * 257).astype(">u2"),
     "tensor": lambda: torch.tensor(color()).permute(2, 0, 1),
     "float tensor": lambda: torch.tensor(color()).permute(2, 0, 1)[None] / 255,
 }
@@ -169,6 +170,8 @@ CUTOUT = np.full((8, 8, 4), 0.5)
         (lambda: matte.predict(color(), size=-5), "size -5 is not from 32"),
         (lambda: matte.cutout(color(), MATTE, crop=-1), "0 or more, not -1"),
         (lambda: matte.cutout(color(), MATTE, bits=12), "8 or 16 bits, not 12"),
+        (lambda: matte.composite(np.zeros((9, 9, 4), np.uint8), "red", bits=10), "bits, not 10"),
+        (lambda: matte.predict(Image.new("RGB", (0, 5))), "a picture has pixels, not 0x5"),
         (lambda: matte.composite(color(), "white"), "no transparency"),
         (lambda: matte.composite(CUTOUT, "white", canvas="Foreground"), "no canvas 'Foreground'"),
         (lambda: matte.composite(CUTOUT, "white", fit="covr"), "'covr' is no way to fit"),

@@ -123,6 +123,14 @@ def test_the_image_is_the_composition_of_its_layers(material, tmp_path):
         assert np.array_equal(image, (2 * (alpha * fg + (255 - alpha) * bg) + 255) // 510)
 
 
+def test_sixteen_bits_go_with_the_usual_recipe(material, tmp_path):
+    places, size = folders(material, "custom"), ("--per-foreground", 1, "--workers", 1)
+    result = run(tmp_path / "deep", *places, *size, "--bits", 16)
+    assert "without the traces of JPEG" in result.stderr
+    image = next((tmp_path / "deep").rglob("image/*.png"))
+    assert cv2.imread(str(image), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
 def test_sixteen_bits_and_linear_light(material, tmp_path):
     size = ("--placement", "as-is", "--workers", 1, "--per-foreground", 1)
     recipe = material / "deep.toml"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mattecli.cli.streams import say
 from mattecli.core.objects.paths import located
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def choose_recipe(
     """Load the recipe and lay the command line's wishes over it."""
     from dataclasses import replace
 
-    from mattecli.core.dataset.recipe import check_recipe, load_recipe
+    from mattecli.core.dataset.recipe import check_recipe, load_recipe, recipe_names
 
     recipe = load_recipe(name)
     wanted: dict[str, Any] = {
@@ -106,6 +107,9 @@ def choose_recipe(
     changes = {key: value for key, value in wanted.items() if value is not None}
     if recipe.published and (changes or per_foreground or splits):
         raise typer.BadParameter(f"recipe {recipe.name} is published, and built as it is")
+    if bits == 16 and name in recipe_names() and recipe.augment.jpeg:
+        say(f"recipe {name} at 16 bits: without the traces of JPEG, which has 8")
+        changes["augment"] = replace(recipe.augment, jpeg=None)
     if outputs is not None:
         changes["outputs"] = tuple(part.strip() for part in outputs.split(","))
     if splits is not None:

@@ -46,6 +46,8 @@ def as_picture(
         _warn(source, picture.notes)
         return picture if as_numbers else to_srgb(picture)
     if isinstance(image, Image.Image):
+        if not all(image.size):
+            raise MatteError(f"a picture has pixels, not {image.width}x{image.height} of them")
         picture = picture_of(image)
         return picture if as_numbers else to_srgb(picture)
     array = image if isinstance(image, np.ndarray) else _from_tensor(image)
@@ -87,6 +89,8 @@ def _warn(name: object, notes: tuple[str, ...]) -> None:
 
 
 def _from_array(array: np.ndarray) -> Picture:
+    # Bytes in another order than this machine's are the same numbers.
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
     elif array.dtype.kind == "f":

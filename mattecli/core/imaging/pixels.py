@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mattecli.core.errors import MatteError
+
 #: Largest number of pixels that is read unless the caller says otherwise.
 MAX_PIXELS = 200_000_000
 # Resampling and rounding carry floats beyond 1.
@@ -48,6 +50,12 @@ def to_bits(unit: np.ndarray, bits: int) -> np.ndarray:
     """Round values in [0, 1] to 8 or 16 bits."""
     full, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
     return (np.clip(unit, 0, 1) * np.float32(full) + np.float32(0.5)).astype(dtype)
+
+
+def check_bits(bits: object) -> None:
+    """Raise `MatteError` unless results can have so many bits."""
+    if bits not in (8, 16):
+        raise MatteError(f"results have 8 or 16 bits, not {bits}")
 
 
 def to_8_bit(array: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.pixels import to_8_bit, to_16_bit, to_bits, to_unit
+from mattecli.core.imaging.pixels import check_bits, to_8_bit, to_16_bit, to_bits, to_unit
 from mattecli.core.matting.backgrounds import Blur, blurred
 from mattecli.core.matting.blocks import Block, strips
 from mattecli.core.matting.compositing import composite
@@ -65,8 +65,7 @@ class OutputSpec:
         ------
         MatteError
         """
-        if self.bits not in (8, 16):
-            raise MatteError(f"results have 8 or 16 bits, not {self.bits}")
+        check_bits(self.bits)
         if self.crop is not None and not 0 <= self.crop < math.inf:
             raise MatteError(f"the room that a crop leaves is 0 or more, not {self.crop}")
 
