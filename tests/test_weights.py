@@ -166,5 +166,6 @@ def test_the_mean_of_weights_is_the_mean_of_their_tensors(tmp_path):
 
     other = tmp_path / "other.safetensors"
     save_network(build_network(network_config("matte", detail_channels=4)), other, provenance={})
+    out = tmp_path / "none.safetensors"
     result = CliRunner().invoke(app, ["weights", "average", *map(str, [out, files[0], other])])
     assert result.exit_code != 0 and "another network" in str(result.exception)
