@@ -94,14 +94,13 @@ def plan_clip(
     """
     from mattecli.core.imaging.animations import FORMATS
     from mattecli.core.imaging.clip_codecs import CONTAINERS
-    from mattecli.core.inference.inputs import check_is_no_clip, check_is_no_photo
+    from mattecli.core.inference.inputs import check_is_no_original
     from mattecli.core.inference.video import clip_job
 
     place = located_results(out)
     # What is there already is otherwise left as it is.
     if overwrite and suffix in (*CONTAINERS, *FORMATS):
-        check_is_no_photo(place)
-        check_is_no_clip(place)
+        check_is_no_original(place)
     return Planned([], [clip_job(located(source), place, output.kinds, suffix)], Counter())
 
 

@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.core.errors import MatteError, not_found
+from mattecli.core.imaging.metadata import MAKER
+from mattecli.core.imaging.pixels import MAX_PIXELS
 
+#: A tag of streams that all kinds of clips that are written keep; Matroska has it in capitals.
+MADE_BY = "handler_name"
 # Playlists and descriptions of streams, which FFmpeg knows by their content too, would have it open
 # other files and addresses.
 _CONTAINERS = (
@@ -40,6 +44,19 @@ def open_clip(av: Any, path: Path, max_pixels: int) -> Any:
         return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MatteError(f"cannot read {path}: {reason(error)}") from None
+
+
+def is_made_here(av: Any, path: Path) -> bool:
+    """Tell whether a clip notes that this program made it.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read.
+    """
+    with open_clip(av, path, MAX_PIXELS) as container:
+        tags = [(key, value) for one in container.streams for key, value in one.metadata.items()]
+    return any(key.lower() == MADE_BY and value == MAKER for key, value in tags)
 
 
 def decoder_limit(max_pixels: int) -> int:

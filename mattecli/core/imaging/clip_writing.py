@@ -14,11 +14,10 @@ import numpy as np
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_codecs import CONTAINERS, Encoding
 from mattecli.core.imaging.clip_colors import EXACT, Colors
-from mattecli.core.imaging.clip_opening import open_clip, reason
+from mattecli.core.imaging.clip_opening import MADE_BY, reason
 from mattecli.core.imaging.clip_sound import Sound
 from mattecli.core.imaging.clips import Frame, import_av
 from mattecli.core.imaging.metadata import MAKER
-from mattecli.core.imaging.pixels import MAX_PIXELS
 from mattecli.core.imaging.scheduling import leave_real_time
 
 if TYPE_CHECKING:
@@ -28,21 +27,6 @@ if TYPE_CHECKING:
 _LIMITED = 1
 # ProRes names no other transfer functions of the same curve than this one.
 _BT709_CURVES = frozenset({6, 14, 15})
-# A tag of streams that all of `CONTAINERS` keep; Matroska writes it in capitals.
-_MADE_BY = "handler_name"
-
-
-def is_made_here(path: Path) -> bool:
-    """Tell whether a clip notes that this program made it.
-
-    Raises
-    ------
-    MatteError
-        If it cannot be read.
-    """
-    with open_clip(import_av(), path, MAX_PIXELS) as container:
-        tags = [(key, value) for one in container.streams for key, value in one.metadata.items()]
-    return any(key.lower() == _MADE_BY and value == MAKER for key, value in tags)
 
 
 class ClipWriter:
@@ -125,7 +109,7 @@ class ClipWriter:
             self._encoder = self._set_up(self._stream.codec_context)
             self._stream.time_base = like.time_base
             # Unlike tags of the whole file, none of the other clip's.
-            self._stream.metadata[_MADE_BY] = MAKER
+            self._stream.metadata[MADE_BY] = MAKER
             self._decoding_time: int | None = None
             if keep_metadata:
                 self._container.metadata.update(like.metadata)

@@ -23,7 +23,7 @@ from mattecli.core.imaging.frame_folders import files_of, is_numbered
 from mattecli.core.imaging.moving import MovingPicture, open_frames
 from mattecli.core.imaging.pixels import Picture, to_bits
 from mattecli.core.imaging.reading import read_picture, to_srgb
-from mattecli.core.inference.inputs import check_is_no_clip, check_is_no_photo, check_not_read
+from mattecli.core.inference.inputs import check_is_no_original, check_not_read
 from mattecli.core.inference.ordered import in_order
 from mattecli.core.matting.backdrops import Backdrop, moves
 from mattecli.core.matting.backgrounds import load_background
@@ -113,8 +113,7 @@ def compose_clip(
         [job.output],
         [file for path in inputs for file in (files_of(path) if is_numbered(path) else [path])],
     )
-    check_is_no_photo(job.output)
-    check_is_no_clip(job.output)
+    check_is_no_original(job.output)
     suffix = moving_suffix(str(job.foreground), job.background, str(job.output))
     assert suffix is not None
     leads = moves(str(job.foreground))

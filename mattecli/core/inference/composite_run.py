@@ -22,7 +22,7 @@ from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_picture, to_srgb
 from mattecli.core.imaging.walking import check_apart, require_images, stands_for_folder
 from mattecli.core.imaging.writing import SIXTEEN_BIT, encode, write_result
-from mattecli.core.inference.inputs import check_is_no_photo
+from mattecli.core.inference.inputs import check_is_no_original
 from mattecli.core.matting.backgrounds import load_background
 from mattecli.core.matting.layout import Layout, check_transparent, compose
 from mattecli.core.objects.paths import located
@@ -62,7 +62,7 @@ def plan_composites(
     """
     check_writable(out)
     if pattern is None:
-        check_is_no_photo(out)
+        check_is_no_original(out)
     if str(foreground) == "-":
         return [CompositeJob(read_standard_input(), background, out)]
     # Results of an earlier run that lie inside a folder of inputs are none.

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging.animations import has_several
-from mattecli.core.imaging.clip_writing import is_made_here
-from mattecli.core.imaging.clips import is_clip, is_clip_file
+from mattecli.core.imaging.clip_opening import is_made_here
+from mattecli.core.imaging.clips import import_av, is_clip, is_clip_file
 from mattecli.core.imaging.layered import has_our_layers
 from mattecli.core.imaging.reading import has_alpha, is_result
 from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results
@@ -187,41 +187,36 @@ def check_not_read(outputs: Iterable[Path], read: Iterable[Path]) -> None:
             raise MatteError(f"{out} would overwrite an input: choose another place for output")
 
 
-def check_is_no_photo(out: Path) -> None:
-    """Raise `MatteError` if a result would replace a picture that is none.
+def check_is_no_original(out: Path) -> None:
+    """Raise `MatteError` if a result would replace a picture or a clip that is none.
 
     ``*.jpg`` may stand for two photos, of which the last would be taken as the place of the result.
-    A result has transparency, layers, or the note of `encode` that it is one. Of several frames or
-    pages only the note counts, as many an animation has transparency.
+    Of what cannot be read nothing is known, and it may be replaced.
     """
     try:
-        is_photo = out.is_file() and not (
-            is_result(out) or (has_alpha(out) and not has_several(out))
-        )
-        if is_photo and out.suffix.lower() in LAYERED:
-            is_photo = not has_our_layers(out)
+        if not out.is_file():
+            return
+        if is_clip(out) and not isinstance(out, ObjectPath):
+            kind, is_ours = "clip", is_made_here(import_av(), out)
+        else:
+            kind, is_ours = "photo", _is_our_picture(out)
     except MatteError:
         return
-    if is_photo:
+    if not is_ours:
         raise MatteError(
-            f"{out} would overwrite a photo, as nothing in it tells of a result: choose another "
+            f"{out} would overwrite a {kind}, as nothing in it tells of a result: choose another "
             "place for output, or delete it first"
         )
 
 
-def check_is_no_clip(out: Path) -> None:
-    """Raise `MatteError` if a result would replace a clip that does not note that it is one."""
-    if isinstance(out, ObjectPath) or not is_clip(out):
-        return
-    try:
-        is_theirs = out.is_file() and not is_made_here(out)
-    except MatteError:
-        return
-    if is_theirs:
-        raise MatteError(
-            f"{out} would overwrite a clip, as nothing in it tells of a result: delete it first, "
-            "or choose another place for output"
-        )
+def _is_our_picture(path: Path) -> bool:
+    """Tell whether a picture has transparency, layers, or the note of `encode` that it is a result.
+
+    Of several frames or pages only the note counts, as many an animation has transparency.
+    """
+    if is_result(path) or (has_alpha(path) and not has_several(path)):
+        return True
+    return path.suffix.lower() in LAYERED and has_our_layers(path)
 
 
 def _common_folder(sources: list[str]) -> str:

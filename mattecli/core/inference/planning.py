@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mattecli.core.imaging.naming import distinct, name_outputs
 from mattecli.core.imaging.piping import read_standard_input
-from mattecli.core.inference.inputs import Inputs, check_apart_from, check_is_no_photo
+from mattecli.core.inference.inputs import Inputs, check_apart_from, check_is_no_original
 from mattecli.core.inference.jobs import Job
 from mattecli.core.ranks import rank_and_world
 from mattecli.core.storage import check_folder, followed
@@ -51,7 +51,7 @@ def plan_jobs(
     if into_folder:
         check_folder(out)
     else:
-        check_is_no_photo(out)
+        check_is_no_original(out)
     return [
         Job(photo, paths, place)
         for photo, paths, place in zip(inputs.photos, outputs, inputs.places, strict=True)
@@ -76,7 +76,7 @@ def merge_jobs(names: list[str], planned: list[list[Job]]) -> list[Job]:
 
 def piped_job(out: Path, kind: str) -> Job:
     """Take the photo that comes through standard input; `MatteError` as by `plan_jobs`."""
-    check_is_no_photo(out)
+    check_is_no_original(out)
     return Job(read_standard_input(), {kind: out})
 
 

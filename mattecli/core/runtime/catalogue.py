@@ -117,9 +117,7 @@ def fetch(name: str, file: Path | None = None) -> Weights:
         If it is not known, is there already, cannot be had, or is not the right file.
     """
     entry = find_entry(name)
-    there = MatteError(f"{name} is there already: matte predict … --weights {name}")
-    if name in list_weights():
-        raise there
+    _check_new(name)
     if file is not None:
         _check(file, entry, str(file))
         return register_weights(name, file, _spec(entry), licence=_licence(entry))
@@ -127,9 +125,13 @@ def fetch(name: str, file: Path | None = None) -> Weights:
     partial = cache_folder() / f".{name}.onnx.part"
     # Two at once would write into one another's part.
     with locked(partial):
-        if name in list_weights():
-            raise there
+        _check_new(name)
         return _downloaded(name, entry, address, partial)
+
+
+def _check_new(name: str) -> None:
+    if name in list_weights():
+        raise MatteError(f"{name} is there already: matte predict … --weights {name}")
 
 
 def _downloaded(name: str, entry: Entry, address: str, partial: Path) -> Weights:
