@@ -158,7 +158,7 @@ CUTOUT = np.full((8, 8, 4), 0.5)
     ("call", "message"),
     [
         (lambda: matte.predict("none.jpg"), "cannot read none.jpg"),
-        (lambda: matte.predict(b"no picture"), "not a picture"),
+        (lambda: matte.predict(b"no picture"), "the given file is not a picture"),
         (lambda: matte.predict(np.zeros((3, 64, 64))), "shape"),
         (lambda: matte.predict(np.zeros((64, 64, 3), np.int64)), "int64"),
         (lambda: matte.predict(np.full((64, 64, 3), 255.0)), r"in \[0, 1\]"),
@@ -168,6 +168,8 @@ CUTOUT = np.full((8, 8, 4), 0.5)
         (lambda: matte.predict(color(), device="tpu"), "tpu"),
         (lambda: matte.cutout(color(), np.zeros((10, 10))), "10x10"),
         (lambda: matte.predict(color(), size=-5), "size -5 is not from 32"),
+        (lambda: matte.predict(color(), size="64"), "size '64' is not from 32"),
+        (lambda: matte.predict(color(), subject=3), "no subject '3'"),
         (lambda: matte.cutout(color(), MATTE, crop=-1), "0 or more, not -1"),
         (lambda: matte.cutout(color(), MATTE, bits=12), "8 or 16 bits, not 12"),
         (lambda: matte.composite(np.zeros((9, 9, 4), np.uint8), "red", bits=10), "bits, not 10"),

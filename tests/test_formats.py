@@ -17,6 +17,8 @@ from mattecli.core.errors import MatteError
 from mattecli.core.imaging import raw
 from mattecli.core.imaging.colors import srgb_to_linear
 from mattecli.core.imaging.kinds import START, is_raw_start, kind_of
+from mattecli.core.imaging.mask_reading import read_mask
+from mattecli.core.imaging.masks import MaskError
 from mattecli.core.imaging.reading import image_size, read_alpha, read_picture
 from mattecli.core.imaging.walking import walk
 from mattecli.core.imaging.writing import encode, write_image
@@ -57,6 +59,20 @@ def test_exr_is_linear_half_and_premultiplied(source, tmp_path):
     assert matte(source, tmp_path / "a.exr", "--save", "alpha").exit_code == 0
     with openexr.File(str(tmp_path / "a.exr")) as file:
         assert np.abs(np.array(file.channels()["Y"].pixels) - alpha).max() < 4e-3
+
+
+def test_an_exr_matte_of_what_is_no_number_is_refused(tmp_path):
+    openexr = pytest.importorskip("OpenEXR")
+    plane = np.full((8, 8), np.nan, np.float32)
+    for channels in ({"Y": plane}, {"A": plane, "R": plane * 0, "G": plane * 0, "B": plane * 0}):
+        with openexr.File({}, channels) as file:
+            file.write(str(tmp_path / "m.exr"))
+        with pytest.raises(MaskError, match=r"m\.exr: holds 64 of 64 values that are no numbers"):
+            read_mask(tmp_path / "m.exr")
+    # Below a matte colors do not matter.
+    with openexr.File({}, {"A": np.eye(8, dtype="f4"), "R": plane, "G": plane, "B": plane}) as file:
+        file.write(str(tmp_path / "m.exr"))
+    assert np.array_equal(read_mask(tmp_path / "m.exr").alpha, np.eye(8) * 65535)
 
 
 def test_ora_has_the_subject_over_its_photo(source, photo, tmp_path):

@@ -92,6 +92,8 @@ REFUSED = {
     "int32 labels": (stored(ONE.astype(np.int32) * 1000, "TIFF"), "up to 1000"),
     "int32 negative": (stored(ONE.astype(np.int32) * -1, "TIFF"), "from -1 to 0"),
     "float labels": (stored(ONE.astype(np.float32) * 3, "TIFF"), "labels"),
+    "float, nan": (stored(np.where(DISC, np.float32("nan"), 0), "TIFF"), "no numbers"),
+    "float, inf": (stored(np.where(DISC, np.float32("inf"), 0), "TIFF"), "no numbers"),
     "faint 16 bits": (stored(ONE.astype(np.uint16) * 200), "up to 200 of 65535"),
 }
 

@@ -12,6 +12,7 @@ from PIL import Image
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.mask_reading import mask_of_image, mask_of_picture, read_mask
 from mattecli.core.imaging.masks import Mask
+from mattecli.core.imaging.opening import NamedBytes, name_of
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_bits
 from mattecli.core.imaging.reading import matte_of, picture_of, read_picture, to_srgb
 from mattecli.core.objects.paths import located
@@ -41,9 +42,9 @@ def as_picture(
         If it is no picture.
     """
     if isinstance(image, (str, Path, bytes)):
-        source = image if isinstance(image, bytes) else located(image)
+        source = _source(image)
         picture = read_picture(source, max_pixels, as_numbers=as_numbers)
-        _warn(source, picture.notes)
+        _warn(name_of(source), picture.notes)
         return picture if as_numbers else to_srgb(picture)
     if isinstance(image, Image.Image):
         if not all(image.size):
@@ -66,9 +67,9 @@ def as_mask(image: ImageLike) -> np.ndarray:
         If it is no picture, or no mask.
     """
     if isinstance(image, (str, Path, bytes)):
-        source = image if isinstance(image, bytes) else located(image)
+        source = _source(image)
         mask = read_mask(source, lenient=True)
-        _warn(source, (mask.note,))
+        _warn(name_of(source), (mask.note,))
         return mask.alpha
     if isinstance(image, Image.Image):
         mask = mask_of_image(image, lenient=True)
@@ -82,9 +83,15 @@ def as_mask(image: ImageLike) -> np.ndarray:
     return mask.alpha
 
 
-def _warn(name: object, notes: tuple[str, ...]) -> None:
+def _source(image: str | Path | bytes) -> Path | bytes:
+    """Name bytes in memory, which have not come through standard input."""
+    if not isinstance(image, bytes):
+        return located(image)
+    return image if isinstance(image, NamedBytes) else NamedBytes(image, "the given file")
+
+
+def _warn(name: str, notes: tuple[str, ...]) -> None:
     for note in filter(None, notes):
-        name = "the picture" if isinstance(name, bytes) else name
         warnings.warn(f"{name}: {note}", stacklevel=4)
 
 

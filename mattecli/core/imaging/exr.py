@@ -15,6 +15,7 @@ from mattecli.core.errors import MatteError
 from mattecli.core.extras import needs_extra
 from mattecli.core.imaging.colors import linear_to_srgb, srgb_to_linear
 from mattecli.core.imaging.exr_header import ExrHeader, read_header
+from mattecli.core.imaging.masks import check_numbers
 from mattecli.core.imaging.opening import check_pixels, name_of
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_16_bit, to_bits, to_unit
 from mattecli.core.imaging.quiet import without_lines
@@ -78,6 +79,8 @@ def read_exr(
 
     Raises
     ------
+    MaskError
+        If numbers are none, such as nan.
     MatteError
         If it is damaged, of another kind or too large, or OpenEXR is missing.
     """
@@ -94,10 +97,12 @@ def read_exr(
     with _damage(source):
         # Not its `File`, which reads all channels, and prints on standard output what is damaged.
         opened = openexr.InputFile(file)
-        planes = {
-            name: _in_frame(_plane(opened, name, header), header)
-            for name in {*names, "A"} & {*header.channels}
-        }
+        planes = {name: _plane(opened, name, header) for name in {*names, "A"} & {*header.channels}}
+    if as_numbers:
+        # What colors are below a matte does not matter: programs divide by an alpha of 0.
+        for name in ["A"] if "A" in planes and len(names) == 3 else planes:
+            check_numbers(planes[name])
+    planes = {name: _in_frame(plane, header) for name, plane in planes.items()}
     alpha = np.clip(planes["A"], 0, 1) if "A" in planes else None
     color = np.dstack([planes[name] for name in names] * (3 // len(names)))
     opacity = None if alpha is None else to_bits(alpha, 16)

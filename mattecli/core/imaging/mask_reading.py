@@ -12,6 +12,7 @@ from mattecli.core.imaging.kinds import START
 from mattecli.core.imaging.masks import (
     Mask,
     check_grey,
+    check_numbers,
     from_few_bits,
     from_integers,
     from_palette,
@@ -87,6 +88,9 @@ def _mask_of_numbers(image: Image.Image, start: bytes) -> Mask | None:
         image.load()
         mask = from_few_bits(np.asarray(image), bits)
     else:
+        if image.mode == "F":
+            make_room(image)
+            check_numbers(np.asarray(image))
         return None
     turned = 1 if tags else orientation(image)
     return mask and mask._replace(alpha=upright(mask.alpha, turned))

@@ -145,6 +145,12 @@ def from_palette(indices: np.ndarray, palette: np.ndarray) -> Mask | None:
     return Mask(alpha, f"is a palette picture: {label} is taken as opaque, 0 as transparent")
 
 
+def check_numbers(values: np.ndarray) -> None:
+    """Raise `MaskError` if floats hold what is no number: a network that failed, not alpha of 0."""
+    if count := np.count_nonzero(~np.isfinite(values)):
+        raise MaskError(f"holds {count} of {values.size} values that are no numbers (nan or inf)")
+
+
 def check_grey(color: np.ndarray) -> None:
     """Raise `MaskError` if uint8 or uint16 color of shape (H, W, 3) is no grey picture."""
     red, green, blue = (color[..., channel] for channel in range(3))

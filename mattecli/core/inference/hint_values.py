@@ -199,10 +199,12 @@ def check_places(
             lengths_of(place, (100,) * count, name, form)
 
 
-def check_subject(subject: str) -> None:
+def check_subject(subject: object) -> None:
     """Raise `MatteError` if this is no choice of a subject."""
     if subject not in get_args(SubjectChoice):
-        raise MatteError(f"no subject '{subject}': {suggest(subject, get_args(SubjectChoice))}")
+        raise MatteError(
+            f"no subject '{subject}': {suggest(str(subject), get_args(SubjectChoice))}"
+        )
 
 
 def places_of(value: object) -> tuple[str, ...]:

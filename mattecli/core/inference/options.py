@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum
+from numbers import Integral
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -97,8 +98,11 @@ class PredictOptions:
             if getattr(self, name) not in get_args(choices):
                 known = ", ".join(get_args(choices))
                 raise MatteError(f"no {name} '{getattr(self, name)}': use one of {known}")
-        if self.size is not None and not _SIZES[0] <= self.size <= _SIZES[1]:
-            raise MatteError(f"the size {self.size} is not from {_SIZES[0]} to {_SIZES[1]} pixels")
+        is_size = isinstance(self.size, Integral) and _SIZES[0] <= self.size <= _SIZES[1]
+        if self.size is not None and not is_size:
+            raise MatteError(
+                f"the size {self.size!r} is not from {_SIZES[0]} to {_SIZES[1]} pixels"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
