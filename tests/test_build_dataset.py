@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -335,12 +336,36 @@ def test_an_interrupted_build_is_taken_up_again(material, tmp_path):
     for name in names[8:]:
         stored_at(broken, name, "alpha").unlink()
     untouched = stored_at(broken, names[3], "image")
-    os.utime(untouched, (1, 1))
+    written = untouched.stat()
     result = run(broken, *folders(material), "--workers", 1)
     assert "6 made, 6 already there" in result.output
-    assert untouched.stat().st_mtime == 1
+    assert untouched.stat().st_mtime_ns == written.st_mtime_ns
+    assert untouched.stat().st_ino == written.st_ino
     assert files_of(broken) == files_of(whole)
     assert "0 made, 12 already there" in run(broken, *folders(material), "--workers", 1).output
+
+
+def test_what_is_older_than_its_material_is_made_anew(material, tmp_path):
+    root = shutil.copytree(material, tmp_path / "material")
+    out = tmp_path / "set"
+    run(out, *folders(root), "--workers", 1)
+    before = files_of(out)
+    records = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    holding = {r["name"] for r in records if any("c0.png" in part["color"] for part in r["layers"])}
+    assert 0 < len(holding) < 12
+    cutout = np.asarray(Image.open(root / "cutouts/c0.png")).copy()
+    cutout[..., 0] ^= 255
+    save(root / "cutouts/c0.png", cutout)
+    # A clock that is ahead does not make one sample after the other anew.
+    os.utime(root / "cutouts/c1.png", (2**32, 2**32))
+    result = run(out, *folders(root), "--workers", 1)
+    assert f"{len(holding)} made, {12 - len(holding)} already there" in result.output
+    after = files_of(out)
+    image = {r["name"]: r["name"].replace("/", "/image/", 1) + ".png" for r in records}
+    assert {name for name in image if before[image[name]] != after[image[name]]} == holding
+    fresh = tmp_path / "fresh"
+    run(fresh, *folders(root), "--workers", 1)
+    assert files_of(fresh) == after
 
 
 def test_a_folder_with_another_set_is_refused(material, tmp_path):

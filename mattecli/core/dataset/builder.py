@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mattecli.core.dataset import manifest
+from mattecli.core.dataset.material import resolve
 from mattecli.core.dataset.plan import Sample
 from mattecli.core.dataset.recipe import save_recipe
 from mattecli.core.dataset.sample_task import SampleTask
@@ -109,8 +110,9 @@ class Builder(BuildSpec):
         return size * share, (time.process_time() - start) * share
 
     def _finished(self, samples: list[Sample]) -> dict[str, dict]:
-        """Give the records of planned samples whose files are all there in full length."""
+        """Give the records of planned samples whose files are all there, whole and up to date."""
         planned = {sample.name: sample.key(self.recipe) for sample in samples}
+        changed = self._changed(samples)
         finished = {}
         size_of = _sizes_in(self.out)
         for name, record in manifest.read_finished(self.out).items():
@@ -119,12 +121,36 @@ class Builder(BuildSpec):
                     f"{self.out} holds another set ({name} differs from what is planned): "
                     "choose another folder, or the same recipe, seed and material"
                 )
+            if name in changed:
+                continue
             if set(record["files"]) == set(self.recipe.outputs) and all(
                 size_of(self.path(name, output)) == file["bytes"]
                 for output, file in record["files"].items()
             ):
                 finished[name] = record
         return finished
+
+    def _changed(self, samples: list[Sample]) -> set[str]:
+        """Give the names of samples that are older than a file that they are made of."""
+        if isinstance(self.out, ObjectPath):
+            return set()
+        # What claims to come from the future would be newer for ever.
+        now = time.time_ns()
+        changed_at: dict[str, int] = {}
+        names = set()
+        for sample in samples:
+            files = [sample.background]
+            for foreground in sample.foregrounds:
+                files += [foreground.color, *filter(None, [foreground.alpha])]
+            for reference in files:
+                if reference not in changed_at:
+                    at = _changed_at(resolve(reference, self.roots))
+                    changed_at[reference] = 0 if at > now else at
+            newest = max(changed_at[reference] for reference in files)
+            made = [_changed_at(self.path(sample.name, output)) for output in self.recipe.outputs]
+            if newest > min(made):
+                names.add(sample.name)
+        return names
 
     def _write_manifest(self, samples: list[Sample], partial: bool) -> None:
         finished = self._finished(samples)
@@ -148,6 +174,14 @@ def _sizes_in(out: Path) -> Callable[[Path], int]:
         sizes: dict[Path, int] = {out / found.name: found.size for found in list_objects(out)}
         return lambda path: sizes.get(path, -1)
     return _size
+
+
+def _changed_at(path: Path) -> int:
+    """Tell when a file was changed last, in nanoseconds; 0 of what is not there or in a store."""
+    try:
+        return 0 if isinstance(path, ObjectPath) else os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _size(path: Path) -> int:

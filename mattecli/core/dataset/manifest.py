@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,11 @@ def _misfit(value: Any, shape: Any, where: str) -> str:
 
 def read_finished(out: Path) -> dict[str, dict]:
     """Gather by name what earlier runs and other processes have noted as finished under `out`."""
-    # The manifest last: another process may be replacing the notes by it just now.
-    paths = [*sorted(out.glob(f"{_PARTIAL}-*")), out / NAME]
-    return {record["name"]: record for path in paths for record in read_lines(path, FINISHED)}
+    # The manifest is read last, as another process may be replacing the notes by it just now; where
+    # there are both, notes are of samples that were made anew.
+    noted = [read_lines(path, FINISHED) for path in sorted(out.glob(f"{_PARTIAL}-*"))]
+    records = [*read_lines(out / NAME, FINISHED), *itertools.chain.from_iterable(noted)]
+    return {record["name"]: record for record in records}
 
 
 def write(out: Path, records: list[dict]) -> None:
