@@ -217,6 +217,7 @@ def test_what_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
         (["{data}/pairs", "--lr", "-1"], "lr must be 0 or more"),
         (["{data}/pairs", "--loss", "l1=nan"], "loss l1 must be 0 or more"),
         (["{data}/pairs", "--accumulate", "5"], "cannot be shared out"),
+        (["{data}/pairs", "--crop-size", "32", "--batch-size", "1"], "use at least 64 px"),
         (["{data}/pairs", "--network", "late-fusion", "--channel-attention"], "no attention"),
     ],
 )

@@ -19,6 +19,7 @@ from mattecli.core.dataset.training_set import Mixture, TrainingSet
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError, reason_of
 from mattecli.core.executing.starting import started_anew
+from mattecli.core.network.config import MULTIPLE
 from mattecli.core.ranks import local_world
 from mattecli.core.toml import from_table
 from mattecli.core.training.config import TrainingConfig
@@ -109,7 +110,7 @@ def build_dataset(config: TrainingConfig, cache: Path | None) -> TrainingSet:
 
 
 def check_shares(config: TrainingConfig, processes: Processes) -> None:
-    """Refuse a batch size that is no multiple of processes times parts.
+    """Refuse a batch size that is no multiple of processes times parts, and a batch of one pixel.
 
     Raises
     ------
@@ -120,6 +121,12 @@ def check_shares(config: TrainingConfig, processes: Processes) -> None:
         raise MatteError(
             f"a batch of {config.batch_size} cannot be shared out: {processes.world} process(es) "
             f"with {config.accumulate} part(s) each need a multiple of {parts}"
+        )
+    side = min(config.sides or [config.crop_size])
+    if config.batch_size == parts and side == MULTIPLE and not config.freeze_batch_norm:
+        raise MatteError(
+            f"one sample of {side} px at a time leaves a single pixel at the deepest features, of "
+            f"which batch norm has no statistics: use at least {2 * MULTIPLE} px, or more samples"
         )
 
 
