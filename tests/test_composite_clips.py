@@ -110,6 +110,8 @@ def test_what_cannot_be_composed_is_said(moving, tmp_path):
     assert not list(tmp_path.glob(".matte*"))
     refused = composite(moving, "white", "--out", tmp_path / "out.png")
     assert refused.exit_code == 2 and ".mov, .webm, .mp4" in refused.output
+    refused = composite(moving, tmp_path, "--out", tmp_path / "out.mp4")
+    assert refused.exit_code == 2 and f"one background, not the folder {tmp_path}" in refused.output
     refused = composite(moving, "white", "--format", "png")
     assert refused.exit_code == 2 and "--format" in refused.output
     result = composite(moving, "white", "--out", moving)

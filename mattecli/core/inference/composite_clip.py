@@ -71,7 +71,7 @@ def moving_suffix(foreground: str, background: str, out: str | None) -> str | No
     Raises
     ------
     MatteError
-        If OUT cannot hold a clip.
+        If OUT cannot hold a clip, or a folder of backgrounds would give several.
     """
     suffix = Path(out).suffix.lower() if out else ".mp4"
     form = suffix if suffix in CONTAINERS else written_as(out or "")
@@ -79,8 +79,11 @@ def moving_suffix(foreground: str, background: str, out: str | None) -> str | No
         if form is None:
             known = ", ".join([*CONTAINERS, ".gif", ".apng", ".webp"])
             raise MatteError(f"a composite that moves becomes a {known} file, not {out}")
-        return form
-    return form if out and form and any(map(moves, (foreground, background))) else None
+    elif not (out and form and any(map(moves, (foreground, background)))):
+        return None
+    if Path(background).is_dir():
+        raise MatteError(f"a composite that moves has one background, not the folder {background}")
+    return form
 
 
 def compose_clip(
