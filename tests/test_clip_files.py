@@ -13,6 +13,7 @@ from test_video import COUNT, HEIGHT, RATE, WIDTH, frame_of, matte, read_clip, w
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.clip_range import parse_time
+from mattecli.core.imaging.clip_writing import ClipWriter
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import encode
 from mattecli.core.runtime import loading
@@ -113,6 +114,26 @@ def test_codecs(tmp_path, capfd, name, codec, said, pixels):
         assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
     refused = matte(clip, tmp_path / "cut.mp4", "--codec", codec)
     assert refused.exit_code == 2 and "transparency" in refused.output
+
+
+@pytest.mark.parametrize("stray", [-1508422145150619644, 1 << 60])
+def test_clips_of_a_single_frame(tmp_path, monkeypatch, stray):
+    """x265 gives uninitialized memory as the time at which such a frame is decoded."""
+    whole = ClipWriter._pass_on
+
+    def astray(writer, packets):
+        packets = list(packets)
+        for packet in packets:
+            packet.dts = stray
+        whole(writer, packets)
+
+    monkeypatch.setattr(ClipWriter, "_pass_on", astray)
+    clip = write_clip(tmp_path / "clip.mp4", audio=None)
+    options = ["--save", "alpha", "--codec", "hevc", "--end", 0.02]
+    result = matte(clip, tmp_path / "a.mp4", *options)
+    assert result.exit_code == 0, result.exception
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert [frame.time for frame in container.decode(video=0)] == [0]
 
 
 def test_less_quality_makes_smaller_files(tmp_path):

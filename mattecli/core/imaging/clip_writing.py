@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 _LIMITED = 1
+# Seconds from decoding a frame to showing it that no clip has.
+_TOO_LONG_AHEAD = 86_400
 # ProRes names no other transfer functions of the same curve than this one.
 _BT709_CURVES = frozenset({6, 14, 15})
 
@@ -217,6 +219,10 @@ class ClipWriter:
             self._mux(packet)
 
     def _mux(self, packet: Packet) -> None:
+        ahead = 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
+        if not 0 <= ahead * self._like.time_base < _TOO_LONG_AHEAD:
+            # Of a group of fewer frames than it looks ahead, x265 gives memory for this time.
+            packet.dts = packet.pts
         # Where frames are unevenly spaced, two encoders may give the same time for decoding.
         last = self._decoding_time
         if packet.dts is not None and last is not None and packet.dts <= last:
