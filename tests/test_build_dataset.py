@@ -541,6 +541,8 @@ def test_a_contact_sheet_is_drawn(material, tmp_path):
         (("out", "--splits", "train=0.9,val=0.2"), "add up"),
         (("out", "--check", "."), "leave OUT out"),
         (("out", "--raw", "."), "names no folders"),
+        (("out", "--sheet", "s.png", "--outputs", "fg,alpha"), "--sheet shows images and mattes"),
+        (("out", "--sheet", "s.png", "--from-photos", "."), "no cutouts of --from-photos"),
     ],
 )
 def test_wrong_usage_is_explained(arguments, part):

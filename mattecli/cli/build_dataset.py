@@ -232,6 +232,8 @@ def build_dataset(
     if check is not None:
         check_set(located(check), sheet, workers, quiet)
         return
+    if from_photos is not None and sheet is not None:
+        raise typer.BadParameter("--sheet draws sets, and no cutouts of --from-photos")
     assert out is not None  # or check_task would have refused
     out = located_results(out)
     check_writable(out)
@@ -247,6 +249,8 @@ def build_dataset(
     chosen = choose_recipe(
         recipe, only, per_foreground, splits, placement, outputs, bits, linear_light
     )
+    if sheet is not None and not {"image", "alpha"} <= {*chosen.outputs}:
+        raise typer.BadParameter("--sheet shows images and mattes: add both to --outputs")
     roots = find_roots(chosen, recipe, raw, foregrounds, alphas, photos, backgrounds)
     material = gather(chosen, roots)
     _say_how_masks_are_read(material, roots, quiet=quiet)
