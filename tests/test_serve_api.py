@@ -268,6 +268,11 @@ def test_removebg_answers_json_and_refuses_what_it_does_not_know(server):
         answer = requests.post(url, files={"image_file": DATA}, data=wrong)
         assert answer.status_code == 400, wrong
         assert answer.json()["errors"][0]["title"]
+        assert answer.json()["errors"][0]["code"] == "bad_request"
+    plain = encode(np.full((64, 64, 3), 128, np.uint8), ".png")
+    answer = requests.post(url, files={"image_file": plain})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "unknown_foreground"
     answer = requests.post(url, files={"image_file": DATA, "shadow_file": DATA})
     assert answer.status_code == 400 and "shadow_file" in answer.text
 

@@ -26,16 +26,22 @@ CODES = {
 
 
 class Refusal(MatteError):
-    """A request that is not done as it was asked, and the HTTP status that says so."""
+    """A request that is not done as it was asked, the HTTP status that says so, and its code."""
 
-    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: dict[str, str] | None = None,
+        code: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
+        self.code = code or CODES.get(status, "error")
 
 
 def error_response(error: Refusal) -> JSONResponse:
     """Give ``{"error": {"code": …, "message": …}}``."""
-    code = CODES.get(error.status, "error")
-    content = {"error": {"code": code, "message": str(error)}}
+    content = {"error": {"code": error.code, "message": str(error)}}
     return JSONResponse(content, error.status, headers=error.headers)

@@ -23,7 +23,7 @@ from mattecli.core.serving.bodies import Body, decoded_base64, named, several_ph
 from mattecli.core.serving.cutter import Cutting
 from mattecli.core.serving.cutting_routes import MEDIA_TYPES, options_of, read_background
 from mattecli.core.serving.photo_options import PHOTO_OPTIONS, settings_for
-from mattecli.core.serving.refusals import CODES, Refusal
+from mattecli.core.serving.refusals import Refusal
 from mattecli.core.serving.service import Order, Service
 
 # What changes nothing here: results have the photo's size, and any kind of subject is cut.
@@ -61,7 +61,10 @@ def removebg_routes(service: Service) -> list[Route]:
         try:
             cutting = await service.cut(request, partial(_understand, service, request))
             if cutting.ended.status == "empty":
-                raise Refusal(400, "Could not identify foreground in image.")
+                # Clients look at this code.
+                raise Refusal(
+                    400, "Could not identify foreground in image.", code="unknown_foreground"
+                )
         except Refusal as error:
             return _errors(error)
         return _answer(cutting, as_json=_wants_json(request))
@@ -170,5 +173,5 @@ def _answer(cutting: Cutting, *, as_json: bool) -> Response:
 
 def _errors(error: Refusal) -> JSONResponse:
     """Give an error as their clients read it."""
-    content = {"title": str(error), "code": CODES.get(error.status, "error")}
+    content = {"title": str(error), "code": error.code}
     return JSONResponse({"errors": [content]}, error.status, headers=error.headers)
