@@ -112,10 +112,11 @@ class Builder(BuildSpec):
     def _finished(self, samples: list[Sample]) -> dict[str, dict]:
         """Give the records of planned samples whose files are all there, whole and up to date."""
         planned = {sample.name: sample.key(self.recipe) for sample in samples}
-        changed = self._changed(samples)
+        records = manifest.read_finished(self.out)
+        changed = self._changed([sample for sample in samples if sample.name in records])
         finished = {}
         size_of = _sizes_in(self.out)
-        for name, record in manifest.read_finished(self.out).items():
+        for name, record in records.items():
             if planned.get(name) != record["key"]:
                 raise MatteError(
                     f"{self.out} holds another set ({name} differs from what is planned): "
