@@ -53,6 +53,20 @@ def test_where_the_subject_goes(framing, size, box):
     assert np.abs(inside.astype(int) - [200, 30, 30, 255]).max() <= 2
 
 
+@pytest.mark.parametrize("align", ["bottom", "center"])
+@pytest.mark.parametrize("canvas", ["300x300", "2x2", "1x50"])
+def test_a_subject_of_less_than_a_pixel_is_there(canvas, align):
+    color = np.full((3, 2000, 3), 200, np.uint8)
+    framing = Framing(parse_canvas(canvas), pad=0, align=align)
+    spec = OutputSpec(("cutout", "alpha"), framing=framing)
+    made = render_outputs(color, np.ones((3, 2000), np.float32), spec)
+    assert made["alpha"].max() == 255
+    shown = made["alpha"] > 0
+    assert np.array_equal(made["cutout"][shown][:, :3], np.full((shown.sum(), 3), 200))
+    if align == "bottom":
+        assert shown[-1].any() and not shown[:-1].any()
+
+
 def test_no_black_or_green_gets_into_the_rim_of_what_is_enlarged():
     color, alpha = block()
     framing = Framing(parse_canvas("1000x1000"), pad=0.1)

@@ -90,7 +90,7 @@ def test_a_list_that_was_filled_in_is_not_written_over(tmp_path):
         with pytest.raises(MatteError, match=r"hints\.csv holds hints"):
             Review(folder, [source])
         assert (folder / "hints.csv").read_text() == filled
-    with pytest.raises(MatteError, match="lies among the photos"):
+    with pytest.raises(MatteError, match="which the run reads"):
         Review(source / "review", [source])
 
 
@@ -143,5 +143,12 @@ def test_from_a_run_to_hints_and_back(here):
 
 def test_wrong_usage(here):
     assert "needs --hints" in predict("--only-hinted").output
-    result = predict("--review", "in/review")
-    assert result.exit_code == 1 and "lies among the photos" in str(result.exception)
+    write_image(here / "keep/plain.png", np.full((96, 128), 255, np.uint8))
+    for arguments in (["in/review"], ["keep", "--keep", "keep"], ["keep/x", "--guide", "keep"]):
+        result = predict("--review", *arguments)
+        assert result.exit_code == 1 and "which the run reads" in str(result.exception)
+    (here / "matte.toml").write_text("[predict]\nsize = 64\n")
+    for report in ("review/index.html", "review/hints.csv", "review/review.jsonl", "matte.toml"):
+        result = predict("--review", "review", "--report", report)
+        assert result.exit_code == 1 and "would be written over" in str(result.exception)
+    assert (here / "matte.toml").read_text() == "[predict]\nsize = 64\n"

@@ -12,6 +12,8 @@ import typer
 
 from mattecli.core.errors import MatteError, suggest
 
+#: Where defaults are looked for, in the folder that a command runs in.
+SETTINGS_FILES = ("matte.toml", "pyproject.toml")
 #: Keys in the root context's ``meta``: the file that the defaults are from, and its named outputs.
 ORIGIN = "mattecli.defaults"
 OUTPUTS = "mattecli.outputs"
@@ -163,10 +165,10 @@ def _wanted(parameter: Any) -> str:
 def _find_tables() -> tuple[Path, dict[str, Any]]:
     from mattecli.core.toml import read_toml
 
-    path = Path("matte.toml")
+    path, project = map(Path, SETTINGS_FILES)
     if path.is_file():
         return path, read_toml(path)
-    path = Path("pyproject.toml")
+    path = project
     if not path.is_file():
         return Path(), {}
     try:

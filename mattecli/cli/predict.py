@@ -157,7 +157,7 @@ def _run(
         clips=of_clips,
         passed_over=stream.passed_over if stream else planned.passed_over,
         rescan=(lambda: plan().photos) if inputs.watch else None,
-        review=_review(sources or [], run),
+        review=_review(sources or [], inputs, run),
     )
 
 
@@ -169,12 +169,21 @@ def _cuts_one_photo(sources: list[str], out: str, run: RunOptions) -> bool:
     return run.overwrite or is_object(out) or not Path(out).exists()
 
 
-def _review(sources: list[str], run: RunOptions) -> Review | None:
+def _review(sources: list[str], inputs: SourceOptions, run: RunOptions) -> Review | None:
     if run.review is None:
         return None
     from mattecli.core.inference.review import Review
 
-    return Review(run.review, [Path(source) for source in sources], resume=not run.overwrite)
+    hints = filter(None, (inputs.trimap, inputs.keep, inputs.drop, inputs.guide))
+    return Review(run.review, [*map(Path, sources), *hints], resume=not run.overwrite)
+
+
+def _files_of_review(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    from mattecli.core.inference.review import files_of_review
+
+    return files_of_review(folder)
 
 
 def _check_values(made: list[Made], usage: Usage, run: RunOptions) -> None:
@@ -199,6 +208,7 @@ def _check_side_files(
         hints,
         (each.output.background for each in made),
         (out,),
+        _files_of_review(run.review),
     )
     check_side_files({"--report": run.report, "--preview": run.preview}, used)
 

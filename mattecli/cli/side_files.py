@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import typer
 
+from mattecli.cli.defaults import SETTINGS_FILES
 from mattecli.core.objects.paths import ObjectPath, located, real_place
 
 #: Those that are pictures.
@@ -41,6 +43,7 @@ def check_side_files(files: dict[str, Path | None], used: Iterable[Path | str | 
     given = {option: located(path) for option, path in files.items() if path is not None}
     if not given:
         return
+    used = chain(used, map(Path, SETTINGS_FILES))
     taken = {real_place(located(path)) for path in used if path is not None}
     folders = _above([*taken, *map(real_place, given.values())])
     for option, path in given.items():

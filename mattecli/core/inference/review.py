@@ -24,6 +24,11 @@ _JOURNAL, _LIST, _PAGE, _PICTURES = "review.jsonl", "hints.csv", "index.html", "
 _FAILED = -1.0
 
 
+def files_of_review(folder: Path) -> list[Path]:
+    """Give the files that a review of that folder writes, but pictures."""
+    return [folder / name for name in (_JOURNAL, _LIST, _PAGE)]
+
+
 class Review:
     """Takes the outcomes of a run and shows those that are worth a look.
 
@@ -35,20 +40,24 @@ class Review:
     folder : Path
         Receives ``index.html``, ``hints.csv``, ``review.jsonl`` and ``pictures/``.
     sources : list of Path
-        Where the photos are.
+        Where photos are, and hints.
     resume : bool
         Whether what the journal holds of an earlier run still counts.
 
     Raises
     ------
     MatteError
-        If `folder` lies among the photos, has a list of hints that was filled in, or cannot be
+        If `folder` lies in one of `sources`, has a list of hints that was filled in, or cannot be
         written.
     """
 
     def __init__(self, folder: Path, sources: list[Path], *, resume: bool = False) -> None:
-        if any(source.is_dir() and within(folder, source) for source in sources):
-            raise MatteError(f"{folder} lies among the photos: choose another place for the review")
+        for source in sources:
+            if source.is_dir() and within(folder, source):
+                raise MatteError(
+                    f"{folder} lies in {source}, which the run reads: choose another place for "
+                    "the review"
+                )
         if _holds_hints(folder / _LIST):
             raise MatteError(
                 f"{folder / _LIST} holds hints, and a review would write over it: move it, or "

@@ -129,7 +129,9 @@ class PlacedSubject(Subject):
             (room - length * self.enlarged) / 2 for length, room in zip(size, frame, strict=True)
         )
         if framing.align == "bottom":
-            top = max(0.0, frame[0] * (1 - framing.room) - size[0] * self.enlarged)
+            # What is thinner than a pixel still takes the last one.
+            lowest = min(frame[0] * (1 - framing.room) - size[0] * self.enlarged, frame[0] - 1)
+            top = max(0.0, lowest)
         # What is beside the subject's box has colors too, so that no black is mixed into its rim.
         window = _window(box, subject.box, (top, left), frame, self.enlarged)
         target, source, taken = _target(box, window, (top, left), frame, self.enlarged)
