@@ -166,6 +166,8 @@ CUTOUT = np.full((8, 8, 4), 0.5)
         (lambda: matte.predict([1, 2, 3]), "not list"),
         (lambda: matte.predict(color(), weights="none.safetensors"), "none.safetensors"),
         (lambda: matte.predict(color(), device="tpu"), "tpu"),
+        (lambda: matte.predict(color(), device=None), "None"),
+        (lambda: matte.predict(color(), points=5), "'5' is no place"),
         (lambda: matte.cutout(color(), np.zeros((10, 10))), "10x10"),
         (lambda: matte.predict(color(), size=-5), "size -5 is not from 32"),
         (lambda: matte.predict(color(), size="64"), "size '64' is not from 32"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
 
 import cv2
@@ -229,6 +229,8 @@ def _listed(places: Any) -> list[Place]:
         return []
     if isinstance(places, str):
         return [part for part in places.replace("\n", ";").split(";") if part.strip()]
+    if not isinstance(places, Iterable):
+        raise MatteError(f"'{places}' is no place: use numbers, or a text such as '120,80'")
     places = list(places)
     if places and all(_is_length(part) for part in places):
         return [places]
