@@ -113,7 +113,8 @@ def composition(alpha: Tensor, batch: Batch) -> Tensor:
     """Mean absolute color error of the composite with the true F and B.
 
     Xu et al., "Deep Image Matting", CVPR 2017. Counted only in samples whose layers are known;
-    0 where there is none.
+    0 where there is none. That is a mean of one part of a batch: where it is shared out to parts
+    or processes, those without such a sample lower it.
     """
     known = batch["composed"].view(-1, 1, 1, 1)
     again = composite(alpha, batch["foreground"], batch["background"])

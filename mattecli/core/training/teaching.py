@@ -1,8 +1,9 @@
 """Learning from photos without mattes: where other networks agree, their mattes are the truth.
 
-The teachers see every sample as it is cut, before its colors vary, so that the network learns what
-they make of every view of a photo and not one matte by heart (Beyer et al., "Knowledge
-distillation: A good teacher is patient and consistent", CVPR 2022).
+The teachers see every sample as it is cut, before its colors vary where the device varies them (on
+the host they have varied then), so that the network learns what they make of every view of a photo
+and not one matte by heart (Beyer et al., "Knowledge distillation: A good teacher is patient and
+consistent", CVPR 2022).
 """
 
 from __future__ import annotations
