@@ -165,10 +165,9 @@ def _wanted(parameter: Any) -> str:
 def _find_tables() -> tuple[Path, dict[str, Any]]:
     from mattecli.core.toml import read_toml
 
-    path, project = map(Path, SETTINGS_FILES)
-    if path.is_file():
-        return path, read_toml(path)
-    path = project
+    own, path = map(Path, SETTINGS_FILES)
+    if own.is_file():
+        return own, read_toml(own)
     if not path.is_file():
         return Path(), {}
     try:

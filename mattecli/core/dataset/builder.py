@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from mattecli.core.dataset import manifest
 from mattecli.core.dataset.material import resolve
@@ -33,6 +36,16 @@ class Outcome:
     made: int = 0
     kept: int = 0
     failures: list[str] = field(default_factory=list)
+
+
+class _Look(NamedTuple):
+    """How long a file of a set is, and when it was written, in nanoseconds."""
+
+    bytes: int
+    made_at: float
+
+
+_NOTHING = _Look(-1, 0)
 
 
 class Builder(BuildSpec):
@@ -111,47 +124,27 @@ class Builder(BuildSpec):
 
     def _finished(self, samples: list[Sample]) -> dict[str, dict]:
         """Give the records of planned samples whose files are all there, whole and up to date."""
-        planned = {sample.name: sample.key(self.recipe) for sample in samples}
-        records = manifest.read_finished(self.out)
-        changed = self._changed([sample for sample in samples if sample.name in records])
+        planned = {sample.name: sample for sample in samples}
+        look = _look_in(self.out)
+        changed_at = cache(lambda reference: _material_changed_at(resolve(reference, self.roots)))
         finished = {}
-        size_of = _sizes_in(self.out)
-        for name, record in records.items():
-            if planned.get(name) != record["key"]:
+        for name, record in manifest.read_finished(self.out).items():
+            sample = planned.get(name)
+            if sample is None or sample.key(self.recipe) != record["key"]:
                 raise MatteError(
                     f"{self.out} holds another set ({name} differs from what is planned): "
                     "choose another folder, or the same recipe, seed and material"
                 )
-            if name in changed:
+            if set(record["files"]) != set(self.recipe.outputs):
                 continue
-            if set(record["files"]) == set(self.recipe.outputs) and all(
-                size_of(self.path(name, output)) == file["bytes"]
+            newest = max(map(changed_at, sample.material))
+            looks = {output: look(self.path(name, output)) for output in record["files"]}
+            if all(
+                looks[output].bytes == file["bytes"] and looks[output].made_at >= newest
                 for output, file in record["files"].items()
             ):
                 finished[name] = record
         return finished
-
-    def _changed(self, samples: list[Sample]) -> set[str]:
-        """Give the names of samples that are older than a file that they are made of."""
-        if isinstance(self.out, ObjectPath):
-            return set()
-        # What claims to come from the future would be newer for ever.
-        now = time.time_ns()
-        changed_at: dict[str, int] = {}
-        names = set()
-        for sample in samples:
-            files = [sample.background]
-            for foreground in sample.foregrounds:
-                files += [foreground.color, *filter(None, [foreground.alpha])]
-            for reference in files:
-                if reference not in changed_at:
-                    at = _changed_at(resolve(reference, self.roots))
-                    changed_at[reference] = 0 if at > now else at
-            newest = max(changed_at[reference] for reference in files)
-            made = [_changed_at(self.path(sample.name, output)) for output in self.recipe.outputs]
-            if newest > min(made):
-                names.add(sample.name)
-        return names
 
     def _write_manifest(self, samples: list[Sample], partial: bool) -> None:
         finished = self._finished(samples)
@@ -168,25 +161,27 @@ def _chunks(samples: list[Sample]) -> Iterator[list[Sample]]:
             yield rest[start : start + _CHUNK]
 
 
-def _sizes_in(out: Path) -> Callable[[Path], int]:
-    """Give what tells how long a file of a set is, -1 of one that is not there."""
+def _look_in(out: Path) -> Callable[[Path], _Look]:
+    """Give what looks at files of a set, which has -1 bytes of one that is not there."""
     if isinstance(out, ObjectPath):
-        # One listing, where a question for each would take hours.
-        sizes: dict[Path, int] = {out / found.name: found.size for found in list_objects(out)}
-        return lambda path: sizes.get(path, -1)
-    return _size
+        # One listing, where a question for each would take hours; it is not compared by time.
+        found: dict[Path, _Look] = {
+            out / file.name: _Look(file.size, math.inf) for file in list_objects(out)
+        }
+        return lambda path: found.get(path, _NOTHING)
+    return _look
 
 
-def _changed_at(path: Path) -> int:
-    """Tell when a file was changed last, in nanoseconds; 0 of what is not there or in a store."""
+def _look(path: Path) -> _Look:
     try:
-        return 0 if isinstance(path, ObjectPath) else os.stat(path).st_mtime_ns
+        seen = os.stat(path)
     except OSError:
-        return 0
+        return _NOTHING
+    return _Look(seen.st_size, seen.st_mtime_ns)
 
 
-def _size(path: Path) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
+def _material_changed_at(path: Path) -> float:
+    """Tell when a file was changed last, in nanoseconds; 0 of what does not say so."""
+    at = 0 if isinstance(path, ObjectPath) else _look(path).made_at
+    # What claims to come from the future would be newer for ever.
+    return at if at <= time.time_ns() else 0

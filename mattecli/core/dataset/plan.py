@@ -40,6 +40,14 @@ class Sample:
     foregrounds: tuple[Foreground, ...]
     background: str
 
+    @property
+    def material(self) -> list[str]:
+        """References to the files that it is made of."""
+        files = [self.background]
+        for foreground in self.foregrounds:
+            files += filter(None, (foreground.color, foreground.alpha))
+        return files
+
     def key(self, recipe: Recipe) -> str:
         """Give a hash that tells whether a finished sample is the one that is planned."""
         text = json.dumps([dataclasses.asdict(self), recipe.fingerprint], sort_keys=True)

@@ -98,8 +98,6 @@ class PredictOptions:
             if getattr(self, name) not in get_args(choices):
                 known = ", ".join(get_args(choices))
                 raise MatteError(f"no {name} '{getattr(self, name)}': use one of {known}")
-        # PyTorch's own devices are written like ours.
-        object.__setattr__(self, "device", str(self.device))
         is_size = isinstance(self.size, Integral) and _SIZES[0] <= self.size <= _SIZES[1]
         if self.size is not None and not is_size:
             raise MatteError(

@@ -88,7 +88,8 @@ class Session:
         precision: Precision = "auto",
     ) -> None:
         path = None if weights is None else Path(weights)
-        options = PredictOptions(refine, size, two_pass, path, device, precision)
+        # PyTorch's own devices are written like ours.
+        options = PredictOptions(refine, size, two_pass, path, str(device), precision)
         self._take(as_picture(image), lambda: shared_predictor(options), refine)
 
     @classmethod
