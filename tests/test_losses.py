@@ -81,10 +81,11 @@ def test_composition_loss_counts_only_known_layers():
         "alpha": torch.zeros(2, 1, 4, 4),
         "foreground": torch.ones(2, 3, 4, 4),
         "background": torch.zeros(2, 3, 4, 4),
-        "image": torch.full((2, 3, 4, 4), 0.25),
-        "composed": torch.tensor([1.0, 0.0]),
+        "composed": torch.tensor([2.0, 0.0]),
     }
+    batch["alpha"][:, :, :2] = 0.5
     alpha = torch.full((2, 1, 4, 4), 0.75)
+    alpha[1] = 0
     assert losses.composition(alpha, batch).item() == pytest.approx(0.5)
     batch["composed"][:] = 0
     assert losses.composition(alpha, batch).item() == 0

@@ -61,18 +61,23 @@ def test_a_weight_counts_as_often_as_it_says():
     assert all(torch.equal(a, b) for a, b in zip(twice, listed, strict=True))
 
 
-def test_only_samples_that_nothing_is_known_of_are_taught():
+@pytest.mark.parametrize("varied", [False, True])
+def test_only_photos_without_mattes_are_taught(varied):
     seen = []
 
     def teacher(images):
-        seen.append(len(images))
+        seen.append(images)
         return torch.ones_like(images[:, :1])
 
     image, alpha = torch.rand(40, 3, 32, 32), torch.zeros(40, 1, 32, 32)
     known = torch.zeros_like(alpha)
-    known[::2, :, :8] = 1
-    batch = Teachers([(teacher, 1.0)]).teach({"image": image, "alpha": alpha, "known": known})
-    assert sum(seen) == 20
+    known[2::2, :, :8] = 1
+    unlabeled = torch.arange(40) % 2 == 1
+    before = {"image": image, "alpha": alpha, "known": known, "unlabeled": unlabeled}
+    if varied:
+        before["unvaried"] = torch.rand(20, 3, 32, 32)
+    batch = Teachers([(teacher, 1.0)]).teach(before)
+    assert torch.equal(torch.cat(seen), before["unvaried"] if varied else image[1::2])
     assert (batch["alpha"][1::2] == 1).all()
     assert (batch["known"][1::2] == 1).all()
     assert (batch["alpha"][::2] == 0).all()
@@ -104,9 +109,15 @@ def test_samples_of_photos_say_that_nothing_is_known(tmp_path):
     dataset = TrainingSet(
         [photos, cutouts], backgrounds, sizes=(32,), cache=SampleCache(None, 64), seed=3
     )
-    shares = [float(dataset[number]["known"].mean()) for number in range(40)]
-    assert set(shares) == {0.0, 1.0}
-    assert 10 < shares.count(0.0) < 30
+    samples = [dataset[number] for number in range(40)]
+    assert all(float(s["known"].mean()) == float(not s["unlabeled"]) for s in samples)
+    unlabeled = [s for s in samples if s["unlabeled"]]
+    assert 10 < len(unlabeled) < 30
+    # What the photo holds, whatever became of its colors in the image.
+    noise = [float(s["unvaried"].float().std()) / 255 for s in unlabeled]
+    varied = [float(s["image"].std()) for s in unlabeled]
+    assert np.std(noise) < np.std(varied) / 2
+    assert not any("unvaried" in s for s in samples if not s["unlabeled"])
 
 
 @pytest.fixture()

@@ -475,15 +475,16 @@ def test_composed_samples_obey_the_matting_equation(data):
         sizes=(64,),
         mixture=Mixture(second_subject=0.5, empty=0.1),
     )
-    known = 0
+    known = exact = 0
     for number in range(40):
         s = samples[number]
         assert s["alpha"].min() >= 0 and s["alpha"].max() <= 1
         if s["composed"]:
             known += 1
             again = s["alpha"] * s["foreground"] + (1 - s["alpha"]) * s["background"]
-            assert torch.allclose(again, s["image"], atol=1e-5)
-    assert known > 10
+            exact += torch.allclose(again, s["image"], atol=1e-5)
+    # A good third is neither grey, dim, soft, noisy nor was it a JPEG.
+    assert known > 30 and exact > 10
 
 
 def test_recomposed_photos_do_not_carry_their_old_background(data):

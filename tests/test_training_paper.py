@@ -9,7 +9,9 @@ from child_processes import MATTE, Launched
 from training_material import PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.dataset import augmentation
+from mattecli.core.network.weights import load_network
 from mattecli.core.training.adversary import Adversary, adversarial_loss
+from mattecli.core.training.batches import build_dataset
 from mattecli.core.training.config import TrainingConfig, load_config
 from mattecli.core.training.processes import Processes
 
@@ -209,13 +211,38 @@ l1 = 1.0
 ssim = 0.1
 sentry = 0.4
 adversarial = 0.05
+composition = 1.0
+[mixture]
+recompose = 0.5
 """
+
+
+def test_composition_is_a_mean_over_the_composites_of_a_batch(data, tmp_path):
+    recipe = tmp_path / "shared.toml"
+    # Weights stay as they are, so that what is written is what the loss was computed with.
+    recipe.write_text(SHARED.replace("lr = 1.0", "lr = 1e-20"))
+    arguments = ["train", data / "pairs", "--recipe", recipe, "--backgrounds", data / "backgrounds"]
+    arguments += ["--steps", 1, "--batch-size", 8, "--accumulate", 4, "--crop-size", 64, *PLAIN]
+    assert matte(*arguments, "--out", tmp_path / "run", "--augment-on", "host")[0] == 0
+    samples = build_dataset(load_config(str(tmp_path / "run/config.toml")), None)
+    composites = [s for s in (samples[number] for number in range(8)) if s["composed"]]
+    assert 1 < len(composites) < 8
+    network = load_network(tmp_path / "run/last.safetensors")
+    expected = []
+    for sample in composites:
+        with torch.no_grad():
+            error = network(sample["image"][None])[0] - sample["alpha"]
+        colors = (sample["foreground"] - sample["background"]).abs()
+        expected.append(float((error.abs() * colors).mean()))
+    logged = log_of(tmp_path / "run")[0]["composition"]
+    assert logged == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_two_processes_and_two_parts_come_to_the_gradients_of_one(data, tmp_path):
     recipe = tmp_path / "shared.toml"
     recipe.write_text(SHARED)
     arguments = ["train", data / "pairs", "--recipe", recipe, "--steps", 1, "--val", data / "pairs"]
+    arguments += ["--backgrounds", data / "backgrounds"]
     arguments += ["--batch-size", 4, "--crop-size", 64, "--predict-size", 32, *PLAIN]
     assert matte(*arguments, "--out", tmp_path / "one")[0] == 0
     assert matte(*arguments, "--out", tmp_path / "parts", "--accumulate", 2)[0] == 0

@@ -64,12 +64,12 @@ class TrainingSet(Dataset):
     Without backgrounds, pairs are used as they are and cutouts cannot be used.
 
     Items are dictionaries of tensors: ``image`` 3xSxS float32 in [0, 1], ``alpha`` 1xSxS in [0, 1],
-    ``known`` 1xSxS, 1.0 where that alpha is right and 0.0 where nobody knows (all of a photo that
-    has no matte),
-    ``foreground`` and ``background`` 3xSxS, and ``composed``, 1.0 where
-    image = alpha * foreground + (1 - alpha) * background is known, else 0.0. Without
-    `varies_colors` all but the last are uint8, 255 for 1.0, and the ``image`` of what is composed
-    is left to the device.
+    ``known`` 1xSxS, 1.0 where that alpha is right and 0.0 where nobody knows, ``foreground`` and
+    ``background`` 3xSxS, ``composed``, 1.0 where the image shows
+    alpha * foreground + (1 - alpha) * background, perhaps degraded, else 0.0, and ``unlabeled``,
+    bool, True for photos without mattes, of which nothing is known; these have ``unvaried``, too,
+    3xSxS uint8, the image before its colors vary. Without `varies_colors` all images are uint8, 255
+    for 1.0, the ``image`` of what is composed is left to the device, and nothing is ``unvaried``.
 
     S is one of `sizes`, drawn once for `batch_group_size` samples in a row, which are a batch.
     With `crops`, pairs are cut at their own size: see :func:`augmentation.square_crop`.
@@ -162,7 +162,11 @@ class TrainingSet(Dataset):
             color, alpha = augmentation.place_subject(self._any_cutout(rng), size, rng)
             window = to_bits(composite(alpha, color, to_unit(window)), 8)
         nothing = np.zeros((size, size, 2), np.uint8)
-        return self._varied(np.dstack([window, nothing]), rng)
+        item = self._varied(np.dstack([window, nothing]), rng)
+        item["unlabeled"] = torch.tensor(True)
+        if self.varies_colors:
+            item["unvaried"] = torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1)
+        return item
 
     def _photo(self, sample: np.ndarray, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
         return self._varied(augmentation.random_crop(sample, size, rng), rng)
@@ -211,8 +215,8 @@ class TrainingSet(Dataset):
             return self._item(background, alpha, foreground, background, composed=True)
         image = composite(alpha, foreground, background).astype(np.float32, copy=False)
         np.clip(image, 0, 1, out=image)
-        degraded = self._degrade(image, rng)
-        return self._item(degraded, alpha, foreground, background, composed=degraded is image)
+        image = self._degrade(image, rng)
+        return self._item(image, alpha, foreground, background, composed=True)
 
     def _jitter(
         self, image: np.ndarray, rng: np.random.Generator, strength: float = 1.0
@@ -238,7 +242,10 @@ class TrainingSet(Dataset):
         # Layers that are the same array stay the same tensor.
         tensors = {id(plane): self._tensor(plane) for plane in planes.values()}
         item = {name: tensors[id(plane)] for name, plane in planes.items()}
-        return item | {"composed": torch.tensor(float(composed))}
+        return item | {
+            "composed": torch.tensor(float(composed)),
+            "unlabeled": torch.tensor(False),
+        }
 
     def _tensor(self, plane: np.ndarray) -> Tensor:
         """Turn HxW[xC], in bytes or from 0 to 1, to a CxHxW view whose channels stay last."""

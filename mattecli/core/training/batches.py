@@ -31,6 +31,8 @@ from mattecli.core.training.stopping import Stopped, never_asked
 _MOST_SKIPPED, _FEW = 0.01, 3
 # Sample numbers in a row that are tried.
 _TRIES = 12
+# What samples say about the layers of their images.
+_LAYERS = ("foreground", "background", "composed")
 
 
 @dataclass
@@ -233,12 +235,14 @@ def _collate(made: list[_Made], *, layers: bool) -> tuple[dict[str, Tensor] | No
     tensors = [sample for sample, _ in made if sample is not None]
     if len(tensors) < len(made):
         return None, reasons, len(made) + len(reasons)
-    batch = {}
-    for name in tensors[0]:
-        values = [sample[name] for sample in tensors]
-        if values[0].ndim == 3 and (layers or name in ("image", "alpha", "known")):
-            # Stacked with the channels last, as pictures are made and networks want them.
-            batch[name] = default_collate([v.movedim(0, -1) for v in values]).movedim(-1, 1)
-        elif layers:
-            batch[name] = default_collate(values)
+    # Not all samples have an image before its colors vary.
+    names = {name for sample in tensors for name in sample if layers or name not in _LAYERS}
+    batch = {name: _stacked([s[name] for s in tensors if name in s]) for name in names}
     return batch, reasons, len(made) + len(reasons)
+
+
+def _stacked(values: list[Tensor]) -> Tensor:
+    """Stack planes with the channels last, as pictures are made and networks want them."""
+    if values[0].ndim == 0:
+        return default_collate(values)
+    return default_collate([value.movedim(0, -1) for value in values]).movedim(-1, 1)

@@ -46,7 +46,7 @@ def augment(batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, T
     -------
     dict of Tensor
         The same with other images and layers. Of composites both layers vary, each by itself, and
-        the image is composed anew; where it is then degraded, ``composed`` is 0.
+        the image is composed anew, and then perhaps degraded.
     """
     batch = dict(batch)
     image = _jitter(batch["image"], 1.0, generator)
@@ -57,9 +57,7 @@ def augment(batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, T
         image = torch.where(composed, composite(batch["alpha"], foreground, background), image)
         batch["foreground"] = torch.where(composed, foreground, image)
         batch["background"] = torch.where(composed, background, image)
-    batch["image"], degraded = _degrade(image.clamp(0, 1), generator)
-    if "composed" in batch:
-        batch["composed"] = torch.where(degraded, 0.0, batch["composed"])
+    batch["image"] = _degrade(image.clamp(0, 1), generator)
     return batch
 
 
@@ -89,8 +87,8 @@ def _jitter(image: Tensor, strength: float, generator: torch.Generator) -> Tenso
     return torch.where(_happens(_GAMMA, image, generator), image.pow(gamma), image)
 
 
-def _degrade(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Grey, dim, soften, add noise, JPEG now and then; also tell by sample whether anything was."""
+def _degrade(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Grey, dim, soften, add noise, JPEG now and then."""
     grey, dim, soft, noisy, packed = (
         _happens(share, image, generator) for share in (_GREY, _DIM, _SOFT, _NOISY, _JPEG)
     )
@@ -109,8 +107,7 @@ def _degrade(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]
     )
     image = torch.where(noisy, (image + sigma * noise).clamp(0, 1), image)
     quality = _draw(len(image), *_QUALITIES, image, generator)
-    image = torch.where(packed, _jpeg(image, quality), image)
-    return image, (grey | dim | soft | noisy | packed).view(-1)
+    return torch.where(packed, _jpeg(image, quality), image)
 
 
 def _jpeg(image: Tensor, quality: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from mattecli.core.errors import MatteError
-from mattecli.core.matting.compositing import composite
 
 Batch = dict[str, Tensor]
 
@@ -112,14 +111,14 @@ def _expanded(image: Tensor) -> Tensor:
 def composition(alpha: Tensor, batch: Batch) -> Tensor:
     """Mean absolute color error of the composite with the true F and B.
 
-    Xu et al., "Deep Image Matting", CVPR 2017. Counted only in samples whose layers are known;
-    0 where there is none. That is a mean of one part of a batch: where it is shared out to parts
-    or processes, those without such a sample lower it.
+    Xu et al., "Deep Image Matting", CVPR 2017. Both composites have the same layers, so they differ
+    by (alpha - truth) * (F - B). The batch's ``composed``, B, weights the samples: 0 where layers
+    are not known, else 1 divided by the share of those whose layers are, in the batch or in the
+    larger one that it is a part of.
     """
-    known = batch["composed"].view(-1, 1, 1, 1)
-    again = composite(alpha, batch["foreground"], batch["background"])
-    error = (again - batch["image"]).abs() * known
-    return error.sum() / (known.sum() * error[0].numel()).clamp(min=1)
+    colors = (batch["foreground"] - batch["background"]).abs()
+    error = (alpha - batch["alpha"]).abs() * colors
+    return (error * batch["composed"].view(-1, 1, 1, 1)).mean()
 
 
 LOSSES: dict[str, Callable[[Tensor, Batch], Tensor]] = {

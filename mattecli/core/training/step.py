@@ -74,13 +74,13 @@ def training_step(
 def _gradients(step: _Step, stream: Iterator[Batch], before: _Before) -> dict[str, Tensor]:
     """Accumulate the gradients of the next batch, in smaller pieces where memory runs out."""
     state, processes = step.state, step.processes
-    parts: list[Batch] = []
+    parts = [next(stream) for _ in range(step.config.accumulate)]
     if processes.world > 1:
-        parts.append(next(stream))
         _rehearse(step, parts[0], before)
+    step.count_composites(parts)
     while True:
         try:
-            return step.gradients(_remembered(parts, stream, step.config.accumulate))
+            return step.gradients(parts)
         except Exception as error:
             before.undo()
             if isinstance(error, MatteError) or not is_out_of_memory(error):
@@ -123,17 +123,9 @@ def _refuse_not_finite(
         raise not_finite("the loss", state.step + 1)
 
 
-def _remembered(parts: list[Batch], stream: Iterator[Batch], count: int) -> Iterator[Batch]:
-    """Give the parts of a step, and keep them for another try."""
-    for number in range(count):
-        if number == len(parts):
-            parts.append(next(stream))
-        yield parts[number]
-
-
 def _halved(state: TrainingState, parts: list[Batch], processes: Processes) -> int:
     """Give the number of chunks to try next, since memory did not suffice."""
-    size, side = _size_of(parts)
+    size, side = _size_of(parts[0])
     if processes.world > 1:
         # The others are waiting for this one's gradients by now, and would forever.
         raise MatteError(
@@ -143,9 +135,9 @@ def _halved(state: TrainingState, parts: list[Batch], processes: Processes) -> i
     return halved(state.chunks, size, side)
 
 
-def _size_of(parts: list[Batch]) -> tuple[int, int]:
+def _size_of(part: Batch) -> tuple[int, int]:
     """Give the samples in a part of a batch, and their side in pixels."""
-    return (len(parts[0]["image"]), parts[0]["image"].shape[-1]) if parts else (1, 0)
+    return len(part["image"]), part["image"].shape[-1]
 
 
 class _Step:
@@ -163,8 +155,16 @@ class _Step:
         self.stop, self.weights = stop, weights
         self.processes = stop.processes
         self.means: dict[str, Tensor] = {}
+        self.composites = 1.0
 
-    def gradients(self, parts: Iterator[Batch]) -> dict[str, Tensor]:
+    def count_composites(self, parts: list[Batch]) -> None:
+        """Take note of the share of composites in the batch of all parts and processes."""
+        if "composed" in parts[0]:
+            share = sum(part["composed"].mean().item() for part in parts) / len(parts)
+            # Where there are none, any other share does as well.
+            self.composites = self.processes.total([share])[0] / self.processes.world or 1.0
+
+    def gradients(self, parts: list[Batch]) -> dict[str, Tensor]:
         """Accumulate the gradients of all parts, and give the mean of every loss."""
         self.means = {}
         accumulate, chunks = self.config.accumulate, self.state.chunks
@@ -194,8 +194,11 @@ class _Step:
         batch = {k: v / 255 if v.dtype == torch.uint8 else v for k, v in batch.items()}
         if self.state.teachers:
             batch = self.state.teachers.teach(batch)
+            batch.pop("unvaried", None)
         if self.config.augment_on == "device":
             batch = augment(batch, self._generator(part, _COLORS))
+        if "composed" in batch:
+            batch["composed"] = batch["composed"] / self.composites
         return batch | self._guidance(batch, part)
 
     def _pass(self, batch: Batch, share: float, last: bool) -> None:
@@ -252,7 +255,7 @@ def _rehearse(step: _Step, batch: Batch, before: _Before) -> None:
     model = step.model.module if isinstance(step.model, DistributedDataParallel) else step.model
     lone = Stop(never_asked, Processes(0, 1, step.processes.device))
     alone = _Step(step.state, model, step.config, lone, step.weights)
-    rehearse(step.state, step.processes, *_size_of([batch]), lambda: alone.rehearsal(batch, before))
+    rehearse(step.state, step.processes, *_size_of(batch), lambda: alone.rehearsal(batch, before))
 
 
 def _split(batch: Batch, chunks: int) -> Iterator[Batch]:

@@ -1,9 +1,8 @@
 """Learning from photos without mattes: where other networks agree, their mattes are the truth.
 
-The teachers see every sample as it is cut, before its colors vary where the device varies them (on
-the host they have varied then), so that the network learns what they make of every view of a photo
-and not one matte by heart (Beyer et al., "Knowledge distillation: A good teacher is patient and
-consistent", CVPR 2022).
+The teachers see every sample as it is cut, before its colors vary, so that the network learns what
+they make of every view of a photo and not one matte by heart (Beyer et al., "Knowledge
+distillation: A good teacher is patient and consistent", CVPR 2022).
 """
 
 from __future__ import annotations
@@ -48,18 +47,19 @@ class Teachers:
 
     @torch.no_grad()
     def teach(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Fill in ``alpha`` and ``known`` of those samples of a batch that nothing is known of.
+        """Fill in ``alpha`` and ``known`` of those samples of a batch that have no matte.
 
         Parameters
         ----------
         batch : dict of Tensor
-            ``image`` Bx3xHxW, ``alpha`` and ``known`` Bx1xHxW, in [0, 1], on the device.
+            ``image`` Bx3xHxW, ``alpha`` and ``known`` Bx1xHxW, in [0, 1], and ``unlabeled``, B
+            bool, True for K samples, on the device. The teachers see ``unvaried``, Kx3xHxW in
+            [0, 1], or if that is not there the images.
         """
-        untold = ~(batch["known"] > 0).flatten(1).any(dim=1)
-        index = untold.nonzero()[:, 0]
+        index = batch["unlabeled"].nonzero()[:, 0]
         if not len(index):
             return batch
-        images = batch["image"][index]
+        images = batch["unvaried"] if "unvaried" in batch else batch["image"][index]
         alphas = [_in_parts(teacher, images) for teacher, _ in self.teachers]
         alpha, known = agreement(alphas, [weight for _, weight in self.teachers])
         taught = {"alpha": batch["alpha"].clone(), "known": batch["known"].clone()}
