@@ -168,6 +168,7 @@ CUTOUT = np.full((8, 8, 4), 0.5)
         (lambda: matte.predict(color(), device="tpu"), "tpu"),
         (lambda: matte.predict(color(), device=None), "None"),
         (lambda: matte.predict(color(), points=5), "'5' is no place"),
+        (lambda: matte.predict(color(), points=[None]), "the point 'None' is not x,y"),
         (lambda: matte.cutout(color(), np.zeros((10, 10))), "10x10"),
         (lambda: matte.predict(color(), size=-5), "size -5 is not from 32"),
         (lambda: matte.predict(color(), size="64"), "size '64' is not from 32"),

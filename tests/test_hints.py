@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import mattecli as matte
 from mattecli.core.errors import MatteError
@@ -73,6 +74,8 @@ def test_places_may_be_one_or_several():
     assert hints_of(SHAPE, points="5,6; 50%,50%").points == ((5, 6), (50, 30))
     assert hints_of(SHAPE, not_points=(5, 6)).not_points == ((5, 6),)
     assert hints_of(SHAPE, points=np.array([[5, 6], [7, 8]])).points == ((5, 6), (7, 8))
+    assert hints_of(SHAPE, points=torch.tensor([5, 6])).points == ((5, 6),)
+    assert hints_of(SHAPE, points=[torch.tensor([5, 6]), (7, 8)]).points == ((5, 6), (7, 8))
     assert hints_of(SHAPE, box=["0,0,9,9", "10,10,9,9"]).boxes[1] == (slice(10, 19), slice(10, 19))
 
 

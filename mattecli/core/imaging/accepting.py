@@ -106,6 +106,7 @@ def _from_array(array: np.ndarray) -> Picture:
                 f"an array of floats has values in [0, 1], not {array.min():g} to {array.max():g}"
             )
         array = to_bits(array.astype(np.float32), 16)
+    shape = array.shape
     if array.ndim == 2:
         array = array[..., None]
     if (
@@ -116,7 +117,7 @@ def _from_array(array: np.ndarray) -> Picture:
     ):
         raise MatteError(
             "a picture is an array of shape (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or "
-            f"floats, not {array.shape} of {array.dtype}"
+            f"floats, not {shape} of {array.dtype}"
         )
     color = np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None

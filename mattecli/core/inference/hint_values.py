@@ -167,8 +167,8 @@ def lengths_of(values: Place, wholes: tuple[int, ...], name: str, form: str) -> 
     MatteError
         If the number of lengths is another, or one of them is no length.
     """
-    parts = values.split(",") if isinstance(values, str) else list(values)
-    if len(parts) != len(wholes):
+    parts = values.split(",") if isinstance(values, str) else values
+    if not isinstance(parts, Sequence) or len(parts) != len(wholes):
         raise MatteError(f"the {name} '{_text(values)}' is not {form}, in pixels or percent")
     found = []
     for part, whole in zip(parts, wholes, strict=True):
@@ -231,7 +231,8 @@ def _listed(places: Any) -> list[Place]:
         return [part for part in places.replace("\n", ";").split(";") if part.strip()]
     if not isinstance(places, Iterable):
         raise MatteError(f"'{places}' is no place: use numbers, or a text such as '120,80'")
-    places = list(places)
+    # Arrays and tensors, whole or in a list, are lists of numbers.
+    places = [place.tolist() if hasattr(place, "tolist") else place for place in places]
     if places and all(_is_length(part) for part in places):
         return [places]
     return places
@@ -243,7 +244,7 @@ def _is_length(part: Any) -> bool:
     return isinstance(part, (int, float, np.number))
 
 
-def _text(place: Place) -> str:
-    if isinstance(place, str):
-        return place
+def _text(place: Any) -> str:
+    if not isinstance(place, Iterable) or isinstance(place, str):
+        return str(place)
     return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in place)
