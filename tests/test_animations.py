@@ -12,7 +12,7 @@ from test_predict import matte, network, outputs
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.animations import AnimationReader, AnimationWriter
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.clips.reading import Frame
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.imaging.reading import read_picture
 

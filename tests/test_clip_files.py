@@ -12,8 +12,8 @@ from test_predict import load_red_is_subject
 from test_video import COUNT, HEIGHT, RATE, WIDTH, frame_of, matte, read_clip, write_clip
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_range import parse_time
-from mattecli.core.imaging.clip_writing import ClipWriter
+from mattecli.core.imaging.clips.parts import parse_time
+from mattecli.core.imaging.clips.writing import ClipWriter
 from mattecli.core.imaging.reading import read_picture
 from mattecli.core.imaging.writing import encode
 from mattecli.core.runtime import loading

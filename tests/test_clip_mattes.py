@@ -12,8 +12,8 @@ import pytest
 from test_predict import load_red_is_subject
 from test_video import matte, read_clip
 
+from mattecli.core.clips.mattes import ClipMattes
 from mattecli.core.imaging.writing import encode
-from mattecli.core.inference.clip_mattes import ClipMattes
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.sizing import Sizing

@@ -14,7 +14,7 @@ import pytest
 from clip_material import COUNT, RATE, SIZE, Tone, flash, make_clip, matte, one_line, see
 from test_predict import load_red_is_subject
 
-from mattecli.core.imaging.clip_codecs import CODECS
+from mattecli.core.imaging.clips.codecs import CODECS
 from mattecli.core.runtime import loading
 
 BASE = Fraction(1, RATE)
@@ -240,12 +240,12 @@ def test_what_an_encoder_refuses_is_one_line(tmp_path, monkeypatch):
 
 
 def test_what_nobody_foresaw_is_one_line(tmp_path, monkeypatch):
-    from mattecli.core.inference import clip_sinks
+    from mattecli.core.clips import sinks
 
     def fail(*_: object):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(clip_sinks, "render_outputs", fail)
+    monkeypatch.setattr(sinks, "render_outputs", fail)
     assert "RuntimeError: two lines" in refused(make_clip(tmp_path / "clip.mp4"))
 
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from mattecli.cli.app import app
 from mattecli.core.errors import MatteError, OutputUnusable
-from mattecli.core.imaging import clip_pipe_writing
-from mattecli.core.imaging.clip_pipes import RawFrames
+from mattecli.core.imaging.clips import pipe_writing
+from mattecli.core.imaging.clips.pipes import RawFrames
 from mattecli.core.runtime import loading
 
 WIDTH, HEIGHT = SIZE
@@ -170,7 +170,7 @@ def test_who_reads_may_go(monkeypatch):
             raise OutputUnusable("cannot write to standard output: Broken pipe")
         written.append(data)
 
-    monkeypatch.setattr(clip_pipe_writing, "write_standard_output", write)
+    monkeypatch.setattr(pipe_writing, "write_standard_output", write)
     stdin = b"".join(half_red(number).tobytes() for number in range(COUNT)) * 20
     result = matte("-", "-", "--raw", f"{WIDTH}x{HEIGHT}@25", stdin=stdin)
     assert isinstance(result.exception, MatteError) and "Broken pipe" in str(result.exception)

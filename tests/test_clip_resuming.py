@@ -18,8 +18,8 @@ import torch
 from clip_material import Tone, make_clip, matte, see
 from test_predict import RedIsSubject
 
-from mattecli.core.imaging import clip_groups
-from mattecli.core.inference import clip_resuming, video
+from mattecli.core.clips import cutting, resuming
+from mattecli.core.imaging.clips import groups
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.torch_model import TorchModel
 
@@ -54,7 +54,7 @@ class Remembering(TorchModel):
 
 @pytest.fixture(autouse=True)
 def short_groups(monkeypatch):
-    for module in (clip_groups, clip_resuming, video):
+    for module in (groups, resuming, cutting):
         monkeypatch.setattr(module, "GROUP", GROUP)
     monkeypatch.setattr(loading, "load_model", lambda *_, **__: Remembering())
 
@@ -87,9 +87,9 @@ def test_a_clip_goes_on_behind_its_last_whole_group(clip, tmp_path, monkeypatch,
         assert matte(clip, out, *options).exit_code == 130
     assert not out.exists() and len(parts_of(out.parent)) == 2
     seen = []
-    take = video.ClipMattes.take
+    take = cutting.ClipMattes.take
     monkeypatch.setattr(
-        video.ClipMattes, "take", lambda self, image: seen.append(None) or take(self, image)
+        cutting.ClipMattes, "take", lambda self, image: seen.append(None) or take(self, image)
     )
     result = matte(clip, out, *options, "--resume", "--report", tmp_path / "out.jsonl")
     assert result.exit_code == 0, result.output
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on(clip, tmp_path):
         import sys, time
         sys.path.insert(0, sys.argv[1])
         import test_clip_resuming as here
-        for module in (here.clip_groups, here.clip_resuming, here.video):
+        for module in (here.groups, here.resuming, here.cutting):
             module.GROUP = here.GROUP
         class Slow(here.Remembering):
             def infer(self, *arguments):

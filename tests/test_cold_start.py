@@ -38,7 +38,7 @@ finally:
 # The modules of other commands and of clips, and what brings a client of http along.
 OTHERS = [
     *(f"mattecli.cli.{name}" for name in ("train", "build_dataset", "serve", "composite")),
-    "mattecli.core.inference.clip_task",
+    "mattecli.core.clips.task",
     "http.client",
     "torch",
 ]

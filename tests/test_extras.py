@@ -16,7 +16,7 @@ from mattecli.core.executing.executor import executor_for
 from mattecli.core.executing.tasks import ClusterPlan
 from mattecli.core.export import exporting
 from mattecli.core.imaging import opening, raw
-from mattecli.core.imaging.clips import import_av
+from mattecli.core.imaging.clips.reading import import_av
 from mattecli.core.imaging.layered import check_library
 from mattecli.core.objects import stores
 from mattecli.core.objects.paths import located

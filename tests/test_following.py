@@ -7,9 +7,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from mattecli.core.inference.following import MatteFrame, Step, no_way, step_between
-from mattecli.core.inference.motion import warp
-from mattecli.core.inference.smoothing import FrameMatte, smooth
+from mattecli.core.clips.following import MatteFrame, Step, no_way, step_between
+from mattecli.core.clips.motion import warp
+from mattecli.core.clips.smoothing import FrameMatte, smooth
 
 HEIGHT, WIDTH, SPEED = 160, 288, 5
 

@@ -17,8 +17,8 @@ from test_predict import RedIsSubject, load_red_is_subject
 from typer.testing import CliRunner
 
 from mattecli.cli.app import app
+from mattecli.core.clips.smoothing import FrameMatte, smooth
 from mattecli.core.imaging.reading import read_picture
-from mattecli.core.inference.smoothing import FrameMatte, smooth
 from mattecli.core.runtime import loading
 
 WIDTH, HEIGHT, COUNT = 96, 64, 9

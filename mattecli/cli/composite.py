@@ -102,8 +102,8 @@ def _place_of(
 
 
 def _check(foreground: str, background: str, out: str | None, image_format: Format | None) -> None:
+    from mattecli.core.clips.compositing import moving_suffix
     from mattecli.core.imaging.writing import check_format
-    from mattecli.core.inference.composite_clip import moving_suffix
 
     try:
         moving = moving_suffix(foreground, background, out)
@@ -234,7 +234,7 @@ def composite(
     Folders give every cutout on every background. 16-bit cutouts give 16-bit results where the
     format can hold them.
     """
-    from mattecli.core.inference.composite_clip import ClipComposite, moving_suffix
+    from mattecli.core.clips.compositing import ClipComposite, moving_suffix
     from mattecli.core.inference.composite_run import CompositeTask, plan_composites
     from mattecli.core.progress import progress
 

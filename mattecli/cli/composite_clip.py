@@ -12,12 +12,12 @@ from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
-    from mattecli.core.inference.composite_clip import ClipComposite
+    from mattecli.core.clips.compositing import ClipComposite
 
 
 def compose_moving(job: ClipComposite, *, quiet: bool) -> None:
     """Make a composite that moves."""
-    from mattecli.core.inference.composite_clip import compose_clip
+    from mattecli.core.clips.compositing import compose_clip
     from mattecli.core.progress import progress
 
     started = time.perf_counter()

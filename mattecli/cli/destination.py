@@ -82,8 +82,8 @@ def clip_suffix(out: str, image_format: Format | None, *, bare: bool = False) ->
         If OUT is neither a clip that can be written nor a folder.
     """
     from mattecli.core.imaging.animations import FORMATS, written_as
-    from mattecli.core.imaging.clip_codecs import CONTAINERS
-    from mattecli.core.imaging.clip_pipe_writing import NUT, RAW
+    from mattecli.core.imaging.clips.codecs import CONTAINERS
+    from mattecli.core.imaging.clips.pipe_writing import NUT, RAW
     from mattecli.core.imaging.frame_folders import is_numbered
     from mattecli.core.imaging.writing import SUFFIXES
 

@@ -28,7 +28,7 @@ from mattecli.cli.predict_plan import (
 from mattecli.cli.predict_tasks import TaskMaker
 from mattecli.cli.predict_usage import Usage, usage_of
 from mattecli.cli.side_files import check_side_files
-from mattecli.core.inference.clip_options import ClipOptions
+from mattecli.core.clips.options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions, PredictOptions
 from mattecli.core.inference.run_options import ClusterOptions, RunOptions
 from mattecli.core.inference.source_options import SourceOptions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from mattecli.core.inference.clip_options import ClipOptions
+from mattecli.core.clips.options import ClipOptions
 from mattecli.core.inference.options import FrameOptions, OutputOptions
 from mattecli.core.inference.source_options import SourceOptions
 
@@ -43,13 +43,13 @@ def check_usage(
 
 def _check_suffix(options: OutputOptions, clips: ClipOptions, suffix: str) -> None:
     """Raise `MatteError` if a format cannot hold what it shall."""
+    from mattecli.core.clips.specifying import encoding_of
     from mattecli.core.errors import MatteError
     from mattecli.core.imaging.animations import FORMATS
-    from mattecli.core.imaging.clip_codecs import CONTAINERS
-    from mattecli.core.imaging.clip_pipe_writing import PIPES
+    from mattecli.core.imaging.clips.codecs import CONTAINERS
+    from mattecli.core.imaging.clips.pipe_writing import PIPES
     from mattecli.core.imaging.layered import check_library
     from mattecli.core.imaging.writing import LAYERED, check_format
-    from mattecli.core.inference.specifying import encoding_of
     from mattecli.core.matting.outputs import TRANSPARENT
 
     kinds = options.kinds
@@ -75,7 +75,7 @@ def is_piped_clip(sources: list[str], raw: str | None) -> bool:
         If what is said of them is not understood, or the input is another.
     """
     from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.clip_pipes import RawFrames, standard_input_is_clip
+    from mattecli.core.imaging.clips.pipes import RawFrames, standard_input_is_clip
 
     is_piped = sources == ["-"]
     if raw is None:
@@ -96,9 +96,9 @@ def check_clips_of_folder(output: OutputOptions, options: ClipOptions) -> None:
     typer.BadParameter
         If there is any.
     """
+    from mattecli.core.clips.specifying import clip_suffix_of, encoding_of
     from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.clip_range import Range
-    from mattecli.core.inference.specifying import clip_suffix_of, encoding_of
+    from mattecli.core.imaging.clips.parts import Range
     from mattecli.core.matting.outputs import TRANSPARENT
 
     if options.fps is not None:
@@ -130,8 +130,8 @@ def check_clip_options(
         If there is any.
     """
     from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.clip_codecs import CONTAINERS
-    from mattecli.core.imaging.clip_range import Range
+    from mattecli.core.imaging.clips.codecs import CONTAINERS
+    from mattecli.core.imaging.clips.parts import Range
     from mattecli.core.imaging.frame_folders import is_numbered
 
     try:

@@ -14,7 +14,7 @@ from mattecli.cli.status import ExitStatus
 from mattecli.cli.streams import say
 
 if TYPE_CHECKING:
-    from mattecli.core.inference.clip_task import ClipTask, CutClip
+    from mattecli.core.clips.task import ClipTask, CutClip
     from mattecli.core.inference.jobs import Job
     from mattecli.core.inference.options import PredictOptions
     from mattecli.core.inference.predictor import Predictor
@@ -25,7 +25,7 @@ def predict_clip(job: Job, task: ClipTask, prediction: PredictOptions) -> None:
     """Cut the one clip of a run."""
     from mattecli.core.errors import MatteError, reason_of
     from mattecli.core.imaging.animations import FORMATS
-    from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.clips.codecs import CONTAINERS
     from mattecli.core.inference.finished import skip_finished
     from mattecli.core.inference.report import Report
     from mattecli.core.inference.steps import Outcome
@@ -84,11 +84,11 @@ class ClipsOfRun:
         """Cut all that are not there yet; a clip that fails is an outcome, too."""
         from dataclasses import replace
 
+        from mattecli.core.clips.cutting import Stopped
         from mattecli.core.errors import OutputUnusable, reason_of
         from mattecli.core.inference.finished import skip_finished
         from mattecli.core.inference.planning import shard_jobs
         from mattecli.core.inference.steps import Outcome
-        from mattecli.core.inference.video import Stopped
         from mattecli.core.ranks import is_main_process
 
         run = self.task.run
@@ -136,7 +136,7 @@ def _cut(
     silent: bool,
     alone: bool = True,
 ) -> CutClip:
-    from mattecli.core.inference.video import Stopped
+    from mattecli.core.clips.cutting import Stopped
     from mattecli.core.progress import progress
 
     label = "" if alone else job.place

@@ -12,7 +12,7 @@ from mattecli.core.plain_text import in_one_line
 
 if TYPE_CHECKING:
     from mattecli.cli.predict_plan import Planned
-    from mattecli.core.inference.clip_task import ClipTask
+    from mattecli.core.clips.task import ClipTask
     from mattecli.core.inference.run import Settings
     from mattecli.core.inference.run_options import RunOptions
     from mattecli.core.inference.steps import Outcome
@@ -22,9 +22,10 @@ def foresee_run(
     planned: Planned, settings: Settings, of_clips: ClipTask | None, run: RunOptions
 ) -> None:
     """Print a line for each photo and clip and a sum; what cannot be read makes the exit code 1."""
+    from mattecli.core.clips.foresight import foresee_clip
     from mattecli.core.errors import MatteError
     from mattecli.core.inference.finished import skip_finished
-    from mattecli.core.inference.foresight import foresee, foresee_clip, free_bytes
+    from mattecli.core.inference.foresight import foresee, free_bytes
     from mattecli.core.inference.report import list_passed_over
 
     jobs = planned.photos + planned.clips

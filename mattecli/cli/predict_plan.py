@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mattecli.cli.commands import named_output
 from mattecli.cli.predict_usage import Usage
-from mattecli.core.inference.clip_options import ClipContainer
+from mattecli.core.clips.options import ClipContainer
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, Kind, OutputOptions
 from mattecli.core.inference.source_options import SourceOptions
 from mattecli.core.objects.paths import located, located_results
@@ -92,10 +92,10 @@ def plan_clip(
     MatteError
         If it would replace a file that is no result.
     """
+    from mattecli.core.clips.cutting import clip_job
     from mattecli.core.imaging.animations import FORMATS
-    from mattecli.core.imaging.clip_codecs import CONTAINERS
+    from mattecli.core.imaging.clips.codecs import CONTAINERS
     from mattecli.core.inference.inputs import check_is_no_original
-    from mattecli.core.inference.video import clip_job
 
     place = located_results(out)
     # What is there already is otherwise left as it is.
@@ -144,8 +144,8 @@ def _clip_jobs(
     found: Inputs, out: Path, output: OutputOptions, container: ClipContainer | None
 ) -> list[Job]:
     """Name what clips become; their files never share a name with those of photos."""
+    from mattecli.core.clips.specifying import clip_suffix_of
     from mattecli.core.inference.planning import merge_jobs, plan_jobs
-    from mattecli.core.inference.specifying import clip_suffix_of
 
     kinds = output.kinds
     apart = len(kinds) > 1 and "{kind}" not in (output.name or "")
@@ -226,7 +226,7 @@ def _find(
 ) -> Inputs | None:
     """Find the photos; None stands for the one that comes through standard input."""
     from mattecli.core.errors import MatteError
-    from mattecli.core.imaging.clips import is_clip
+    from mattecli.core.imaging.clips.reading import is_clip
     from mattecli.core.inference.inputs import gather, read_list
 
     if sources == ["-"]:

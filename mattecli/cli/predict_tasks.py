@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mattecli.cli.predict_clip import ClipsOfRun
 from mattecli.cli.predict_plan import Made
 from mattecli.cli.predict_usage import Usage
-from mattecli.core.inference.clip_options import ClipOptions
+from mattecli.core.clips.options import ClipOptions
 from mattecli.core.inference.options import PredictOptions
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.inference.source_options import SourceOptions
@@ -55,10 +55,10 @@ class TaskMaker:
         """
         if not jobs:
             return None
+        from mattecli.core.clips.task import ClipTask
         from mattecli.core.imaging.animations import holds_pages
-        from mattecli.core.imaging.clip_pipes import RawFrames
-        from mattecli.core.imaging.clip_range import Range
-        from mattecli.core.inference.clip_task import ClipTask
+        from mattecli.core.imaging.clips.parts import Range
+        from mattecli.core.imaging.clips.pipes import RawFrames
         from mattecli.core.matting.backdrops import moves
 
         suffix = usage.suffix if usage.of_clip else next(iter(jobs[0].outputs.values())).suffix
@@ -83,8 +83,9 @@ class TaskMaker:
         return ClipsOfRun(jobs, task, self.prediction)
 
     def _settings(self, made: Made, suffix: str, *, moving: bool) -> Settings:
+        from mattecli.core.clips.specifying import encoding_of
         from mattecli.core.inference.run import settings_of
-        from mattecli.core.inference.specifying import encoding_of, output_spec
+        from mattecli.core.inference.specifying import output_spec
         from mattecli.core.ranks import is_main_process
 
         settings = settings_of(
@@ -102,7 +103,7 @@ class TaskMaker:
 
 def _said(made: Made, *groups: Any) -> str:
     """Put options in words, with what can be told of the files that they name."""
-    from mattecli.core.inference.clip_task import identity
+    from mattecli.core.clips.task import identity
 
     words = []
     for options in (*made[1:], *groups):

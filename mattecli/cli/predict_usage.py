@@ -18,7 +18,7 @@ from mattecli.cli.predict_checks import (
     check_usage,
     is_piped_clip,
 )
-from mattecli.core.inference.clip_options import ClipContainer, ClipOptions, Codec
+from mattecli.core.clips.options import ClipContainer, ClipOptions, Codec
 from mattecli.core.inference.options import Align, Format, FrameOptions, Kind, OutputOptions
 from mattecli.core.inference.source_options import SourceOptions, SubjectChoice
 
@@ -56,9 +56,9 @@ def _place_of(
 ) -> Usage:
     """Tell by IN, OUT and --format alone what is made of a clip or photos, and where."""
     from mattecli.core.imaging.animations import FORMATS, has_several, moving_format
-    from mattecli.core.imaging.clip_codecs import CONTAINERS
-    from mattecli.core.imaging.clip_pipe_writing import PIPES
-    from mattecli.core.imaging.clips import is_clip
+    from mattecli.core.imaging.clips.codecs import CONTAINERS
+    from mattecli.core.imaging.clips.pipe_writing import PIPES
+    from mattecli.core.imaging.clips.reading import is_clip
     from mattecli.core.imaging.frame_folders import is_numbered
 
     alone = len(sources) == 1 and from_list is None
@@ -176,7 +176,7 @@ def _are_given(options: ClipOptions) -> bool:
 
 def _hold_clips(sources: list[str]) -> bool:
     """Tell whether any of several inputs is a clip, or a folder with one."""
-    from mattecli.core.imaging.clips import is_clip
+    from mattecli.core.imaging.clips.reading import is_clip
 
     return any(
         is_clip(source) or any(is_clip(name) for _, _, names in os.walk(source) for name in names)

@@ -14,9 +14,9 @@ from mattecli.cli.option_groups import option_of, with_options
 from mattecli.cli.predict_checks import check_frame, check_usage
 from mattecli.cli.predict_plan import Made
 from mattecli.cli.streams import say
+from mattecli.core.clips.options import ClipOptions
 from mattecli.core.errors import MatteError
 from mattecli.core.extras import needs_extra
-from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions, PredictOptions
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.serving.options import ServeOptions

@@ -30,11 +30,11 @@ import cv2
 import numpy as np
 from moving_scenes import MOTIONS, Drawn, Scene, draw
 
+from mattecli.core.clips.mattes import ClipMattes
+from mattecli.core.clips.smoothing import FrameMatte, smooth
 from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference.clip_mattes import ClipMattes
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.smoothing import FrameMatte, smooth
 from mattecli.core.matting.placing import resize
 from mattecli.core.matting.refinement import refine
 from mattecli.core.metrics.gradient import gradient_error

@@ -14,9 +14,9 @@ from PIL import Image, ImageSequence, TiffImagePlugin
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.animation_times import duration_of, looping, plays_of, shown
-from mattecli.core.imaging.clip_codecs import CONTAINERS
-from mattecli.core.imaging.clip_colors import STANDARD
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.clips.codecs import CONTAINERS
+from mattecli.core.imaging.clips.colors import STANDARD
+from mattecli.core.imaging.clips.reading import Frame
 from mattecli.core.imaging.metadata import MAKER, with_maker
 from mattecli.core.imaging.opening import check_pixels, open_image, opened
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture, to_8_bit

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_colors import STANDARD
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.clips.colors import STANDARD
+from mattecli.core.imaging.clips.reading import Frame
 from mattecli.core.imaging.pixels import MAX_PIXELS, Picture
 from mattecli.core.imaging.reading import read_picture, to_srgb
 

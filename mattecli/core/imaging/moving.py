@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mattecli.core.imaging.animations import AnimationReader
-from mattecli.core.imaging.clip_colors import Colors
-from mattecli.core.imaging.clip_pipes import PipedReader, RawFrames
-from mattecli.core.imaging.clip_range import ClipPart, Range
-from mattecli.core.imaging.clips import ClipReader, Frame, is_clip
+from mattecli.core.imaging.clips.colors import Colors
+from mattecli.core.imaging.clips.parts import ClipPart, Range
+from mattecli.core.imaging.clips.pipes import PipedReader, RawFrames
+from mattecli.core.imaging.clips.reading import ClipReader, Frame, is_clip
 from mattecli.core.imaging.frame_folders import FrameFolder, is_numbered
 from mattecli.core.imaging.pixels import MAX_PIXELS
 

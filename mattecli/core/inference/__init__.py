@@ -1,1 +1,1 @@
-"""Mattes of photos and clips: passes, the pipeline, runs of the commands."""
+"""Mattes of photos: passes, the pipeline, runs of the commands."""

@@ -6,10 +6,8 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from mattecli.core.imaging.moving import open_frames
 from mattecli.core.imaging.opening import check_pixels
 from mattecli.core.imaging.reading import image_size
-from mattecli.core.inference.clip_task import ClipTask
 from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.run import Settings
@@ -49,7 +47,7 @@ def foresee(job: Job, settings: Settings) -> Foresight:
     MatteError
         If it cannot be read, or is too large.
     """
-    replaced = sum(path.is_file() for path in job.outputs.values())
+    replaced = replaced_by(job)
     if isinstance(job.source, Address):
         return Foresight("size not known", 0, 0, replaced)
     width, height = image_size(job.source)
@@ -60,19 +58,9 @@ def foresee(job: Job, settings: Settings) -> Foresight:
     return Foresight(f"{width}x{height}", width * height, most, replaced)
 
 
-def foresee_clip(job: Job, task: ClipTask) -> Foresight:
-    """Look at the header and the first frame of a clip; how large its result is nobody knows.
-
-    Raises
-    ------
-    MatteError
-        If it cannot be read, or is too large.
-    """
-    replaced = sum(path.is_file() for path in job.outputs.values())
-    source = Path(str(job.source))
-    with open_frames(source, task.settings.max_pixels, task.part, task.rate) as clip:
-        count = "frames not counted" if clip.frame_count is None else f"{clip.frame_count} frames"
-        return Foresight(f"{clip.width}x{clip.height}, {count}", 0, 0, replaced)
+def replaced_by(job: Job) -> int:
+    """Count the results of a job that are there already."""
+    return sum(path.is_file() for path in job.outputs.values())
 
 
 def _most_bytes(width: int, height: int, spec: OutputSpec) -> int:

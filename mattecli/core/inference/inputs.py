@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from mattecli.core.errors import MatteError, address_of, not_found
 from mattecli.core.imaging.animations import has_several
-from mattecli.core.imaging.clip_opening import is_made_here
-from mattecli.core.imaging.clips import import_av, is_clip, is_clip_file
+from mattecli.core.imaging.clips.opening import is_made_here
+from mattecli.core.imaging.clips.reading import import_av, is_clip, is_clip_file
 from mattecli.core.imaging.layered import has_our_layers
 from mattecli.core.imaging.reading import has_alpha, is_result
 from mattecli.core.imaging.walking import check_apart, stands_for_folder, walk, without_results

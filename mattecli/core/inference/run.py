@@ -11,8 +11,8 @@ import numpy as np
 
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_codecs import Encoding
-from mattecli.core.imaging.clips import is_clip
+from mattecli.core.imaging.clips.codecs import Encoding
+from mattecli.core.imaging.clips.reading import is_clip
 from mattecli.core.imaging.colors import parse_color
 from mattecli.core.imaging.icc import is_of_grey
 from mattecli.core.imaging.layered import encode_layers

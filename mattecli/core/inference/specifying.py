@@ -7,14 +7,12 @@ import dataclasses
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_codecs import Encoding
 from mattecli.core.imaging.pixels import MAX_PIXELS
-from mattecli.core.inference.clip_options import ClipOptions
 from mattecli.core.inference.options import EdgeOptions, FrameOptions, OutputOptions
 from mattecli.core.matting.backgrounds import Blur, load_background, parse_blur
 from mattecli.core.matting.edges import Edges
 from mattecli.core.matting.framing import Framing, parse_canvas, parse_share
-from mattecli.core.matting.outputs import TRANSPARENT, OutputSpec
+from mattecli.core.matting.outputs import OutputSpec
 
 # What a subject on a canvas may be left of its width, at the least.
 _LEAST_SHARE = 0.01
@@ -59,16 +57,6 @@ def output_spec(
         framing_of(frame, max_canvas, max_pixels),
         frame.shadow,
     )
-
-
-def encoding_of(output: OutputOptions, clips: ClipOptions) -> Encoding:
-    """Give how clips are encoded."""
-    return Encoding(clips.codec, output.quality, clips.crf, clips.bitrate)
-
-
-def clip_suffix_of(kind: str, container: str | None = None) -> str:
-    """Give the suffix of what a clip among others becomes."""
-    return f".{container}" if container else ".mov" if kind in TRANSPARENT else ".mp4"
 
 
 def framing_of(

@@ -11,7 +11,7 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.animations import is_animated
-from mattecli.core.imaging.clips import is_clip
+from mattecli.core.imaging.clips.reading import is_clip
 from mattecli.core.imaging.colors import is_color
 from mattecli.core.imaging.frame_folders import is_numbered
 from mattecli.core.imaging.moving import open_frames

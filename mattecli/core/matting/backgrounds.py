@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mattecli.core.errors import MatteError, not_found
-from mattecli.core.imaging.clips import is_clip
+from mattecli.core.imaging.clips.reading import is_clip
 from mattecli.core.imaging.colors import is_color, parse_color
 from mattecli.core.imaging.frame_folders import is_numbered
 from mattecli.core.imaging.reading import read_picture, to_srgb

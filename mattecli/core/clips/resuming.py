@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from mattecli.core.imaging.clip_groups import GROUP, GroupStore
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.clips.mattes import ClipMattes
+from mattecli.core.clips.sinks import IntoClips, Sink
+from mattecli.core.clips.smoothing import REACH, FrameMatte
+from mattecli.core.imaging.clips.groups import GROUP, GroupStore
+from mattecli.core.imaging.clips.reading import Frame
 from mattecli.core.inference.assessment import Assessment
-from mattecli.core.inference.clip_mattes import ClipMattes
-from mattecli.core.inference.clip_sinks import IntoClips, Sink
-from mattecli.core.inference.smoothing import REACH, FrameMatte
 
 
 class Resuming:

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.clips.motion import SmallFrame, match, warp
+from mattecli.core.clips.smoothing import FrameMatte
+from mattecli.core.imaging.clips.reading import Frame
 from mattecli.core.imaging.pixels import to_8_bit
 from mattecli.core.inference.hinting import within_guide
-from mattecli.core.inference.motion import SmallFrame, match, warp
 from mattecli.core.inference.pass_sizes import large_pass_size
 from mattecli.core.inference.passes import blend
 from mattecli.core.inference.predictor import Predictor
-from mattecli.core.inference.smoothing import FrameMatte
 from mattecli.core.matting.blocks import scaled
 from mattecli.core.matting.full_size import obeyed
 from mattecli.core.matting.hints import Hints

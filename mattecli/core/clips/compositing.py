@@ -15,10 +15,10 @@ import numpy as np
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.animations import FORMATS, AnimationWriter, written_as
-from mattecli.core.imaging.clip_codecs import CONTAINERS, Encoding
-from mattecli.core.imaging.clip_colors import STANDARD, Colors
-from mattecli.core.imaging.clip_writing import ClipWriter
-from mattecli.core.imaging.clips import Frame, is_clip
+from mattecli.core.imaging.clips.codecs import CONTAINERS, Encoding
+from mattecli.core.imaging.clips.colors import STANDARD, Colors
+from mattecli.core.imaging.clips.reading import Frame, is_clip
+from mattecli.core.imaging.clips.writing import ClipWriter
 from mattecli.core.imaging.frame_folders import files_of, is_numbered
 from mattecli.core.imaging.moving import MovingPicture, open_frames
 from mattecli.core.imaging.pixels import Picture, to_bits

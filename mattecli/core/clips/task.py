@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from mattecli.core.clips.cutting import ClipWay, cut_clip, group_store
+from mattecli.core.clips.sinks import pictures_in
 from mattecli.core.errors import MatteError
 from mattecli.core.imaging.animations import FORMATS
-from mattecli.core.imaging.clip_codecs import CONTAINERS
-from mattecli.core.imaging.clip_pipe_writing import PIPES
-from mattecli.core.imaging.clip_pipes import RawFrames
-from mattecli.core.imaging.clip_range import Range
+from mattecli.core.imaging.clips.codecs import CONTAINERS
+from mattecli.core.imaging.clips.parts import Range
+from mattecli.core.imaging.clips.pipe_writing import PIPES
+from mattecli.core.imaging.clips.pipes import RawFrames
 from mattecli.core.imaging.frame_folders import files_of, has_number, is_numbered
 from mattecli.core.imaging.moving import open_frames
 from mattecli.core.inference.assessment import ClipAssessment
-from mattecli.core.inference.clip_sinks import pictures_in
 from mattecli.core.inference.inputs import check_not_read
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.photo_hints import PICTURES
@@ -27,7 +28,6 @@ from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings
 from mattecli.core.inference.run_options import RunOptions
 from mattecli.core.inference.steps import Outcome
-from mattecli.core.inference.video import ClipWay, cut_clip, group_store
 from mattecli.core.matting.backdrops import Backdrop
 from mattecli.core.objects.paths import ObjectPath
 from mattecli.version import __version__

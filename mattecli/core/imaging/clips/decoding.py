@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_lengths import Lengths
-from mattecli.core.imaging.clip_opening import (
+from mattecli.core.imaging.clips.lengths import Lengths
+from mattecli.core.imaging.clips.opening import (
     alpha_decoder,
     decoder_limit,
     open_clip,
     reason,
     video_of,
 )
-from mattecli.core.imaging.clip_times import Clock, is_broadcast
+from mattecli.core.imaging.clips.times import Clock, is_broadcast
 
 if TYPE_CHECKING:
     from av.packet import Packet

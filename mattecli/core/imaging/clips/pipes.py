@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_decoding import Damaged, Decoding
-from mattecli.core.imaging.clip_lengths import Lengths
-from mattecli.core.imaging.clip_opening import decoder_limit, reason
-from mattecli.core.imaging.clip_times import Clock
-from mattecli.core.imaging.clips import ClipReader, Frame
+from mattecli.core.imaging.clips.decoding import Damaged, Decoding
+from mattecli.core.imaging.clips.lengths import Lengths
+from mattecli.core.imaging.clips.opening import decoder_limit, reason
+from mattecli.core.imaging.clips.reading import ClipReader, Frame
+from mattecli.core.imaging.clips.times import Clock
 from mattecli.core.imaging.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:

@@ -11,26 +11,26 @@ from typing import Any
 
 import numpy as np
 
+from mattecli.core.clips.mattes import ClipMattes, frame_mattes
+from mattecli.core.clips.resuming import Resuming
+from mattecli.core.clips.sinks import Sink, open_sink
+from mattecli.core.clips.smoothing import FrameMatte, smooth
 from mattecli.core.device import usable_cores
 from mattecli.core.errors import OutputUnusable
 from mattecli.core.imaging.animations import FORMATS
-from mattecli.core.imaging.clip_codecs import CONTAINERS
-from mattecli.core.imaging.clip_groups import GROUP, GroupStore
-from mattecli.core.imaging.clip_pipe_writing import PIPES
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.clips.codecs import CONTAINERS
+from mattecli.core.imaging.clips.groups import GROUP, GroupStore
+from mattecli.core.imaging.clips.pipe_writing import PIPES
+from mattecli.core.imaging.clips.reading import Frame
 from mattecli.core.imaging.frame_folders import is_numbered
 from mattecli.core.imaging.moving import MovingPicture
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.inference.assessment import Assessment
-from mattecli.core.inference.clip_mattes import ClipMattes, frame_mattes
-from mattecli.core.inference.clip_resuming import Resuming
-from mattecli.core.inference.clip_sinks import Sink, open_sink
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.ordered import in_order
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings
 from mattecli.core.inference.run_options import RunOptions
-from mattecli.core.inference.smoothing import FrameMatte, smooth
 from mattecli.core.matting.backdrops import Backdrop
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.objects.paths import ObjectPath

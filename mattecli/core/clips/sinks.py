@@ -11,20 +11,20 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from mattecli.core.clips.smoothing import FrameMatte
 from mattecli.core.imaging.animations import FORMATS, AnimationWriter
-from mattecli.core.imaging.clip_codecs import CONTAINERS
-from mattecli.core.imaging.clip_colors import STANDARD
-from mattecli.core.imaging.clip_groups import GroupStore
-from mattecli.core.imaging.clip_pipe_writing import PIPES, PipeWriter
-from mattecli.core.imaging.clip_writing import ClipWriter
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.clips.codecs import CONTAINERS
+from mattecli.core.imaging.clips.colors import STANDARD
+from mattecli.core.imaging.clips.groups import GroupStore
+from mattecli.core.imaging.clips.pipe_writing import PIPES, PipeWriter
+from mattecli.core.imaging.clips.reading import Frame
+from mattecli.core.imaging.clips.writing import ClipWriter
 from mattecli.core.imaging.frame_folders import is_numbered, numbered
 from mattecli.core.imaging.moving import MovingPicture
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.inference.assessment import Assessment, assess
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.run import Settings, finish
-from mattecli.core.inference.smoothing import FrameMatte
 from mattecli.core.inference.steps import Item
 from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha
 from mattecli.core.matting.outputs import GREY, TRANSPARENT, OutputSpec, render_outputs

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_codecs import CONTAINERS, Encoding
-from mattecli.core.imaging.clip_colors import EXACT, Colors
-from mattecli.core.imaging.clip_opening import MADE_BY, reason
-from mattecli.core.imaging.clip_sound import Sound
-from mattecli.core.imaging.clips import Frame, import_av
+from mattecli.core.imaging.clips.codecs import CONTAINERS, Encoding
+from mattecli.core.imaging.clips.colors import EXACT, Colors
+from mattecli.core.imaging.clips.opening import MADE_BY, reason
+from mattecli.core.imaging.clips.reading import Frame, import_av
+from mattecli.core.imaging.clips.sound import Sound
 from mattecli.core.imaging.metadata import MAKER
 from mattecli.core.imaging.scheduling import leave_real_time
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clips import import_av
+from mattecli.core.imaging.clips.reading import import_av
 from mattecli.core.storage import clear_errors, write_whole
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clips import Frame
+from mattecli.core.imaging.clips.reading import Frame
 
 if TYPE_CHECKING:
     from av.packet import Packet

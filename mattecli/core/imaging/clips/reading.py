@@ -14,13 +14,13 @@ import numpy as np
 
 from mattecli.core.errors import MatteError
 from mattecli.core.extras import needs_extra
-from mattecli.core.imaging.clip_colors import EXACT, EXACT_8_BIT, colors_of
-from mattecli.core.imaging.clip_decoding import Decoding
-from mattecli.core.imaging.clip_lengths import Lengths
-from mattecli.core.imaging.clip_opening import reason
-from mattecli.core.imaging.clip_sound import has_sound
-from mattecli.core.imaging.clip_times import Clock
-from mattecli.core.imaging.clip_turning import turning_of
+from mattecli.core.imaging.clips.colors import EXACT, EXACT_8_BIT, colors_of
+from mattecli.core.imaging.clips.decoding import Decoding
+from mattecli.core.imaging.clips.lengths import Lengths
+from mattecli.core.imaging.clips.opening import reason
+from mattecli.core.imaging.clips.sound import has_sound
+from mattecli.core.imaging.clips.times import Clock
+from mattecli.core.imaging.clips.turning import turning_of
 from mattecli.core.imaging.pixels import MAX_PIXELS
 
 if TYPE_CHECKING:

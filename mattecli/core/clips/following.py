@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mattecli.core.inference.motion import SmallFrame, match, optical_flow, squared_length, warp
+from mattecli.core.clips.motion import SmallFrame, match, optical_flow, squared_length, warp
 
 # Long side at which motion is looked for: less would do for what is inside of a subject, but not
 # for its edges. Once found, motion is smooth, and half of that is enough.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattecli.core.errors import MatteError
-from mattecli.core.imaging.clip_opening import reason
-from mattecli.core.imaging.clip_sound import Sound
-from mattecli.core.imaging.clips import Frame, import_av
+from mattecli.core.imaging.clips.opening import reason
+from mattecli.core.imaging.clips.reading import Frame, import_av
+from mattecli.core.imaging.clips.sound import Sound
 from mattecli.core.imaging.writing import write_standard_output
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 import cv2
 import numpy as np
 
-from mattecli.core.inference.following import MatteFrame, Step, no_way, step_between
-from mattecli.core.inference.motion import warp
+from mattecli.core.clips.following import MatteFrame, Step, no_way, step_between
+from mattecli.core.clips.motion import warp
 
 #: Frames before and after each one that its matte is averaged with.
 REACH = 2

@@ -1,0 +1,1 @@
+"""Cutting and composing clips, frame by frame."""

@@ -1,0 +1,1 @@
+"""Clips: decoded, encoded and passed through pipes, by PyAV alone."""
