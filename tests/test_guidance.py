@@ -11,18 +11,24 @@ import pytest
 import torch
 from torch.nn import functional
 from training_material import SMALL_ENCODER
+from typer.testing import CliRunner
 
+from mattecli.cli.app import app
 from mattecli.core.errors import MatteError
 from mattecli.core.export import quantizing
 from mattecli.core.export.exporting import export
+from mattecli.core.imaging.pixels import Picture
+from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.imaging.writing import write_image
 from mattecli.core.inference.predictor import Predictor
+from mattecli.core.inference.session import Session
 from mattecli.core.matting.placing import resize
 from mattecli.core.network.building import build_network
 from mattecli.core.network.context import ContextBlock
 from mattecli.core.network.guidance import GuidanceInjection
 from mattecli.core.network.networks import network_config
 from mattecli.core.network.weights import fill_network, load_network, save_network
+from mattecli.core.runtime import loading
 from mattecli.core.runtime.loading import load_model
 from mattecli.core.runtime.onnx_model import GUIDANCE_INPUT, OnnxModel
 from mattecli.core.runtime.sizing import Sizing
@@ -349,6 +355,45 @@ def test_a_model_without_guidance_gets_none():
     model = Red(takes_guidance=False)
     Predictor(model, two_pass=True).network_mattes([photo(80)])
     assert len(model.calls) == 2 and not any(guidance for _, guidance in model.calls)
+
+
+def test_the_detail_pass_is_larger_and_guided_by_all_before():
+    usual, detailed = (Red(takes_guidance=True) for _ in range(2))
+    before = Predictor(usual).network_mattes([photo(80)])[0][1]
+    after = Predictor(detailed).network_mattes([photo(80)], detailed=True)[0][1]
+    assert max(after.shape) == 1.5 * max(before.shape)
+    assert len(detailed.calls) == len(usual.calls) + 1
+    (crop,), (given,) = detailed.calls[-1]
+    (earlier,), _ = usual.calls[-1]
+    assert max(crop.shape) > 1.3 * max(earlier.shape)
+    red = crop[..., 0].astype(np.float32) / 255
+    assert np.abs((given[0] + 1) / 2 - red).mean() < 0.03
+    truth = photo(80)[..., 0].astype(np.float32) / 255
+    errors = [np.abs(resize(matte, 512, 512) - truth).mean() for matte in (before, after)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+@pytest.mark.parametrize(
+    ("guided", "options", "more"),
+    [(True, [], 1), (True, ["--single-pass"], 0), (False, [], 0)],
+)
+def test_the_best_refinement_has_a_detail_pass(tmp_path, monkeypatch, guided, options, more):
+    """Not of a single pass, nor of networks that cannot be told what was seen before."""
+    write_image(tmp_path / "photo.png", photo(80))
+    calls = []
+    for refine in ("fast", "best"):
+        model = Red(takes_guidance=guided)
+        monkeypatch.setattr(loading, "load_model", lambda *_, made=model, **__: made)
+        out = tmp_path / refine / "alpha.png"
+        command = ["predict", tmp_path / "photo.png", out, "--save", "alpha", "--refine", refine]
+        result = CliRunner().invoke(app, [*map(str, command), *options])
+        assert result.exit_code == 0, result.output
+        assert np.abs(read_alpha(out) / 255 - photo(80)[..., 0] / 255).mean() < 0.02
+        calls.append(len(model.calls))
+        if not options:
+            session = Session.using(Predictor(model), Picture(photo(80)), refine)
+            assert np.abs(session.alpha() - read_alpha(out) / 255).max() < 0.01
+    assert calls[1] == calls[0] + more
 
 
 def test_the_weights_that_ship_take_guidance():

@@ -16,6 +16,7 @@ from mattecli.cli.app import app
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.crops import put_into
 from mattecli.core.inference.hint_values import hints_of
 from mattecli.core.inference.jobs import Job
 from mattecli.core.inference.pass_sizes import PassSizes
@@ -336,6 +337,24 @@ def test_predict_has_two_passes_unless_told_not_to(tmp_path):
     assert np.abs(again * 255 - mattes["single"]).max() <= 1
 
 
+def test_a_detail_pass_draws_edges_and_chooses_no_other_subject():
+    before = np.zeros((256, 256), np.float32)
+    before[:, 128:] = 1
+    before = cv2.blur(before, (15, 15))
+    everything = (slice(0, 256), slice(0, 256))
+    sharp = np.float32(before > 0.5)
+    other = sharp.copy()
+    other[100:160, 60:128] = 1
+
+    def error(cropped: np.ndarray, **options: bool) -> float:
+        alpha = put_into(before, cropped, everything, before.shape, **options)
+        return float(np.abs(alpha - sharp)[100:160].mean())
+
+    assert error(sharp, keeps_subject=True) < 0.1 * error(before)
+    assert error(other) > 2 * error(before), "but for that it would be taken for the subject"
+    assert error(other, keeps_subject=True) < 1.1 * error(before)
+
+
 def test_the_blend_of_both_passes_is_centered():
     first = np.zeros((64, 64), np.float32)
     first[31:33, 31:33] = 0.5
@@ -343,6 +362,7 @@ def test_the_blend_of_both_passes_is_centered():
     passes = PhotoPasses(
         np.zeros((128, 128, 3), np.uint8),
         PassSizes(((64, 64),), (128, 128)),
+        count=2,
         whole=first,
         box=box,
         cropped=np.ones((128, 128), np.float32),

@@ -3,8 +3,9 @@
 On photos with their mattes, and on pictures of many megapixels composed here: four cutouts side by
 side on a background, so that at full size their detail is hardly enlarged. Refinement starts from
 what the network gives, and from the true matte at the size of the network's, which shows what
-refinement can do where the network makes no mistake. SAD and Grad are those of ``matte evaluate``,
-divided by megapixels; time is the processor's, of refinement alone, on one thread.
+refinement can do where the network makes no mistake (``best`` is closed-form matting there, as for
+networks without a detail pass). SAD and Grad are those of ``matte evaluate``, divided by
+megapixels; time is the processor's on one thread, with that of the network in its rows.
 
     python tests/benchmarks/bench_refine.py --photos DIR --alphas DIR \\
         --cutouts DIR --cutouts DIR --backgrounds DIR [--weights FILE]
@@ -16,6 +17,7 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -24,14 +26,23 @@ import numpy as np
 from mattecli.core.imaging.pixels import to_bits, to_unit
 from mattecli.core.imaging.reading import read_alpha, read_color, read_picture
 from mattecli.core.imaging.walking import find_images, pair_by_stem
+from mattecli.core.inference.passes import network_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.matting.compositing import composite
+from mattecli.core.matting.full_size import refine_found
 from mattecli.core.matting.placing import fill_frame, resize
 from mattecli.core.matting.refinement import refine
 from mattecli.core.metrics.gradient import gradient_error
 from mattecli.core.metrics.pointwise import sad
 
 LEVELS = ("none", "fast", "best")
+
+
+def predicted(predictor: Predictor, color: np.ndarray, level: str) -> np.ndarray:
+    """Give the matte of a photo as `matte predict` does."""
+    passes = predictor.planner.start(color, detailed=level == "best")
+    predictor.complete([passes])
+    return refine_found(color, network_matte(passes), level)
 
 
 def photos(images: Path, alphas: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -91,13 +102,15 @@ def main() -> None:
     for name, pictures in sets.items():
         figures: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
         for color, truth in pictures:
-            ((network_input, found),) = predictor.network_mattes([color])
-            mattes = {"network's": found}
-            mattes["true, small"] = resize(truth, *mattes["network's"].shape)
-            for of, matte in mattes.items():
-                for level in LEVELS:
+            small = resize(truth, *predictor.planner.sizes(*truth.shape).last)
+            for level in LEVELS:
+                ways = {
+                    "network's": partial(predicted, predictor, color, level),
+                    "true, small": partial(refine, color, small, level),
+                }
+                for of, way in ways.items():
                     start = time.process_time()
-                    alpha = refine(color, matte, level, network_input)
+                    alpha = way()
                     seconds = time.process_time() - start
                     megapixels = truth.size / 1e6
                     errors = sad(alpha, truth), gradient_error(alpha, truth)

@@ -25,9 +25,10 @@ from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.walking import find_images, pair_by_stem
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.passes import network_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.matting.refinement import refine
+from mattecli.core.matting.full_size import refine_found
 from mattecli.core.metrics import score
 
 LEVELS = ("none", "fast", "best")
@@ -39,6 +40,13 @@ def matte(predictor: Predictor, color: np.ndarray) -> np.ndarray:
     """Give the network's matte of a photo, at the size of its last pass."""
     ((_, alpha),) = predictor.network_mattes([color])
     return alpha
+
+
+def full_size(predictor: Predictor, color: np.ndarray, level: str = "fast") -> np.ndarray:
+    """Give the matte of a photo at its own size, as `matte predict --refine LEVEL` does."""
+    passes = predictor.planner.start(color, detailed=level == "best")
+    predictor.complete([passes])
+    return refine_found(color, network_matte(passes), level)
 
 
 def row(name: str, scores: list) -> str:
@@ -72,7 +80,7 @@ def group_row(photos: list[Photo]) -> str:
 
 
 def bench_groups(
-    root: Path, split: str, predictors: dict[str, Predictor], sheets: Path | None
+    root: Path, split: str, predictors: dict[str, Predictor], sheets: Path | None, level: str
 ) -> None:
     """Print SAD / Grad, IoU (photos below 0.8) of every group of a split beside the peers'."""
     peers: dict[str, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
@@ -88,17 +96,20 @@ def bench_groups(
     for group in groups:
         rows = dict(peers[group.name])
         for name, predictor in predictors.items():
-            rows[name] = bench_group(group, predictor, sheets and sheets / f"{name}-{split}")
+            into = sheets and sheets / f"{name}-{split}"
+            rows[name] = bench_group(group, predictor, into, level)
         cells = [group_row(rows[name]) if name in rows else "" for name in names]
         print(f"| {group.name}, {len(rows[names[0]])} | {' | '.join(cells)} |", flush=True)
 
 
-def bench_group(group: Path, predictor: Predictor, sheets: Path | None) -> list[Photo]:
+def bench_group(
+    group: Path, predictor: Predictor, sheets: Path | None, level: str = "fast"
+) -> list[Photo]:
     """Measure the photos of a group; `sheets` receives the twelve worst as one picture."""
     photos, shown = [], []
     for image, truth in pair_by_stem(group / "image", group / "alpha").pairs:
         color, true = read_color(image), read_alpha(truth)
-        alpha = to_bits(refine(color, matte(predictor, color)), 8)
+        alpha = to_bits(full_size(predictor, color, level), 8)
         scores = score(alpha, true)
         photos.append(Photo(scores.sad, scores.grad, overlap(alpha > 127, true > 127)))
         if sheets:
@@ -132,9 +143,8 @@ def bench_mattes(root: Path, predictors: dict[str, Predictor]) -> None:
         scores: dict[str, list] = {level: [] for level in LEVELS}
         for image, truth in pairs:
             color, true = read_color(image), read_alpha(truth)
-            small = matte(predictor, color)
             for level in LEVELS:
-                scores[level].append(score(to_bits(refine(color, small, level), 8), true))
+                scores[level].append(score(to_bits(full_size(predictor, color, level), 8), true))
         for level in LEVELS:
             print(row(f"{name}, --refine {level}", scores[level]))
     for folder in sorted(path for path in (root / "peers").glob("*/") if path.is_dir()):
@@ -176,6 +186,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="long side at which the network sees a photo")
     parser.add_argument("--precision", default="auto", help="as for matte predict")
     parser.add_argument("--split", nargs="*", default=["dev"], choices=["dev", "test"])
+    parser.add_argument("--refine", default="fast", choices=LEVELS, help="of the splits' mattes")
     parser.add_argument("--sheets", type=Path, help="folder for pictures of each group's worst")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -185,7 +196,7 @@ def main() -> None:
     }
     bench_mattes(arguments.benchmark, predictors)
     for split in arguments.split:
-        bench_groups(arguments.benchmark, split, predictors, arguments.sheets)
+        bench_groups(arguments.benchmark, split, predictors, arguments.sheets, arguments.refine)
     for name, predictor in predictors.items():
         print(f"{name}, --refine fast:")
         if (people := arguments.benchmark / "people").is_dir():

@@ -1,12 +1,12 @@
-"""Passes of photos: the whole photo first, then a larger crop of what is uncertain."""
+"""Passes of photos: the whole photo first, then larger crops of what is uncertain."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from mattecli.core.inference.crops import CROP_STEPS, crop_box, is_uncertain, put_into
 from mattecli.core.inference.hinting import (
     box_frame,
     known_map,
@@ -17,23 +17,12 @@ from mattecli.core.inference.hinting import (
 )
 from mattecli.core.inference.pass_sizes import PassSizes, plan_sizes
 from mattecli.core.matting.blocks import Block
+from mattecli.core.matting.full_size import NetworkMatte
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.meant_regions import Regions, meant_regions
 from mattecli.core.matting.placing import resize
 from mattecli.core.matting.subjects import chosen_subject
 from mattecli.core.runtime.model import MattingModel
-
-#: A crop replaces what was seen before around uncertain pixels, as far as so many of its pixels.
-BLEND_RADIUS_PX = 32
-#: Margin of the crop around uncertain pixels, as a fraction of the photo's sides: the network needs
-#: to see what it is looking at.
-CROP_MARGIN = 0.05
-#: On accelerators sides of crops are rounded up to so many steps of the photo's side, so that crops
-#: of several photos have one size and share a batch.
-CROP_STEPS = 4
-
-# Alpha is uncertain if it is farther than this from 0 and from 1.
-_CERTAIN_MARGIN = 0.02
 
 
 @dataclass
@@ -51,9 +40,9 @@ class PhotoPasses:
     guidance : float32 ndarray of shape (2, h', w') or None
         What the network is told beside `crop`, if it takes guidance.
     whole, cropped : float32 ndarray or None
-        The matte of the newest pass that took the whole photo, and that of `box`.
+        The matte of the whole photo so far, and that of `box`.
     box : pair of slices or None
-        Part of `network_input` that the last pass takes.
+        Part of the photo that the newest pass takes, at the size of that pass.
     hints : Hints or None
         What is said of the part of the photo that `network_input` shows.
     frame : pair of slices or None
@@ -87,9 +76,7 @@ class PhotoPasses:
     @property
     def is_in_last(self) -> bool:
         """Whether `crop` is what the last pass takes; where there are marks, of this round."""
-        if self.sizes.large:
-            return self.box is not None
-        return self.count == len(self.sizes.whole)
+        return self.count == len(self.sizes.whole) + len(self.sizes.cropped)
 
     @property
     def next_crop(self) -> np.ndarray:
@@ -105,7 +92,8 @@ class PassPlanner:
     of a large photo takes the box around all that is uncertain then, at a larger size, which shows
     best where the subject ends. Each is told what the one before saw, if the network takes
     guidance. If it does, whole subjects are found better by a network that sees the whole photo
-    twice: small ones at 1.5 times the size, large ones before the crop.
+    twice: small ones at 1.5 times the size, large ones before the crop. On request it then sees a
+    still larger crop, which draws edges finer.
 
     Parameters
     ----------
@@ -122,21 +110,26 @@ class PassPlanner:
         self.two_pass = two_pass and model.sizing.is_free
         self.scale = scale
 
-    def sizes(self, height: int, width: int) -> PassSizes:
+    def sizes(self, height: int, width: int, *, detailed: bool = False) -> PassSizes:
         """Plan the passes of a photo of that size."""
-        sizing = self.model.sizing
+        sizing, guided = self.model.sizing, self.model.takes_guidance
         if self.two_pass:
-            return plan_sizes(sizing, height, width, guided=self.model.takes_guidance)
+            return plan_sizes(sizing, height, width, guided=guided, detailed=detailed and guided)
         return PassSizes((sizing.input_size(height, width, self.scale),))
 
-    def start(self, image: np.ndarray, hints: Hints | None = None) -> PhotoPasses:
-        """Prepare the first pass of a uint8 H×W×3 photo, of which only the boxes are looked at."""
+    def start(
+        self, image: np.ndarray, hints: Hints | None = None, *, detailed: bool = False
+    ) -> PhotoPasses:
+        """Prepare the first pass of a uint8 H×W×3 photo, of which only the boxes are looked at.
+
+        `detailed` asks for a detail pass, which a network without guidance does not have.
+        """
         frame = None
         if hints is not None and hints.boxes:
             frame = box_frame(hints)
             image, hints = image[frame], hints.cropped(frame)
-        sizes = self.sizes(*image.shape[:2])
-        prepared = self.model.prepare(image, sizes.last)
+        sizes = self.sizes(*image.shape[:2], detailed=detailed)
+        prepared = self.model.prepare(image, sizes.finest)
         photo = PhotoPasses(prepared, sizes, hints=hints, frame=frame)
         if hints is not None and self.model.takes_guidance:
             photo.known = known_map(hints, prepared.shape[:2])
@@ -150,12 +143,13 @@ class PassPlanner:
             photo.cropped = matte
         else:
             photo.whole = matte
-        if photo.is_in_last or not (uncertain := _is_uncertain(matte)).any():
+        if photo.is_in_last or not is_uncertain(matte).any():
             self.mark(photo)
         elif photo.count < len(photo.sizes.whole):
             self._plan_whole(photo)
         else:
-            self._plan_crop(photo, uncertain)
+            photo.whole, photo.box, photo.cropped = _so_far(photo), None, None
+            self._plan_crop(photo)
 
     def mark(self, photo: PhotoPasses) -> None:
         """Let a photo whose passes are done be seen again, told of points and strokes."""
@@ -181,15 +175,18 @@ class PassPlanner:
         elif self.model.takes_guidance:
             photo.guidance = _told(resize(photo.whole, *size), None if known is None else known[1])
 
-    def _plan_crop(self, photo: PhotoPasses, uncertain: np.ndarray) -> None:
-        """Plan the pass that takes the box around what is uncertain."""
+    def _plan_crop(self, photo: PhotoPasses) -> None:
+        """Plan the next pass that takes the box around what is uncertain."""
+        assert photo.whole is not None
         steps = CROP_STEPS if self.model.device_type != "cpu" else None
-        shape = photo.network_input.shape[:2]
+        shape = photo.sizes.cropped[photo.count - len(photo.sizes.whole)]
+        photo.count += 1
+        uncertain = is_uncertain(photo.whole)
         photo.box = crop_box(uncertain, shape, self.model.sizing.multiple, steps)
-        photo.crop = photo.network_input[photo.box]
+        photo.crop = resize(photo.network_input, *shape)[photo.box]
         if self.model.takes_guidance:
-            assert photo.whole is not None
-            alpha, known = resize(photo.whole, *shape)[photo.box], photo.known
+            known = None if photo.known is None else reduced_map(photo.known, shape)
+            alpha = resize(photo.whole, *shape)[photo.box]
             photo.guidance = _told(alpha, None if known is None else known[1][photo.box])
 
 
@@ -208,34 +205,6 @@ def infer_batch(model: MattingModel, photos: list[PhotoPasses]) -> list[np.ndarr
     return model.infer([photo.next_crop for photo in photos], guidance)
 
 
-def crop_box(
-    uncertain: np.ndarray, shape: tuple[int, int], multiple: int, steps: int | None = None
-) -> Block:
-    """Find the box around what is uncertain, with its margin.
-
-    Parameters
-    ----------
-    uncertain : uint8 ndarray of shape (h, w)
-        Not all 0.
-    shape : (height, width)
-        Of the frame that the box is for; multiples of `multiple`.
-    multiple : int
-        What the box's sides are multiples of.
-    steps : int, optional
-        Round the sides up to so many steps of the frame's sides instead.
-    """
-    box = []
-    for axis, length in enumerate(shape):
-        step = multiple * (-(-length // (multiple * steps)) if steps else 1)
-        found = np.flatnonzero(uncertain.any(axis=1 - axis)) / uncertain.shape[axis]
-        low = max(0, int((found[0] - CROP_MARGIN) * length))
-        high = min(length, int((found[-1] + CROP_MARGIN) * length) + 1)
-        side = min(length, -(-(high - low) // step) * step)
-        low = min(low, length - side)
-        box.append(slice(low, low + side))
-    return box[0], box[1]
-
-
 def blend(photo: PhotoPasses) -> np.ndarray:
     """Put the passes of a photo together, once they are done.
 
@@ -244,7 +213,8 @@ def blend(photo: PhotoPasses) -> np.ndarray:
     float32 ndarray of shape (h, w), in [0, 1]
         Of the size of `photo.network_input`.
     """
-    alpha, hints = _blended(photo), photo.hints
+    hints = photo.hints
+    alpha = resize(_so_far(photo), *photo.network_input.shape[:2])
     if hints is None:
         return alpha
     if photo.unmarked is not None:
@@ -255,21 +225,17 @@ def blend(photo: PhotoPasses) -> np.ndarray:
     return chosen_subject(alpha, hints.subject)
 
 
-def _blended(photo: PhotoPasses) -> np.ndarray:
+def network_matte(photo: PhotoPasses) -> NetworkMatte:
+    """Give what the network found of a photo, once all passes are done."""
+    before = photo.sizes.last if photo.sizes.detail else None
+    return NetworkMatte(blend(photo), photo.network_input, photo.frame, before)
+
+
+def _so_far(photo: PhotoPasses) -> np.ndarray:
+    """Give the matte that all passes up to now make, at the size of the newest."""
     assert photo.whole is not None
-    shape = photo.network_input.shape[:2]
     if photo.box is None or photo.cropped is None:
-        return resize(photo.whole, *shape)
-    alpha = cv2.resize(photo.whole, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    weight = cv2.resize(_is_uncertain(photo.whole), shape[::-1], interpolation=cv2.INTER_NEAREST)
-    # An odd kernel has a middle: weights grow and fade alike on all sides.
-    kernel = (BLEND_RADIUS_PX + 1, BLEND_RADIUS_PX + 1)
-    weight = cv2.dilate(weight[photo.box], np.ones(kernel, np.uint8))
-    share = cv2.blur(weight.astype(np.float32), kernel)
-    inside = alpha[photo.box]
-    np.add(inside, share * (photo.cropped - inside), out=inside)
-    return alpha
-
-
-def _is_uncertain(matte: np.ndarray) -> np.ndarray:
-    return ((matte > _CERTAIN_MARGIN) & (matte < 1 - _CERTAIN_MARGIN)).view(np.uint8)
+        return photo.whole
+    shape = photo.sizes.cropped[photo.count - len(photo.sizes.whole) - 1]
+    keeps_subject = shape == photo.sizes.detail
+    return put_into(photo.whole, photo.cropped, photo.box, shape, keeps_subject=keeps_subject)

@@ -17,10 +17,9 @@ from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.imaging.reading import image_size
 from mattecli.core.inference.inputs import Address
 from mattecli.core.inference.jobs import Job, JobQueue
-from mattecli.core.inference.passes import PhotoPasses, blend, infer_batch
+from mattecli.core.inference.passes import PhotoPasses, infer_batch, network_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.steps import Item, Outcome, Steps
-from mattecli.core.matting.full_size import NetworkMatte
 from mattecli.core.matting.hints import Hints
 from mattecli.core.objects.paths import ObjectPath
 
@@ -217,7 +216,9 @@ class _Pipeline:
         start = time.perf_counter()
         picture = self._steps.decode(job)
         hints = self._steps.hints(job, picture)
-        passes = self._predictor.planner.start(to_8_bit(picture.color), hints)
+        detailed = self._steps.detailed(job)
+        color = to_8_bit(picture.color)
+        passes = self._predictor.planner.start(color, hints, detailed=detailed)
         return _Photo(job, picture, passes, hints, time.perf_counter() - start)
 
     def _infer(self, batch: list[_Photo]) -> None:
@@ -243,9 +244,7 @@ class _Pipeline:
     def _finish(self, photo: _Photo) -> Outcome:
         start = time.perf_counter()
         try:
-            passes = photo.passes
-            found = NetworkMatte(blend(passes), passes.network_input, passes.frame)
-            item = Item(photo.job, photo.picture, found, photo.hints)
+            item = Item(photo.job, photo.picture, network_matte(photo.passes), photo.hints)
             outcome = self._steps.finish(item)
         except OutputUnusable:
             raise

@@ -60,15 +60,22 @@ class Predictor:
         """Give the same model in a single pass, with inputs so many times as large."""
         return Predictor(self.model, two_pass=False, scale=scale)
 
-    def network_mattes(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    def network_mattes(
+        self, images: list[np.ndarray], *, detailed: bool = False
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Run all passes on uint8 H×W×3 photos; crops of one size share a batch.
+
+        Parameters
+        ----------
+        detailed : bool
+            Whether there is to be a detail pass, too, if the network has one.
 
         Returns
         -------
         list of pairs, one for every photo
             The photo at the network's size, uint8 h×w×3, and its matte, float32 h×w in [0, 1].
         """
-        photos = [self.planner.start(image) for image in images]
+        photos = [self.planner.start(image, detailed=detailed) for image in images]
         self.complete(photos)
         return [(photo.network_input, blend(photo)) for photo in photos]
 

@@ -165,6 +165,7 @@ def steps_of(settings: Settings, begins: Callable[[Job], None] = lambda job: Non
         begin,
         lambda item: finish(item, settings),
         lambda job, picture: hints_for(job, picture, settings),
+        lambda job: settings.refine == "best",
     )
 
 
@@ -225,7 +226,8 @@ def finish(
             subjects[key] = Subject.of(picture.color, matte, *key)
         _write_results(item, subjects[key], part, prefix, store or _store)
     alpha = next(iter(subjects.values())).alpha
-    assessment = assess(alpha, picture.color, item.found.matte.shape)
+    size = item.found.before_detail or item.found.matte.shape
+    assessment = assess(alpha, picture.color, size)
     shown = settings.preview or (settings.review and assessment.is_doubtful)
     preview = preview_row(picture.color, alpha) if shown else None
     status, reason = ("empty", "nothing found") if assessment.is_empty else ("ok", "")

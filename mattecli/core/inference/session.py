@@ -18,7 +18,7 @@ from mattecli.core.imaging.accepting import ImageLike, as_picture
 from mattecli.core.imaging.pixels import Picture, to_8_bit
 from mattecli.core.inference.hint_values import HintKeywords, hints_of
 from mattecli.core.inference.options import Precision, PredictOptions, Refine
-from mattecli.core.inference.passes import PhotoPasses, blend
+from mattecli.core.inference.passes import PhotoPasses, network_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preloading import load_predictor
 from mattecli.core.matting.blocks import scaled
@@ -214,10 +214,12 @@ class Session:
         predictor = self._predictor()
         unmarked = replace(hints, points=(), not_points=(), keep=None, drop=None, trimap=None)
         guide = None if hints.guide is None else _digest(hints.guide)
-        key = (str(hints.boxes), guide, hints.subject)
+        detailed = self.refine == "best"
+        key = (str(hints.boxes), guide, hints.subject, detailed)
 
         def first() -> PhotoPasses:
-            photo = predictor.planner.start(to_8_bit(self._picture.color), unmarked)
+            color = to_8_bit(self._picture.color)
+            photo = predictor.planner.start(color, unmarked, detailed=detailed)
             predictor.complete([photo])
             return photo
 
@@ -227,7 +229,7 @@ class Session:
             photo = replace(photo, hints=inside)
             predictor.planner.mark(photo)
             predictor.complete([photo])
-        return NetworkMatte(blend(photo), photo.network_input, photo.frame)
+        return network_matte(photo)
 
 
 def _kept(cache: OrderedDict[Hashable, Any], key: Hashable, make: Callable[[], _Made]) -> _Made:

@@ -57,8 +57,11 @@ class Steps:
         Turns a photo and its matte into files.
     hints : callable
         Reads what is said of a photo, if anything is.
+    detailed : callable
+        Tells whether the network takes a detail pass of a photo, if it has one.
     """
 
     decode: Callable[[Job], Picture]
     finish: Callable[[Item], Outcome]
     hints: Callable[[Job, Picture], Hints | None] = lambda job, picture: None
+    detailed: Callable[[Job], bool] = lambda job: False

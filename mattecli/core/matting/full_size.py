@@ -26,11 +26,14 @@ class NetworkMatte:
         The photo as the network saw it.
     frame : pair of slices, optional
         The part of the photo that both show; by default all of it. The rest is background.
+    before_detail : (height, width), optional
+        The matte's size without its detail pass, if it has had one.
     """
 
     matte: np.ndarray
     network_input: np.ndarray | None = None
     frame: Block | None = None
+    before_detail: tuple[int, int] | None = None
 
 
 def full_size_alpha(
@@ -70,7 +73,10 @@ def full_size_alpha(
 
 
 def refine_found(color: np.ndarray, found: NetworkMatte, level: str = "fast") -> np.ndarray:
-    """Bring the network's matte to the size of a photo, H×W×3."""
+    """Bring the network's matte to the size of a photo, H×W×3; see `refine`."""
+    if level == "best" and found.before_detail:
+        # What closed-form matting would find anew the network has seen by itself, and better.
+        level = "fast"
     if found.frame is None:
         return refine(color, found.matte, level, found.network_input)
     alpha = np.zeros(color.shape[:2], np.float32)

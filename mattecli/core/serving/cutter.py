@@ -142,7 +142,7 @@ class Cutter:
         self._thread.join()
 
     def _run(self) -> None:
-        steps = Steps(self._decode, self._finish, self._hints)
+        steps = Steps(self._decode, self._finish, self._hints, self._detailed)
         try:
             for outcome in run_pipeline(
                 self._queue,
@@ -181,6 +181,9 @@ class Cutter:
         except MatteError:
             cutting.is_refused = True
             raise
+
+    def _detailed(self, job: Job) -> bool:
+        return self._cuttings[job].settings.refine == "best"
 
     def _finish(self, item: Item) -> Outcome:
         cutting = self._cuttings[item.job]
