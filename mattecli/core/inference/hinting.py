@@ -79,7 +79,7 @@ def _core(region: np.ndarray) -> np.ndarray:
 
 
 def reduced_map(known: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Bring guidance to a smaller shape in which no mark gets lost."""
+    """Bring guidance to another shape in which no mark gets lost."""
     if known.shape[1:] == shape:
         return known
     size = shape[::-1]

@@ -54,11 +54,6 @@ class PassSizes(NamedTuple):
         """The (height, width) of the whole photo in the last pass but that for detail."""
         return self.large or self.whole[-1]
 
-    @property
-    def finest(self) -> tuple[int, int]:
-        """The (height, width) of the whole photo in the last pass of all."""
-        return self.detail or self.last
-
 
 def plan_sizes(
     sizing: Sizing, height: int, width: int, *, guided: bool, detailed: bool = False

@@ -32,7 +32,7 @@ class PhotoPasses:
     Attributes
     ----------
     network_input : uint8 ndarray of shape (h, w, 3)
-        The photo at the size of its last pass.
+        The photo at the size of its last pass but that for detail.
     sizes : PassSizes
         Of its passes, of which `count` have been planned.
     crop : uint8 ndarray of shape (h', w', 3), or None
@@ -44,11 +44,13 @@ class PhotoPasses:
     box : pair of slices or None
         Part of the photo that the newest pass takes, at the size of that pass.
     hints : Hints or None
-        What is said of the part of the photo that `network_input` shows.
+        What is said of the part of the photo that the network sees.
     frame : pair of slices or None
         That part, in the photo's own pixels, where it is not the whole photo.
     known : float32 ndarray of shape (2, h, w) or None
-        What the network is told in all passes, at the size of `network_input`.
+        What the network is told in all passes.
+    detail : uint8 ndarray of shape (h'', w'', 3) or None
+        The photo at the size of its detail pass, if it has one.
     unmarked, meant : float32 ndarray of shape (h, w) or None, Regions or None
         The matte without points and strokes, once it is there, and what these mean in it. Photos
         that have some are then seen again if the network takes guidance.
@@ -65,8 +67,14 @@ class PhotoPasses:
     hints: Hints | None = None
     frame: Block | None = None
     known: np.ndarray | None = None
+    detail: np.ndarray | None = None
     unmarked: np.ndarray | None = None
     meant: Regions | None = None
+
+    @property
+    def seen(self) -> np.ndarray:
+        """The photo at the size of its last pass, which its matte has, too."""
+        return self.network_input if self.detail is None else self.detail
 
     @property
     def is_done(self) -> bool:
@@ -129,8 +137,10 @@ class PassPlanner:
             frame = box_frame(hints)
             image, hints = image[frame], hints.cropped(frame)
         sizes = self.sizes(*image.shape[:2], detailed=detailed)
-        prepared = self.model.prepare(image, sizes.finest)
+        prepared = self.model.prepare(image, sizes.last)
         photo = PhotoPasses(prepared, sizes, hints=hints, frame=frame)
+        if sizes.detail:
+            photo.detail = self.model.prepare(image, sizes.detail)
         if hints is not None and self.model.takes_guidance:
             photo.known = known_map(hints, prepared.shape[:2])
         self._plan_whole(photo)
@@ -157,7 +167,7 @@ class PassPlanner:
         if hints is None or not hints.has_marks or told or not self.model.takes_guidance:
             return
         photo.unmarked = blend(photo)
-        photo.meant = meant_regions(photo.network_input, photo.unmarked, hints)
+        photo.meant = meant_regions(photo.seen, photo.unmarked, hints)
         photo.known = marked_map(hints, photo.unmarked, photo.meant)
         # What passes at smaller sizes would find is in that matte already.
         photo.count = len(photo.sizes.whole) - 1
@@ -183,7 +193,9 @@ class PassPlanner:
         photo.count += 1
         uncertain = is_uncertain(photo.whole)
         photo.box = crop_box(uncertain, shape, self.model.sizing.multiple, steps)
-        photo.crop = resize(photo.network_input, *shape)[photo.box]
+        image = photo.detail if shape == photo.sizes.detail else photo.network_input
+        assert image is not None
+        photo.crop = image[photo.box]
         if self.model.takes_guidance:
             known = None if photo.known is None else reduced_map(photo.known, shape)
             alpha = resize(photo.whole, *shape)[photo.box]
@@ -211,10 +223,10 @@ def blend(photo: PhotoPasses) -> np.ndarray:
     Returns
     -------
     float32 ndarray of shape (h, w), in [0, 1]
-        Of the size of `photo.network_input`.
+        Of the size of `photo.seen`.
     """
     hints = photo.hints
-    alpha = resize(_so_far(photo), *photo.network_input.shape[:2])
+    alpha = resize(_so_far(photo), *photo.seen.shape[:2])
     if hints is None:
         return alpha
     if photo.unmarked is not None:
@@ -228,7 +240,7 @@ def blend(photo: PhotoPasses) -> np.ndarray:
 def network_matte(photo: PhotoPasses) -> NetworkMatte:
     """Give what the network found of a photo, once all passes are done."""
     before = photo.sizes.last if photo.sizes.detail else None
-    return NetworkMatte(blend(photo), photo.network_input, photo.frame, before)
+    return NetworkMatte(blend(photo), photo.seen, photo.frame, before)
 
 
 def _so_far(photo: PhotoPasses) -> np.ndarray:

@@ -77,7 +77,7 @@ class Predictor:
         """
         photos = [self.planner.start(image, detailed=detailed) for image in images]
         self.complete(photos)
-        return [(photo.network_input, blend(photo)) for photo in photos]
+        return [(photo.seen, blend(photo)) for photo in photos]
 
     def complete(self, photos: list[PhotoPasses]) -> None:
         """Take photos through all passes that are left; crops of one size share a batch."""

@@ -40,7 +40,8 @@ def refine(
     color within every window, finds these functions at half the network's size and applies them to
     the full-size photo, so that edges and hair come back at the photo's own sharpness: the fast
     guided filter of He and Sun (arXiv 1505.00996).
-    ``best`` then solves the uncertain pixels anew by closed-form matting at up to a megapixel. In
+    ``best`` then solves the uncertain pixels anew by closed-form matting at up to a megapixel
+    (`refine_found` leaves that out where the network has taken a detail pass, which finds more). In
     all of them only pixels about which the network is uncertain are touched.
 
     Parameters
