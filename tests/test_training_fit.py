@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_material import FAST, SMALL_ENCODER, log_of, matte
+from training_material import FAST, PLAIN, SMALL_ENCODER, log_of, matte
 
 from mattecli.core.network.building import build_network
 from mattecli.core.network.networks import network_config
@@ -203,3 +203,18 @@ def test_what_a_heavy_network_needs_on_a_cpu_is_said_and_a_light_one_just_starts
     note = note_of_needs(state, config, 1)
     assert "GB of memory" in note and "s a step" in note and "for its 1000 steps" in note
     assert "--recipe default" in note
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_sentries_may_begin_after_the_first_epoch(data, tmp_path, optimizer):
+    recipe = tmp_path / "late.toml"
+    recipe.write_text(
+        f'optimizer = "{optimizer}"\nepochs = 2\nlog_every = 1\n[network]\nname = "matte"\n'
+        f'encoder = "{SMALL_ENCODER}"\n[loss]\nl1 = 1.0\nsentry = 0.4\n'
+        "[first_epoch_loss]\nsentry = 0.0\n"
+    )
+    command = ["train", data / "pairs", "--recipe", recipe, "--out", tmp_path / "run", *PLAIN]
+    code, said = matte(*command, "--batch-size", 4, "--crop-size", 64)
+    assert code == 0, said
+    logged = [line.get("sentry") for line in log_of(tmp_path / "run") if "l1" in line]
+    assert logged[0] is None and logged[-1] > 0

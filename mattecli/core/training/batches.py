@@ -151,14 +151,16 @@ def batches(
     MatteError
         If these are more than 1% of the samples, and not a single file's.
     Stopped
-        Once `asked` returns True, if samples are made in this process.
+        Once `asked` returns True, if samples are made in this process and there is no other.
     """
     skipped = skipped or Skipped()
     workers = _workers(processes) if config.workers < 0 else config.workers
     first, end = (step * config.batch_size for step in (first_step, config.steps))
+    # What worker processes have is copied, so it would never change there. Several processes come
+    # to an agreement between passes: one that left alone would let the others wait forever.
+    alone = processes.world == 1 and not workers
     loader = DataLoader(
-        # What worker processes have is copied, so it would never change there.
-        _Samples(dataset, never_asked if workers else asked),
+        _Samples(dataset, asked if alone else never_asked),
         batch_size=config.batch_size // (processes.world * config.accumulate),
         sampler=range(first + processes.rank, end, processes.world),
         num_workers=workers,
