@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import replace
@@ -12,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from clip_material import COUNT, RATE, SIZE, Tone, flash, make_clip, matte, one_line, see
+from PIL import ExifTags, Image
 from test_predict import load_red_is_subject
 
 from mattecli.core.imaging.clips.codecs import CODECS
@@ -229,6 +231,28 @@ def test_a_clip_that_is_cut_off_is_never_taken_for_whole(tmp_path, suffix, share
     assert f"clip.{suffix}" in one_line(result)
     if (tmp_path / "out.mov").exists():
         assert 0 < len(see(tmp_path / "out.mov").times) < 20
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_frames_may_carry_exif(tmp_path, orientation):
+    clip, out = tmp_path / "clip.mov", tmp_path / "out.mov"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    with av.open(str(clip), "w") as file:
+        video = add_video(file, codec="mjpeg")
+        video.pix_fmt = "yuvj420p"
+        for number in range(COUNT):
+            data = io.BytesIO()
+            Image.fromarray(flash(number, SIZE)[..., :3]).save(data, "JPEG", exif=exif)
+            packet = av.Packet(data.getvalue())
+            packet.stream, packet.pts, packet.dts = video, number, number
+            packet.time_base = BASE
+            file.mux(packet)
+    assert matte(clip, out).exit_code == 0
+    seen = see(out).frames
+    assert len(seen) == COUNT
+    upright = seen[0].shape[1::-1] == SIZE
+    assert upright == (orientation == 1)
 
 
 def test_what_an_encoder_refuses_is_one_line(tmp_path, monkeypatch):

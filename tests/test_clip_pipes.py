@@ -104,6 +104,14 @@ def test_frames_that_come_in_become_a_file_or_pictures(tmp_path):
     assert len(list((tmp_path / "frames").iterdir())) == COUNT
 
 
+def test_lines_of_frames_may_have_parameters():
+    stdin = streamed("yuv4mpegpipe", "yuv420p").replace(b"FRAME\n", b"FRAME Ip\n")
+    result = matte("-", "-", stdin=stdin)
+    assert result.exit_code == 0, result.stderr
+    assert len(frames_of(result.stdout_bytes)[0]) == COUNT
+    assert matte("-", "-", stdin=stdin[:-100]).exit_code == 1
+
+
 def test_a_file_goes_out_with_its_sound(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", tones=[Tone()])
     result = matte(clip, "-", "--save", "alpha", "--start", 0.08)

@@ -50,7 +50,7 @@ class PredictOptions:
     refine: Refine = option(
         "fast",
         "How the matte is brought to the photo's full size: enlarged only, guided by the photo, or "
-        "that after a closer look at what is uncertain (half a second more).",
+        "that after one more, larger pass over what is uncertain (half a second more).",
         panel=MATTE_PANEL,
     )
     size: int | None = option(

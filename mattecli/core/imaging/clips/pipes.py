@@ -145,7 +145,7 @@ class _PipedDecoding(Decoding):
             return self._is_cut
         form = self._first.format
         samples = sum(component.width * component.height for component in form.components)
-        frame = len("FRAME\n") + samples * -(-form.components[0].bits // 8)
+        frame = self._file.frame_header_length + samples * -(-form.components[0].bits // 8)
         return self._file.count > self._file.header_length + count * frame
 
 
@@ -170,6 +170,11 @@ class _StandardInput:
     def header_length(self) -> int:
         """Bytes of the first line."""
         return self._start.find(b"\n") + 1
+
+    @property
+    def frame_header_length(self) -> int:
+        """Bytes of the line that begins the first frame, which may have parameters."""
+        return self._start.find(b"\n", self.header_length) + 1 - self.header_length
 
 
 def _input() -> Any:

@@ -31,7 +31,11 @@ def turning_of(frame: Any) -> Turning:
     ISO/IEC 14496-12, 8.3.2: the matrix a, b, u, c, d, v, … maps (x, y) to (ax + cy, bx + dy), with
     y downward.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV refuses all of a frame's side data where it does not know a part, such as EXIF.
+        return Turning(round(frame.rotation / 90) % 4)
     if data is None or len(bytes(data)) < 36:
         return Turning()
     a, b, _, c, d = (int(number) for number in np.frombuffer(bytes(data), np.int32)[:5])
