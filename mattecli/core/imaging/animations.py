@@ -42,6 +42,11 @@ def moving_format(source: str, out: str) -> str | None:
     """Give what a picture of several frames or pages is written as, if OUT can hold them.
 
     That is a key of `FORMATS`, or one of `CONTAINERS`.
+
+    Raises
+    ------
+    MatteError
+        If it cannot be read, or OUT would seem to be at fault.
     """
     suffix = Path(source).suffix.lower()
     clips = {name: name for name in CONTAINERS}
@@ -49,7 +54,8 @@ def moving_format(source: str, out: str) -> str | None:
     form = wanted.get(Path(out).suffix.lower())
     if form is None or Path(out).is_dir():
         return None
-    return form if _count(Path(source)) > 1 else None
+    path = Path(source)
+    return form if path.is_file() and _counted(path) > 1 else None
 
 
 def is_animated(path: Path) -> bool:
@@ -72,10 +78,14 @@ def _count(path: Path) -> int:
     if not path.is_file():
         return 0
     try:
-        with opened(path) as file, quiet_decoders(), open_image(file, path) as image:
-            return len(_numbers(image))
+        return _counted(path)
     except MatteError:
         return 0
+
+
+def _counted(path: Path) -> int:
+    with opened(path) as file, quiet_decoders(), open_image(file, path) as image:
+        return len(_numbers(image))
 
 
 class AnimationReader:
