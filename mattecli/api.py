@@ -84,8 +84,8 @@ def predict(
         in [0, 1]. Orientation and color profile of files and Pillow's images are applied. What is
         transparent already stays so.
     refine : {"fast", "best", "none"}
-        How the matte is brought to the photo's size; for ``best`` the network first looks closer at
-        what is uncertain, which takes half a second.
+        How the matte is brought to the photo's size; for ``best`` the network first takes a
+        larger pass over what is uncertain, which takes half a second.
     size : int, optional
         Long side in pixels at which the network sees the photo.
     two_pass : bool

@@ -20,6 +20,7 @@ from mattecli.core.export.exporting import export
 from mattecli.core.imaging.pixels import Picture
 from mattecli.core.imaging.reading import read_alpha
 from mattecli.core.imaging.writing import write_image
+from mattecli.core.inference.passes import network_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.session import Session
 from mattecli.core.matting.placing import resize
@@ -360,7 +361,10 @@ def test_a_model_without_guidance_gets_none():
 def test_the_detail_pass_is_larger_and_guided_by_all_before():
     usual, detailed = (Red(takes_guidance=True) for _ in range(2))
     before = Predictor(usual).network_mattes([photo(80)])[0][1]
-    after = Predictor(detailed).network_mattes([photo(80)], detailed=True)[0][1]
+    predictor = Predictor(detailed)
+    passes = predictor.planner.start(photo(80), detailed=True)
+    predictor.complete([passes])
+    after = network_matte(passes).matte
     assert max(after.shape) == 1.5 * max(before.shape)
     assert len(detailed.calls) == len(usual.calls) + 1
     (crop,), (given,) = detailed.calls[-1]

@@ -26,10 +26,8 @@ import numpy as np
 from mattecli.core.imaging.pixels import to_bits, to_unit
 from mattecli.core.imaging.reading import read_alpha, read_color, read_picture
 from mattecli.core.imaging.walking import find_images, pair_by_stem
-from mattecli.core.inference.passes import network_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.matting.compositing import composite
-from mattecli.core.matting.full_size import refine_found
 from mattecli.core.matting.placing import fill_frame, resize
 from mattecli.core.matting.refinement import refine
 from mattecli.core.metrics.gradient import gradient_error
@@ -39,10 +37,8 @@ LEVELS = ("none", "fast", "best")
 
 
 def predicted(predictor: Predictor, color: np.ndarray, level: str) -> np.ndarray:
-    """Give the matte of a photo as `matte predict` does."""
-    passes = predictor.planner.start(color, detailed=level == "best")
-    predictor.complete([passes])
-    return refine_found(color, network_matte(passes), level)
+    """Give the matte of a photo."""
+    return predictor.predict([color], level)[0]
 
 
 def photos(images: Path, alphas: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -25,10 +25,8 @@ from mattecli.core.imaging.pixels import to_bits
 from mattecli.core.imaging.reading import read_alpha, read_color
 from mattecli.core.imaging.walking import find_images, pair_by_stem
 from mattecli.core.imaging.writing import write_image
-from mattecli.core.inference.passes import network_matte
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preview import preview_row
-from mattecli.core.matting.full_size import refine_found
 from mattecli.core.metrics import score
 
 LEVELS = ("none", "fast", "best")
@@ -40,13 +38,6 @@ def matte(predictor: Predictor, color: np.ndarray) -> np.ndarray:
     """Give the network's matte of a photo, at the size of its last pass."""
     ((_, alpha),) = predictor.network_mattes([color])
     return alpha
-
-
-def full_size(predictor: Predictor, color: np.ndarray, level: str = "fast") -> np.ndarray:
-    """Give the matte of a photo at its own size, as `matte predict --refine LEVEL` does."""
-    passes = predictor.planner.start(color, detailed=level == "best")
-    predictor.complete([passes])
-    return refine_found(color, network_matte(passes), level)
 
 
 def row(name: str, scores: list) -> str:
@@ -109,7 +100,7 @@ def bench_group(
     photos, shown = [], []
     for image, truth in pair_by_stem(group / "image", group / "alpha").pairs:
         color, true = read_color(image), read_alpha(truth)
-        alpha = to_bits(full_size(predictor, color, level), 8)
+        alpha = to_bits(predictor.predict([color], level)[0], 8)
         scores = score(alpha, true)
         photos.append(Photo(scores.sad, scores.grad, overlap(alpha > 127, true > 127)))
         if sheets:
@@ -144,7 +135,7 @@ def bench_mattes(root: Path, predictors: dict[str, Predictor]) -> None:
         for image, truth in pairs:
             color, true = read_color(image), read_alpha(truth)
             for level in LEVELS:
-                scores[level].append(score(to_bits(full_size(predictor, color, level), 8), true))
+                scores[level].append(score(to_bits(predictor.predict([color], level)[0], 8), true))
         for level in LEVELS:
             print(row(f"{name}, --refine {level}", scores[level]))
     for folder in sorted(path for path in (root / "peers").glob("*/") if path.is_dir()):

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattecli.core.inference.passes import PassPlanner, PhotoPasses, blend, infer_batch
-from mattecli.core.matting.refinement import refine
+from mattecli.core.inference.passes import (
+    PassPlanner,
+    PhotoPasses,
+    blend,
+    infer_batch,
+    network_matte,
+)
+from mattecli.core.matting.full_size import refine_found, wants_detail
 from mattecli.core.runtime import loading
 from mattecli.core.runtime.model import MattingModel
 
@@ -60,22 +66,15 @@ class Predictor:
         """Give the same model in a single pass, with inputs so many times as large."""
         return Predictor(self.model, two_pass=False, scale=scale)
 
-    def network_mattes(
-        self, images: list[np.ndarray], *, detailed: bool = False
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
+    def network_mattes(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Run all passes on uint8 H×W×3 photos; crops of one size share a batch.
-
-        Parameters
-        ----------
-        detailed : bool
-            Whether there is to be a detail pass, too, if the network has one.
 
         Returns
         -------
         list of pairs, one for every photo
             The photo at the network's size, uint8 h×w×3, and its matte, float32 h×w in [0, 1].
         """
-        photos = [self.planner.start(image, detailed=detailed) for image in images]
+        photos = [self.planner.start(image) for image in images]
         self.complete(photos)
         return [(photo.seen, blend(photo)) for photo in photos]
 
@@ -92,16 +91,22 @@ class Predictor:
                     self.planner.advance(photo, matte)
             waiting = [photo for photo in waiting if not photo.is_done]
 
-    def predict(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def predict(self, images: list[np.ndarray], level: str = "fast") -> list[np.ndarray]:
         """Predict the mattes of uint8 H×W×3 photos, refined to the size of each photo.
+
+        Parameters
+        ----------
+        level : {"none", "fast", "best"}
+            See `refine`.
 
         Returns
         -------
         list of float32 ndarray of shape (H, W), in [0, 1]
         """
+        detailed = wants_detail(level)
+        photos = [self.planner.start(image, detailed=detailed) for image in images]
+        self.complete(photos)
         return [
-            refine(image, matte, network_input=network_input)
-            for image, (network_input, matte) in zip(
-                images, self.network_mattes(images), strict=True
-            )
+            refine_found(image, network_matte(photo), level)
+            for image, photo in zip(images, photos, strict=True)
         ]

@@ -33,7 +33,7 @@ from mattecli.core.inference.steps import Item, Outcome, Steps
 from mattecli.core.matting.edges import Edges
 from mattecli.core.matting.flattening import flatten
 from mattecli.core.matting.framing import PlacedSubject
-from mattecli.core.matting.full_size import full_size_alpha
+from mattecli.core.matting.full_size import full_size_alpha, wants_detail
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, layers_of, render
 from mattecli.core.matting.subject import Subject
@@ -165,7 +165,7 @@ def steps_of(settings: Settings, begins: Callable[[Job], None] = lambda job: Non
         begin,
         lambda item: finish(item, settings),
         lambda job, picture: hints_for(job, picture, settings),
-        lambda job: settings.refine == "best",
+        lambda job: wants_detail(settings.refine),
     )
 
 

@@ -23,7 +23,12 @@ from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.preloading import load_predictor
 from mattecli.core.matting.blocks import scaled
 from mattecli.core.matting.flattening import flatten
-from mattecli.core.matting.full_size import NetworkMatte, full_size_alpha, refine_found
+from mattecli.core.matting.full_size import (
+    NetworkMatte,
+    full_size_alpha,
+    refine_found,
+    wants_detail,
+)
 from mattecli.core.matting.hints import Hints
 from mattecli.core.matting.outputs import OutputSpec, render_outputs
 from mattecli.core.matting.placing import resize
@@ -214,7 +219,7 @@ class Session:
         predictor = self._predictor()
         unmarked = replace(hints, points=(), not_points=(), keep=None, drop=None, trimap=None)
         guide = None if hints.guide is None else _digest(hints.guide)
-        detailed = self.refine == "best"
+        detailed = wants_detail(self.refine)
         key = (str(hints.boxes), guide, hints.subject, detailed)
 
         def first() -> PhotoPasses:

@@ -72,9 +72,14 @@ def full_size_alpha(
     return alpha
 
 
+def wants_detail(level: str) -> bool:
+    """Tell whether the network is to take a detail pass, if it has one, for a level of `refine`."""
+    return level == "best"
+
+
 def refine_found(color: np.ndarray, found: NetworkMatte, level: str = "fast") -> np.ndarray:
     """Bring the network's matte to the size of a photo, H×W×3; see `refine`."""
-    if level == "best" and found.before_detail:
+    if wants_detail(level) and found.before_detail:
         # What closed-form matting would find anew the network has seen by itself, and better.
         level = "fast"
     if found.frame is None:

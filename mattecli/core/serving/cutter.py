@@ -18,6 +18,7 @@ from mattecli.core.inference.pipeline import run_pipeline
 from mattecli.core.inference.predictor import Predictor
 from mattecli.core.inference.run import Settings, decode, finish
 from mattecli.core.inference.steps import Item, Outcome, Steps
+from mattecli.core.matting.full_size import wants_detail
 from mattecli.core.matting.hints import Hints
 
 
@@ -183,7 +184,7 @@ class Cutter:
             raise
 
     def _detailed(self, job: Job) -> bool:
-        return self._cuttings[job].settings.refine == "best"
+        return wants_detail(self._cuttings[job].settings.refine)
 
     def _finish(self, item: Item) -> Outcome:
         cutting = self._cuttings[item.job]
